@@ -1,0 +1,74 @@
+# The face for newcomers. Each target does the set-up that it needs; stable Rust
+# (https://rustup.rs) is all that has to be there.
+
+EPHOR := target/release/ephor
+WASM := wasm32-unknown-unknown
+POLICIES := policies/geofence policies/fleet-cap policies/negative-list
+SAMPLE := tests/data/sample
+# The full data, where it is present: 702,470 events. The sample otherwise.
+EPHOR_DATA ?= ../shared/data
+# Paths below are relative to this folder, and so is the target folder.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test bench check setup binary policies guests
+
+help: ## Shows this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: policies ## Serves three policies, streams real events, swaps a policy in mid-stream, counts
+	@columbus=$(SAMPLE)/columbus.ndjson.gz; retail=$(SAMPLE)/retail.ndjson.gz; \
+	if [ ! -f "$(EPHOR_DATA)/columbus/to_cloudevents.py" ] || [ ! -f "$(EPHOR_DATA)/retail/to_cloudevents.py" ]; then \
+	  echo "Streaming the sample in $(SAMPLE); the full data is not in $(EPHOR_DATA)."; \
+	elif ! command -v python3 > /dev/null; then \
+	  echo "Streaming the sample in $(SAMPLE): the full data is in $(EPHOR_DATA), but converting it takes python3."; \
+	else \
+	  $(MAKE) --no-print-directory target/data/columbus.ndjson target/data/retail.ndjson || exit; \
+	  columbus=target/data/columbus.ndjson; retail=target/data/retail.ndjson; \
+	fi; \
+	exec $(EPHOR) demo --policies target/policies --events $$columbus $$retail
+
+# One profile for all: the tests run the released binary, and wasmtime, which
+# takes the most time, is built once for binary, tests and benchmarks.
+test: policies guests ## Builds everything and runs all tests
+	cargo test --release --workspace --locked
+
+bench: policies guests ## Measures; the ratios also go to target/bench.json
+	cargo bench -p ephor-tests --bench ladder --locked
+
+check: setup ## Formatting, lints, licences
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	@if cargo deny --version > /dev/null 2>&1; then \
+	  echo "cargo deny check licenses bans sources"; \
+	  cargo deny --locked check licenses bans sources; \
+	else \
+	  echo "LEFT OUT: licences, bans and sources were NOT checked. For that: cargo install --locked cargo-deny"; \
+	fi
+
+# Asked of rustc before rustup, so that a Rust without rustup that has the target
+# will do.
+setup:
+	@command -v cargo > /dev/null || { echo "Rust is missing. Install it from https://rustup.rs, then run make again." >&2; exit 1; }
+	@if [ ! -d "$$(rustc --print target-libdir --target $(WASM) 2> /dev/null)" ]; then \
+	  command -v rustup > /dev/null || { echo "This Rust cannot compile for $(WASM), and there is no rustup to add it. Install Rust from https://rustup.rs, or the package of your system that has this target." >&2; exit 1; }; \
+	  rustup target add $(WASM); \
+	fi
+	@command -v cc > /dev/null || { echo "No C compiler (cc), which Rust links with. On Debian and Ubuntu: apt-get install build-essential" >&2; exit 1; }
+
+binary: setup
+	cargo build --release -p ephor --locked
+
+policies: binary
+	$(EPHOR) policy build $(POLICIES) --out target/policies
+
+guests: binary
+	$(EPHOR) policy build tests/guests --out target/guests -- --examples
+
+# Converted once; delete target/data to do it again.
+target/data/%.ndjson:
+	@mkdir -p $(@D)
+	@echo "Converting $(EPHOR_DATA)/$* …"
+	@python3 -B $(EPHOR_DATA)/$*/to_cloudevents.py --out $@.part
+	@mv $@.part $@

@@ -1,0 +1,54 @@
+//! Doors into single rooms for the benchmark harness. Not part of the API.
+
+use std::path::Path;
+
+use crate::column::Cell;
+use crate::event::Event;
+use crate::policy::grant::Grant;
+use crate::projection::Plan;
+use crate::sandbox::{Image, Limits, LoadError, Loader, Said, Sandbox};
+
+pub struct Policy {
+    image: Image,
+    plan: Plan,
+    slots: Vec<usize>,
+}
+
+/// The fields of some events.
+pub struct Rows<'e> {
+    cells: Vec<Cell<'e>>,
+    width: usize,
+}
+
+impl Policy {
+    pub async fn load(worker: &Path, component: &[u8], settings: &[u8]) -> Result<Self, LoadError> {
+        let here = |problem: String| LoadError::Worker { problem };
+        let sandbox = Sandbox::new(Limits::default()).map_err(|error| here(error.to_string()))?;
+        let loader = Loader::new(sandbox, worker.to_path_buf(), None).map_err(|error| here(error.to_string()))?;
+        let image = loader.load(component, settings).await?;
+        let mut plan = Plan::default();
+        let slots = plan.add(&image.release().manifest.fields);
+        Ok(Policy { image, plan, slots })
+    }
+
+    pub fn project<'e>(&self, events: &'e [Event]) -> Rows<'e> {
+        let width = self.plan.width();
+        let mut cells = vec![Cell::Absent; width * events.len()];
+        for (cells, event) in cells.chunks_mut(width.max(1)).zip(events) {
+            self.plan.project(event, cells);
+        }
+        Rows { cells, width }
+    }
+
+    /// Evaluates all rows; returns the number of findings.
+    pub fn evaluate(&self, rows: &Rows<'_>) -> usize {
+        let view = Grant::development().view(&self.image.release().manifest, &self.slots, rows.cells.chunks(rows.width.max(1)));
+        let outcome = self.image.evaluate(view, None);
+        outcome.said.iter().filter(|(_, said)| matches!(said, Said::Finding(..))).count()
+    }
+
+    /// Makes an instance and throws it away.
+    pub fn instantiate(&self) -> Result<(), String> {
+        self.image.instantiate().map_err(|error| error.to_string())
+    }
+}

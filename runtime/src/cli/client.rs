@@ -1,0 +1,206 @@
+//! The client's side of HTTP: one connection, HTTP/1.1, no TLS.
+//!
+//! Development mode is loopback only and a platform puts its own proxy in front
+//! of the server, so there is nothing here to encrypt for.
+
+use std::io;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::task::{Context, Poll};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use super::exit::{Exit, Failed, Or as _, Outcome, failed};
+use super::table::plain;
+
+/// Longest error body that is read in order to be shown.
+const PROBLEM_BYTES_MAX: usize = 64 * 1024;
+
+/// Where a server is: `http://HOST[:PORT][/PREFIX]`.
+#[derive(Debug, Clone)]
+pub struct Target {
+    authority: String,
+    host: String,
+    port: u16,
+    prefix: String,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let uri: hyper::Uri = text.parse().map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err("https is not spoken here; send through a proxy, or to http on this machine".into()),
+            _ => return Err(format!("{text:?} does not begin with http://")),
+        }
+        let authority = uri.authority().ok_or_else(|| format!("{text:?} names no host"))?;
+        if authority.as_str().contains('@') || uri.query().is_some() {
+            return Err("write it as http://HOST:PORT".into());
+        }
+        Ok(Target {
+            authority: authority.as_str().to_string(),
+            host: authority.host().trim_matches(['[', ']']).to_string(),
+            port: authority.port_u16().unwrap_or(80),
+            prefix: uri.path().trim_end_matches('/').to_string(),
+        })
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.prefix)
+    }
+}
+
+/// A request's body: at hand, or on its way through a bounded channel. The
+/// channel's bound and the server's flow control together are the back-pressure.
+pub enum Upload {
+    Whole(Option<Bytes>),
+    Stream(mpsc::Receiver<io::Result<Bytes>>),
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut *self {
+            Upload::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Upload::Stream(receiver) => receiver.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Upload::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Upload::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Upload::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// One connection to a server.
+pub struct Client {
+    target: Target,
+    sender: SendRequest<Upload>,
+}
+
+impl Client {
+    /// Connects, or says that nobody is there.
+    pub async fn connect(target: &Target) -> Outcome<Self> {
+        let stream = TcpStream::connect((target.host.as_str(), target.port))
+            .await
+            .with_context(|| format!("cannot reach {target}"))
+            .or_exit(Exit::Unreachable)?;
+        stream.set_nodelay(true).context("cannot set up the connection")?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .with_context(|| format!("cannot speak HTTP with {target}"))
+            .or_exit(Exit::Unreachable)?;
+        tokio::spawn(async move {
+            // Whoever waits for the response gets the same error, with a place
+            // to report it.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+        Ok(Client { target: target.clone(), sender })
+    }
+
+    /// Sends a request; returns once the response's head is there, which may be
+    /// long before the body has been sent.
+    pub async fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Upload) -> Outcome<Response<Incoming>> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.target.prefix))
+            .header("host", &self.target.authority)
+            .header("user-agent", concat!("ephor/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).context("cannot form the request")?;
+        self.sender
+            .send_request(request)
+            .await
+            .with_context(|| format!("lost the connection to {} before it answered", self.target))
+            .or_exit(Exit::Unreachable)
+    }
+
+    /// A request whose response is read whole and must be a success.
+    pub async fn exchange(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> Outcome<Bytes> {
+        let body = Upload::Whole(if body.is_empty() { None } else { Some(body) });
+        let response = self.request(method, path, headers, body).await?;
+        if !response.status().is_success() {
+            return Err(refusal(&format!("{method} {path}"), response).await);
+        }
+        let whole = response.into_body().collect().await;
+        Ok(whole.with_context(|| format!("lost the connection to {}", self.target)).or_exit(Exit::Unreachable)?.to_bytes())
+    }
+}
+
+/// What a server's error says, as a failure with its exit code.
+pub async fn refusal(what: &str, response: Response<Incoming>) -> Failed {
+    let status = response.status();
+    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(plain);
+    let body = Limited::new(response.into_body(), PROBLEM_BYTES_MAX).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let exit = match status {
+        StatusCode::SERVICE_UNAVAILABLE => Exit::Unreachable,
+        status if status.is_client_error() => Exit::Refused,
+        _ => Exit::Failed,
+    };
+    let mut message = format!("{what} was answered with {status}");
+    match serde_json::from_slice::<serde_json::Value>(&body) {
+        Ok(problem) => message.push_str(&problem_text(&problem)),
+        Err(_) if body.is_empty() => {}
+        Err(_) => message.push_str(&format!(": {}", plain(String::from_utf8_lossy(&body).trim()))),
+    }
+    if let Some(seconds) = retry_after {
+        message.push_str(&format!("; try again in {seconds} s"));
+    }
+    failed(exit, message)
+}
+
+/// The parts of a problem document (RFC 9457) that a person needs.
+fn problem_text(problem: &serde_json::Value) -> String {
+    let part = |name: &str| problem.get(name).and_then(|value| value.as_str()).map(plain);
+    let mut text = String::new();
+    if let Some(title) = part("title") {
+        text.push_str(&format!(": {title}"));
+    }
+    if let Some(detail) = part("detail") {
+        text.push_str(&format!(": {detail}"));
+    }
+    if let Some(place) = part("pointer").or_else(|| part("header")) {
+        text.push_str(&format!(" (at {place})"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_http_hosts_with_an_optional_prefix() {
+        let target: Target = "http://127.0.0.1:8787".parse().unwrap();
+        assert_eq!((target.host.as_str(), target.port, target.prefix.as_str()), ("127.0.0.1", 8787, ""));
+        let target: Target = "http://[::1]:1/a/".parse().unwrap();
+        assert_eq!((target.host.as_str(), target.port, target.prefix.as_str()), ("::1", 1, "/a"));
+        for bad in ["", "127.0.0.1:8787", "https://localhost", "http://u:p@h", "http://h/?q"] {
+            assert!(bad.parse::<Target>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What the verbs need of the machine they run on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use ephor::{Config, Runtime};
+
+use super::exit::{Exit, Or as _, Outcome};
+
+/// This program, which the runtime starts again to compile components.
+pub fn compiler() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot find the path of this program")
+}
+
+/// Where compiled code is kept when nothing else is said: `$XDG_CACHE_HOME/ephor`,
+/// `$HOME/.cache/ephor`, or a folder for temporary files. It can be deleted at
+/// any time.
+pub fn cache_dir() -> PathBuf {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match (absolute("XDG_CACHE_HOME"), absolute("HOME")) {
+        (Some(cache), _) => cache.join("ephor"),
+        (None, Some(home)) => home.join(".cache").join("ephor"),
+        (None, None) => std::env::temp_dir().join("ephor-cache"),
+    }
+}
+
+/// The configuration in a file, or the defaults.
+pub fn config(file: Option<&Path>) -> Outcome<Config> {
+    match file {
+        None => Ok(Config::default()),
+        Some(file) => Config::load(file).with_context(|| format!("configuration {}", file.display())).or_exit(Exit::Usage),
+    }
+}
+
+/// A runtime for events with that configuration.
+pub fn runtime(config: &Config, cache: Option<PathBuf>) -> Outcome<Runtime> {
+    let runtime = Runtime::builder()
+        .spine(config.spine.clone())
+        .sandbox(config.sandbox.clone())
+        .worker(compiler()?)
+        .cache(cache.unwrap_or_else(cache_dir))
+        .build()
+        .context("cannot start the runtime")?;
+    Ok(runtime)
+}
+
+/// Runs a verb to its end.
+pub fn block_on<T>(verb: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let outcome = threads.block_on(verb);
+    // A read that nobody waits for any more must not keep the program from ending.
+    threads.shutdown_background();
+    outcome
+}

@@ -1,0 +1,15 @@
+//! The verbs of the command line, one file each, and what they share.
+
+pub mod demo;
+pub mod policy_build;
+pub mod policy_inspect;
+pub mod send;
+pub mod serve;
+
+pub mod exit;
+mod client;
+mod follow;
+mod local;
+mod stream;
+mod table;
+mod tally;

@@ -1,0 +1,115 @@
+//! `ephor serve`: configuration → runtime → policies → server → drain.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use ephor::server::{Options, Server};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::{self, Exit, Or as _, Outcome, failed};
+use super::follow::{self, Folder};
+use super::local;
+
+/// Takes events over HTTP and answers each with a verdict.
+///
+/// Without a configuration file it listens on this machine only. Development
+/// mode adds what a production server must not do: policies from a folder or
+/// from `PUT /v1/policies/NAME`, unsigned.
+#[derive(clap::Args)]
+#[command(after_help = exit::help())]
+pub struct Args {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
+    listen: SocketAddr,
+    /// Development mode: unsigned policies, on a loopback address only.
+    #[arg(long)]
+    dev: bool,
+    /// Folder of policies (NAME.wasm, and NAME.settings.json where a policy has
+    /// settings); loaded at the start, and again whenever a file changes.
+    /// Unsigned, so only with --dev.
+    #[arg(long, value_name = "DIR", requires = "dev")]
+    policies: Option<PathBuf>,
+    /// Configuration (TOML): limits of every stage.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where compiled code is kept [default: $XDG_CACHE_HOME/ephor or
+    /// ~/.cache/ephor].
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+pub fn run(args: Args) -> Outcome {
+    if !args.listen.ip().is_loopback() {
+        if args.dev {
+            return Err(failed(Exit::Usage, format!("--dev takes unsigned policies from anybody who can connect, so it listens on loopback only, not on {}", args.listen)));
+        }
+        if args.config.is_none() {
+            return Err(failed(Exit::Usage, format!("to listen on {}, beyond this machine, give a configuration with --config", args.listen)));
+        }
+    }
+    local::block_on(serve(args))
+}
+
+async fn serve(args: Args) -> Outcome {
+    let config = local::config(args.config.as_deref())?;
+    let runtime = local::runtime(&config, args.cache)?;
+    // The address is taken before the policies are loaded, so that a second
+    // server fails at once; connections wait until `run`.
+    let server = Server::bind(args.listen, runtime.clone(), config.server.clone(), Options { dev: args.dev, ingest: config.ingest.clone() })
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = server.local_addr();
+    if args.dev {
+        tracing::warn!("DEVELOPMENT MODE: policies are not signed, and whoever can connect can change them");
+    }
+    let mut follower = None;
+    match args.policies {
+        Some(path) => {
+            let mut folder = Folder::new(path.clone());
+            let outcomes = folder.load(&runtime).await.with_context(|| format!("cannot read the policies in {}", path.display())).or_exit(Exit::Usage)?;
+            for (name, outcome) in &outcomes {
+                follow::log(name, outcome);
+            }
+            if outcomes.is_empty() {
+                tracing::warn!(folder = %path.display(), "No policies in the folder yet: every event is allowed");
+            }
+            follower = Some(tokio::spawn(folder.follow(runtime.clone())));
+        }
+        None => tracing::warn!("No policies given: every event is allowed until one is put in force"),
+    }
+    let shutdown = asked_to_stop().context("cannot listen for signals")?;
+    // For scripts that let the system choose the port.
+    println!("listening on http://{address}");
+    let _ = std::io::stdout().flush();
+    tracing::info!(%address, dev = args.dev, "Listening");
+    server.run(shutdown).await;
+    if let Some(follower) = follower {
+        follower.abort();
+    }
+    tracing::info!("Stopped");
+    Ok(())
+}
+
+/// Ends with the first SIGTERM or SIGINT. After a second one the program ends at
+/// once, whatever is still being answered.
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let mut once = async move || {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        };
+        let name = once().await;
+        tracing::info!(signal = name, "Stopping: answering what has been accepted");
+        tokio::spawn(async move {
+            let name = once().await;
+            tracing::error!(signal = name, "Stopped at once");
+            std::process::exit(Exit::Failed as i32);
+        });
+    })
+}

@@ -1,0 +1,126 @@
+//! One field of one event.
+
+use std::borrow::Cow;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Kind;
+
+/// The value of a field in an event.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell<'e> {
+    /// Not there, or `null`.
+    Absent,
+    /// Of another type than declared; what it is instead.
+    Mistyped(&'static str),
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(Cow<'e, str>),
+    /// Microseconds since the Unix epoch.
+    Time(i64),
+    /// JSON source text.
+    Json(&'e str),
+}
+
+impl<'e> Cell<'e> {
+    /// Reads a JSON value, given as its source text, as a field of this type.
+    pub(crate) fn read(kind: Kind, source: &'e str) -> Self {
+        let first = source.as_bytes().first();
+        if first == Some(&b'n') {
+            return Cell::Absent;
+        }
+        match (kind, first) {
+            (Kind::Json, _) => Cell::Json(source),
+            (Kind::Boolean, Some(b't')) => Cell::Boolean(true),
+            (Kind::Boolean, Some(b'f')) => Cell::Boolean(false),
+            // "-" alone cannot be: the text was checked. Whatever is no integer
+            // has a fraction or an exponent.
+            (Kind::Integer, Some(b'-' | b'0'..=b'9')) => match source.parse() {
+                Ok(value) => Cell::Integer(value),
+                Err(_) => Cell::Mistyped("a number with a fraction or an exponent"),
+            },
+            (Kind::Float, Some(b'-' | b'0'..=b'9')) => match source.parse::<f64>() {
+                Ok(value) if value.is_finite() => Cell::Float(value),
+                _ => Cell::Mistyped("a number that is not finite"),
+            },
+            (Kind::Text, Some(b'"')) => match unescape(source) {
+                Some(text) => Cell::Text(text),
+                None => Cell::Mistyped("a broken string"),
+            },
+            (Kind::Time, Some(b'"')) => match unescape(source) {
+                Some(text) => Cell::read_time(&text),
+                None => Cell::Mistyped("a broken string"),
+            },
+            (_, first) => Cell::Mistyped(describe(first)),
+        }
+    }
+
+    /// An attribute's text as a field of this type.
+    pub(crate) fn read_text(kind: Kind, text: &'e str) -> Self {
+        match kind {
+            Kind::Text => Cell::Text(Cow::Borrowed(text)),
+            Kind::Time => Cell::read_time(text),
+            _ => Cell::Mistyped("a string"),
+        }
+    }
+
+    fn read_time(text: &str) -> Self {
+        match OffsetDateTime::parse(text, &Rfc3339) {
+            Ok(time) => match i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)) {
+                Ok(micros) => Cell::Time(micros),
+                Err(_) => Cell::Mistyped("a time out of range"),
+            },
+            Err(_) => Cell::Mistyped("a string that is no RFC 3339 date-time"),
+        }
+    }
+}
+
+fn unescape(source: &str) -> Option<Cow<'_, str>> {
+    let inner = source.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(source).ok().map(Cow::Owned)
+}
+
+fn describe(first: Option<&u8>) -> &'static str {
+    match first {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'-' | b'0'..=b'9') => "a number",
+        _ => "nothing",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_reads_its_own_json_and_nothing_else() {
+        use Cell::{Absent, Boolean, Float, Integer, Json, Mistyped, Text, Time};
+        for (kind, source, expected) in [
+            (Kind::Boolean, "true", Boolean(true)),
+            (Kind::Boolean, "0", Mistyped("a number")),
+            (Kind::Integer, "-9223372036854775808", Integer(i64::MIN)),
+            (Kind::Integer, "1.0", Mistyped("a number with a fraction or an exponent")),
+            (Kind::Integer, "\"1\"", Mistyped("a string")),
+            (Kind::Float, "2", Float(2.0)),
+            (Kind::Float, "-1.5e3", Float(-1500.0)),
+            (Kind::Text, r#""a\n\u00e9""#, Text("a\né".into())),
+            (Kind::Text, "{}", Mistyped("an object")),
+            (Kind::Time, r#""1970-01-01T01:00:00.0000019+01:00""#, Time(1)),
+            (Kind::Time, r#""1969-12-31T23:59:59.9999999Z""#, Time(-1)),
+            (Kind::Time, r#""2026-02-30T00:00:00Z""#, Mistyped("a string that is no RFC 3339 date-time")),
+            (Kind::Json, "[1, 2]", Json("[1, 2]")),
+            (Kind::Json, "null", Absent),
+            (Kind::Text, "null", Absent),
+        ] {
+            assert_eq!(Cell::read(kind, source), expected, "{kind} from {source}");
+        }
+    }
+}

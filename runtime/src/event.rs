@@ -1,0 +1,118 @@
+//! One CloudEvents 1.0 event, checked.
+
+use std::fmt;
+use std::ops::Range;
+
+/// A piece of an event's text: a span of the text it came in where the value
+/// stands there as it is, a string of its own where it was escaped or came in a
+/// header.
+///
+/// Spans keep the decoding of a plain event free of allocations.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Span(Range<u32>),
+    Own(Box<str>),
+}
+
+impl Piece {
+    /// The piece as text; `text` is the event's own.
+    fn of<'a>(&'a self, text: &'a str) -> &'a str {
+        match self {
+            Piece::Span(range) => &text[range.start as usize..range.end as usize],
+            Piece::Own(own) => own,
+        }
+    }
+}
+
+/// What an event carries as data.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// No `data` and no `data_base64`.
+    None,
+    /// JSON source text, strictly checked.
+    Json(Piece),
+    /// Data that is not JSON. No field can be projected out of it.
+    Opaque,
+}
+
+/// An event that the ingest checks accepted (CloudEvents 1.0.2).
+///
+/// The attributes are non-empty where the specification says so, `time` is an
+/// RFC 3339 date-time, and JSON data is I-JSON (RFC 7493) within the limits:
+/// unique names, no lone surrogates, integers in the signed 64-bit range, other
+/// numbers finite.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What came in: the JSON object in structured mode, the body in binary mode
+    /// (empty where the body is not JSON).
+    pub(crate) text: Box<str>,
+    pub(crate) source: Piece,
+    pub(crate) id: Piece,
+    pub(crate) kind: Piece,
+    pub(crate) subject: Option<Piece>,
+    pub(crate) time: Option<Piece>,
+    pub(crate) data: Data,
+    /// Every other attribute (`dataschema`, `datacontenttype`, extensions) by
+    /// name, as JSON source text, in the order they came.
+    pub(crate) other: Vec<(Box<str>, Piece)>,
+}
+
+impl Event {
+    /// CloudEvents `source`, never empty.
+    pub fn source(&self) -> &str {
+        self.source.of(&self.text)
+    }
+
+    /// CloudEvents `id`, never empty.
+    pub fn id(&self) -> &str {
+        self.id.of(&self.text)
+    }
+
+    /// CloudEvents `type`, never empty.
+    pub fn kind(&self) -> &str {
+        self.kind.of(&self.text)
+    }
+
+    /// CloudEvents `subject`.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_ref().map(|piece| piece.of(&self.text))
+    }
+
+    /// CloudEvents `time`, an RFC 3339 date-time as it was sent.
+    pub fn time(&self) -> Option<&str> {
+        self.time.as_ref().map(|piece| piece.of(&self.text))
+    }
+
+    /// The source text of JSON data.
+    pub fn data(&self) -> Option<&str> {
+        match &self.data {
+            Data::Json(piece) => Some(piece.of(&self.text)),
+            Data::None | Data::Opaque => None,
+        }
+    }
+
+    /// The source text of another attribute's JSON value.
+    pub fn other(&self, name: &str) -> Option<&str> {
+        self.other
+            .iter()
+            .find(|(known, _)| **known == *name)
+            .map(|(_, piece)| piece.of(&self.text))
+    }
+
+    /// Length in bytes of what came in.
+    pub fn size(&self) -> usize {
+        self.text.len()
+    }
+}
+
+/// Shows where an event is from, never what is in it: events end up in logs by
+/// way of `Debug`.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("source", &self.source())
+            .field("id", &self.id())
+            .field("type", &self.kind())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,167 @@
+//! Binary mode: attributes in headers, data in the body (CloudEvents HTTP
+//! protocol binding 1.0.2, section 3.1).
+
+use percent_encoding::percent_decode;
+
+use super::attribute::{self, REQUIRED, SPEC_VERSION};
+use super::json;
+use super::rejection::{Place, Rejection, RejectionKind};
+use super::structured::utf8;
+use super::Limits;
+use crate::event::{Data, Event, Piece};
+
+/// Prefix of the headers that hold attributes.
+const PREFIX: &str = "ce-";
+
+/// Reads one event from headers and body.
+///
+/// `headers` has lower-case names and may hold others than `ce-`; values are
+/// percent-decoded (section 3.1.3.2). A body of a JSON media type, or without
+/// any, is `data`; any other is opaque, and no field can be projected out of it.
+///
+/// # Errors
+///
+/// What is wrong with it, with the header or the JSON pointer at fault.
+pub fn binary<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    content_type: Option<&str>,
+    body: &[u8],
+    limits: &Limits,
+) -> Result<Event, Rejection> {
+    let mut attributes: Vec<(&str, String)> = Vec::new();
+    let outcome = read(headers, content_type, body, limits, &mut attributes);
+    outcome.map_err(|mut rejection| {
+        let mut take = |name| attributes.iter().position(|(known, _)| *known == name).map(|at| attributes.swap_remove(at).1);
+        rejection.source = take("source");
+        rejection.id = take("id");
+        rejection
+    })
+}
+
+fn read<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    content_type: Option<&str>,
+    body: &[u8],
+    limits: &Limits,
+    attributes: &mut Vec<(&'a str, String)>,
+) -> Result<Event, Rejection> {
+    for (header, value) in headers {
+        let Some(name) = header.strip_prefix(PREFIX) else { continue };
+        let at = |kind, detail: String| Rejection::new(kind, Place::Header(header.to_string()), detail);
+        attribute::check_name(name).map_err(|detail| at(RejectionKind::InvalidAttribute, detail))?;
+        if matches!(name, "data" | "datacontenttype") {
+            let detail = "data comes in the body and its media type in content-type (section 3.1.1)";
+            return Err(at(RejectionKind::InvalidAttribute, detail.into()));
+        }
+        if attributes.iter().any(|(known, _)| *known == name) {
+            return Err(at(RejectionKind::DuplicateName, "the header is there twice".into()));
+        }
+        if attributes.len() == limits.attributes_max {
+            return Err(at(RejectionKind::TooLarge, format!("the event has more than {} attributes", limits.attributes_max)));
+        }
+        let value = percent_decode(value)
+            .decode_utf8()
+            .map_err(|_| at(RejectionKind::Encoding, "is not UTF-8 after percent-decoding".into()))?
+            .into_owned();
+        if name == "specversion" && value != SPEC_VERSION {
+            return Err(at(RejectionKind::SpecVersion, format!("is {value:?}; this runtime reads {SPEC_VERSION:?}")));
+        }
+        attribute::check(name, &value, limits).map_err(|detail| at(RejectionKind::InvalidAttribute, detail))?;
+        attributes.push((name, value));
+    }
+    for name in REQUIRED {
+        if !attributes.iter().any(|(known, _)| *known == name) {
+            let detail = format!("every event has the attribute {name:?}; in structured mode the content type is application/cloudevents+json");
+            return Err(Rejection::new(RejectionKind::MissingAttribute, Place::Header(format!("{PREFIX}{name}")), detail));
+        }
+    }
+    if let Some(content_type) = content_type {
+        attribute::check("datacontenttype", content_type, limits)
+            .map_err(|detail| Rejection::new(RejectionKind::InvalidAttribute, Place::Header("content-type".into()), detail))?;
+    }
+    if body.len() > limits.event_bytes_max {
+        let detail = format!("the body has {} bytes, at most {}", body.len(), limits.event_bytes_max);
+        return Err(Rejection::new(RejectionKind::TooLarge, Place::Body, detail));
+    }
+    let (text, data) = if body.is_empty() {
+        ("", Data::None)
+    } else if content_type.is_none_or(attribute::is_json) {
+        let text = utf8(body)?;
+        json::check(text, 1, limits.depth_max)
+            .map_err(|fault| Rejection::new(fault.kind, Place::Pointer(format!("/data{}", fault.pointer)), fault.detail))?;
+        let trimmed = text.trim_matches([' ', '\t', '\r', '\n']);
+        (trimmed, Data::Json(Piece::Span(0..trimmed.len() as u32)))
+    } else {
+        ("", Data::Opaque)
+    };
+    Ok(event(attributes, content_type, text, data))
+}
+
+fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, data: Data) -> Event {
+    let get = |name| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| Piece::Own(value.as_str().into()));
+    let quoted = |value: &str| Piece::Own(serde_json::Value::from(value).to_string().into());
+    let mut other: Vec<(Box<str>, Piece)> = attributes
+        .iter()
+        .filter(|(name, _)| !matches!(*name, "specversion" | "id" | "source" | "type" | "subject" | "time"))
+        .map(|(name, value)| ((*name).into(), quoted(value)))
+        .collect();
+    if let Some(content_type) = content_type {
+        other.push(("datacontenttype".into(), quoted(content_type)));
+    }
+    Event {
+        source: get("source").unwrap_or(Piece::Span(0..0)),
+        id: get("id").unwrap_or(Piece::Span(0..0)),
+        kind: get("type").unwrap_or(Piece::Span(0..0)),
+        subject: get("subject"),
+        time: get("time"),
+        data,
+        other,
+        text: text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: [(&str, &[u8]); 5] = [
+        ("ce-specversion", b"1.0"),
+        ("ce-id", b"caf%C3%A9"),
+        ("ce-source", b"/s"),
+        ("ce-type", b"t"),
+        ("ce-region", b"eu"),
+    ];
+
+    fn read(change: &[(&'static str, &'static [u8])], content_type: Option<&str>, body: &[u8]) -> Result<Event, Rejection> {
+        let kept = GOOD.into_iter().filter(|(name, _)| !change.iter().any(|(other, _)| other == name));
+        let headers = kept.chain(change.iter().copied().filter(|(_, value)| !value.is_empty()));
+        binary(headers, content_type, body, &Limits::default())
+    }
+
+    #[test]
+    fn headers_are_attributes_and_the_body_is_data() {
+        let event = read(&[], Some("application/json; charset=utf-8"), b" {\"a\":1}\n").expect("a valid event");
+        assert_eq!((event.id(), event.other("region")), ("café", Some("\"eu\"")));
+        assert_eq!(event.data(), Some(r#"{"a":1}"#));
+        assert_eq!(read(&[], Some("text/plain"), b"{").expect("opaque").data(), None);
+        assert_eq!(read(&[], None, b"1").expect("JSON").data(), Some("1"));
+    }
+
+    #[test]
+    fn a_rejection_names_the_header() {
+        use RejectionKind::{Encoding, InvalidAttribute, MissingAttribute, SpecVersion};
+        for (change, kind, header) in [
+            (("ce-id", b"" as &'static [u8]), MissingAttribute, "ce-id"),
+            (("ce-specversion", b"1.1"), SpecVersion, "ce-specversion"),
+            (("ce-id", b"%FF"), Encoding, "ce-id"),
+            (("ce-time", b"now"), InvalidAttribute, "ce-time"),
+            (("ce-data", b"1"), InvalidAttribute, "ce-data"),
+            (("ce-my_region", b"eu"), InvalidAttribute, "ce-my_region"),
+        ] {
+            let rejection = read(&[change], None, b"").expect_err(header);
+            assert_eq!((rejection.kind, rejection.place), (kind, Place::Header(header.into())));
+        }
+        let deep = read(&[], None, &[b"[".repeat(40), b"]".repeat(40)].concat()).expect_err("deep");
+        assert_eq!(deep.kind, RejectionKind::Depth);
+    }
+}

@@ -1,0 +1,20 @@
+//! From what came in to checked events: the CloudEvents 1.0.2 JSON format, and
+//! the attributes of its HTTP binding.
+//!
+//! Knows nothing of policies: whether something is an event must not depend on
+//! who is going to judge it. Everything is judged by itself; a rejection says
+//! what is wrong and where, and nothing else is affected.
+
+mod attribute;
+mod binary;
+mod json;
+mod limits;
+mod lines;
+mod rejection;
+mod structured;
+
+pub use binary::binary;
+pub use limits::Limits;
+pub use lines::{LineTooLong, Lines};
+pub use rejection::{Place, Rejection, RejectionKind};
+pub use structured::{batch, structured};

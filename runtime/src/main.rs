@@ -1,0 +1,91 @@
+//! `ephor`: arguments → tracing → the verb → an exit code.
+//!
+//! Each verb is a file in `cli/`. Nothing here knows how policies are run or
+//! how events travel; the verbs call the library.
+
+mod cli;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use cli::exit;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Supervision rules as small WebAssembly programs, run beside a platform's own
+/// event stream.
+#[derive(Parser)]
+#[command(name = "ephor", version, after_help = exit::help(), max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Takes events over HTTP and answers each with a verdict.
+    Serve(cli::serve::Args),
+    /// Streams a file of events to a server and sums up the verdicts.
+    Send(cli::send::Args),
+    /// Serves, streams files of events, swaps a policy in mid-stream, and counts.
+    Demo(cli::demo::Args),
+    /// Builds policies and looks into them.
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+}
+
+#[derive(Subcommand)]
+enum PolicyVerb {
+    /// Compiles policy crates to components; needs nothing but cargo.
+    Build(cli::policy_build::Args),
+    /// Shows what a component says about itself.
+    Inspect(cli::policy_inspect::Args),
+}
+
+fn main() -> ExitCode {
+    // The runtime starts this program again to compile a component in a process
+    // that it can throw away. Standard output is that process's answer, so
+    // nothing may be set up before.
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == "compile-worker") {
+        return ephor::sandbox::worker::main();
+    }
+    let cli = Cli::parse();
+    // A server's log is its output; the other verbs print tables and stay quiet.
+    trace(if matches!(cli.verb, Verb::Serve(_)) { "info" } else { "warn" });
+    let outcome = match cli.verb {
+        Verb::Serve(args) => cli::serve::run(args),
+        Verb::Send(args) => cli::send::run(args),
+        Verb::Demo(args) => cli::demo::run(args),
+        Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(args),
+        Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(args),
+    };
+    match outcome {
+        Ok(()) => exit::Exit::Ok.into(),
+        Err(failed) => {
+            eprintln!("ephor: {:#}", failed.error);
+            failed.exit.into()
+        }
+    }
+}
+
+/// Sends the log to standard error. `RUST_LOG` chooses what is in it, as
+/// `level` or as `target=level,…`.
+fn trace(level: &str) {
+    let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let parsed = wanted.as_deref().map(str::parse::<Targets>);
+    let unreadable = matches!(parsed, Some(Err(_)));
+    let targets = match parsed {
+        Some(Ok(targets)) => targets,
+        _ => level.parse().expect("the level is a constant of this file"),
+    };
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(color))
+        .with(targets)
+        .init();
+    if unreadable {
+        tracing::warn!(level, "RUST_LOG is not understood; write it as `info` or `ephor=debug,warn`");
+    }
+}

@@ -1,0 +1,57 @@
+//! What a platform lets a publisher see.
+
+use super::Manifest;
+use crate::column::{Cell, Column};
+
+/// What a policy's publisher may see of events, in which form.
+///
+/// Every field plain: what a platform that develops a policy on its own machine
+/// grants itself. There is no other grant yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Grant(());
+
+impl Grant {
+    /// Grants every declared field plain. For development on one machine.
+    pub fn development() -> Self {
+        Grant(())
+    }
+
+    /// Makes the columns that the policy gets to see.
+    ///
+    /// `rows` gives for each row the cells of all policies; `slots` says which of
+    /// them are this policy's fields, in the order of its manifest.
+    pub(crate) fn view<'c, 'e: 'c>(
+        self,
+        manifest: &Manifest,
+        slots: &[usize],
+        rows: impl ExactSizeIterator<Item = &'c [Cell<'e>]> + Clone,
+    ) -> Granted {
+        let columns = manifest
+            .fields
+            .iter()
+            .zip(slots)
+            .map(|(field, slot)| {
+                let mut column = Column::new(field.kind, rows.len());
+                for cells in rows.clone() {
+                    column.push(&cells[*slot]);
+                }
+                column
+            })
+            .collect();
+        Granted { rows: rows.len(), columns }
+    }
+}
+
+/// Columns that went through the grant. Only these reach the sandbox.
+#[derive(Debug)]
+pub struct Granted {
+    rows: usize,
+    columns: Vec<Column>,
+}
+
+impl Granted {
+    /// Number of rows and the columns over them.
+    pub(crate) fn into_parts(self) -> (usize, Vec<Column>) {
+        (self.rows, self.columns)
+    }
+}

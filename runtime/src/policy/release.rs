@@ -1,0 +1,42 @@
+//! A policy as it is in force: which code, which settings.
+
+use serde::Serialize;
+
+use super::Manifest;
+use crate::digest::Digest;
+
+/// An immutable version of a policy: component and settings, by digest.
+#[derive(Debug, Clone, Serialize)]
+pub struct Release {
+    /// The policy's version and the first 12 hexadecimal digits of the digest
+    /// over component and settings: `0.1.0-4bf1e3cc02d7`. Component and settings
+    /// in full name it in `component` and `settings`.
+    pub id: String,
+    /// Digest of the component as it was published.
+    pub component: Digest,
+    /// Size of the component in bytes.
+    pub component_bytes: u64,
+    /// Digest of the settings document.
+    pub settings: Digest,
+    /// What the component says about itself.
+    pub manifest: Manifest,
+}
+
+impl Release {
+    /// Names the release made of this component and these settings.
+    pub fn new(component: &[u8], settings: &[u8], manifest: Manifest) -> Self {
+        let digest = Digest::of_parts(&[component, settings]);
+        Release {
+            id: format!("{}-{}", manifest.version, digest.short()),
+            component: Digest::of(component),
+            component_bytes: component.len() as u64,
+            settings: Digest::of(settings),
+            manifest,
+        }
+    }
+
+    /// The policy's name.
+    pub fn policy(&self) -> &str {
+        &self.manifest.name
+    }
+}

@@ -1,0 +1,316 @@
+//! Fields out of events: each event is walked once for all that the policies in
+//! force declare.
+//!
+//! Knows nothing of how policies are run. The events have been checked
+//! (`crate::ingest`); what is read here is what any other JSON parser would read.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::column::{Cell, Kind};
+use crate::event::Event;
+use crate::policy::manifest::Field;
+
+/// The fields of all policies in force, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// What is taken out; a cell's place in a row is its field's place here.
+    slots: Vec<Slot>,
+    /// Slots that are context attributes: the attribute's name and the slot.
+    attributes: Vec<(Box<str>, usize)>,
+    /// The names below `/data` that lead to a slot.
+    data: Node,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Slot {
+    pointer: String,
+    kind: Kind,
+}
+
+/// A place in an event's data.
+#[derive(Debug, Default)]
+struct Node {
+    /// Slots that are this very place.
+    slots: Vec<usize>,
+    /// Places inside it.
+    children: Vec<(Box<str>, Node)>,
+}
+
+impl Plan {
+    /// Adds a policy's fields; returns for each the place of its cell in a row.
+    pub fn add(&mut self, fields: &[Field]) -> Vec<usize> {
+        fields.iter().map(|field| self.add_field(field)).collect()
+    }
+
+    fn add_field(&mut self, field: &Field) -> usize {
+        if let Some(known) = self.slots.iter().position(|slot| slot.pointer == field.pointer && slot.kind == field.kind) {
+            return known;
+        }
+        let slot = self.slots.len();
+        self.slots.push(Slot { pointer: field.pointer.clone(), kind: field.kind });
+        let mut steps = field.pointer.split('/').skip(1);
+        let first = steps.next().unwrap_or_default();
+        if first == "data" {
+            let mut node = &mut self.data;
+            for step in steps {
+                node = node.child(&step.replace("~1", "/").replace("~0", "~"));
+            }
+            node.slots.push(slot);
+        } else {
+            self.attributes.push((first.into(), slot));
+        }
+        slot
+    }
+
+    /// Cells per row.
+    pub fn width(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Takes all fields out of an event; `cells` has one cell per slot, absent.
+    pub fn project<'e>(&self, event: &'e Event, cells: &mut [Cell<'e>]) {
+        for (name, slot) in &self.attributes {
+            let kind = self.slots[*slot].kind;
+            let text = match &**name {
+                "id" => Some(event.id()),
+                "source" => Some(event.source()),
+                "type" => Some(event.kind()),
+                "subject" => event.subject(),
+                "time" => event.time(),
+                "specversion" => Some("1.0"),
+                other => {
+                    if let Some(source) = event.other(other) {
+                        cells[*slot] = Cell::read(kind, source);
+                    }
+                    continue;
+                }
+            };
+            if let Some(text) = text {
+                cells[*slot] = Cell::read_text(kind, text);
+            }
+        }
+        if let Some(source) = event.data()
+            && !self.data.is_bare()
+        {
+            let mut walk = Walk { slots: &self.slots, cells };
+            // The text was checked strictly before the event was accepted, so
+            // this cannot fail; a field not reached would stay absent.
+            let read = walk.enter(&self.data, source);
+            debug_assert!(read.is_ok(), "checked data does not parse: {read:?}");
+        }
+    }
+}
+
+impl Node {
+    fn child(&mut self, name: &str) -> &mut Node {
+        let at = match self.children.iter().position(|(known, _)| **known == *name) {
+            Some(at) => at,
+            None => {
+                self.children.push((name.into(), Node::default()));
+                self.children.len() - 1
+            }
+        };
+        &mut self.children[at].1
+    }
+
+    fn is_bare(&self) -> bool {
+        self.slots.is_empty() && self.children.is_empty()
+    }
+}
+
+struct Walk<'w, 'e> {
+    slots: &'w [Slot],
+    cells: &'w mut [Cell<'e>],
+}
+
+impl<'e> Walk<'_, 'e> {
+    /// Reads the value at a node, given as its source text.
+    fn enter(&mut self, node: &Node, source: &'e str) -> Result<(), serde_json::Error> {
+        for slot in &node.slots {
+            self.cells[*slot] = Cell::read(self.slots[*slot].kind, source);
+        }
+        if node.children.is_empty() {
+            return Ok(());
+        }
+        let mut deserializer = serde_json::Deserializer::from_str(source);
+        deserializer.deserialize_any(Inside { node, walk: self })
+    }
+}
+
+/// The inside of a value, of which only some places matter.
+struct Inside<'n, 's, 'e> {
+    node: &'n Node,
+    walk: &'n mut Walk<'s, 'e>,
+}
+
+impl<'e> DeserializeSeed<'e> for Inside<'_, '_, 'e> {
+    type Value = ();
+    fn deserialize<D: de::Deserializer<'e>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.node.slots.is_empty() {
+            return deserializer.deserialize_any(self);
+        }
+        let raw = <&RawValue as de::Deserialize>::deserialize(deserializer)?;
+        self.walk.enter(self.node, raw.get()).map_err(de::Error::custom)
+    }
+}
+
+impl<'e> Visitor<'e> for Inside<'_, '_, 'e> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    // A scalar has no places inside: what was looked for there is absent.
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'e>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(child) = members.next_key_seed(ChildOf(self.node))? {
+            match child {
+                Some(node) => members.next_value_seed(Inside { node, walk: self.walk })?,
+                None => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'e>>(self, mut items: A) -> Result<(), A::Error> {
+        let mut index = 0usize;
+        loop {
+            // RFC 6901, section 4: an index has no leading zeros, so its text is
+            // the only way to write it.
+            let name = index.to_string();
+            let child = self.node.children.iter().find(|(known, _)| **known == *name);
+            let there = match child {
+                Some((_, node)) => items.next_element_seed(Inside { node, walk: self.walk })?.is_some(),
+                None => items.next_element::<IgnoredAny>()?.is_some(),
+            };
+            if !there {
+                return Ok(());
+            }
+            index += 1;
+        }
+    }
+}
+
+/// A member's name, as the node that it leads to.
+struct ChildOf<'n>(&'n Node);
+
+impl<'n, 'e> DeserializeSeed<'e> for ChildOf<'n> {
+    type Value = Option<&'n Node>;
+    fn deserialize<D: de::Deserializer<'e>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'n> Visitor<'_> for ChildOf<'n> {
+    type Value = Option<&'n Node>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.children.iter().find(|(known, _)| **known == *name).map(|(_, node)| node))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest;
+
+    fn field(pointer: &str, kind: Kind) -> Field {
+        Field { pointer: pointer.into(), kind, required: false, purpose: "test".into() }
+    }
+
+    fn event(data: &str) -> Event {
+        let text = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","time":"1970-01-01T00:00:01Z","n":7,"data":{data}}}"#);
+        ingest::structured(text.as_bytes(), &ingest::Limits::default()).expect("a valid event")
+    }
+
+    #[test]
+    fn one_walk_finds_attributes_and_places_at_any_depth() {
+        let mut plan = Plan::default();
+        let fields = [
+            field("/data/a/b", Kind::Integer),
+            field("/data/a", Kind::Json),
+            field("/data/list/1/x", Kind::Text),
+            field("/data/a~1b", Kind::Boolean),
+            field("/time", Kind::Time),
+            field("/n", Kind::Integer),
+            field("/subject", Kind::Text),
+            field("/data/list/01/x", Kind::Text),
+        ];
+        assert_eq!(plan.add(&fields), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(plan.add(&fields[..2]), [0, 1], "a field that is known is not taken twice");
+        let event = event(r#"{"list":[0,{"x":"yes"}],"a":{"b":5},"a/b":true}"#);
+        let mut cells = vec![Cell::Absent; plan.width()];
+        plan.project(&event, &mut cells);
+        assert_eq!(
+            cells,
+            [
+                Cell::Integer(5),
+                Cell::Json(r#"{"b":5}"#),
+                Cell::Text("yes".into()),
+                Cell::Boolean(true),
+                Cell::Time(1_000_000),
+                Cell::Integer(7),
+                Cell::Absent,
+                Cell::Absent,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_scalar_where_an_object_was_looked_for_leaves_the_field_absent() {
+        let mut plan = Plan::default();
+        plan.add(&[field("/data/a/b", Kind::Integer)]);
+        for data in ["7", "null", r#"{"a":"text"}"#, r#"{"a":[1]}"#, "[]"] {
+            let event = event(data);
+            let mut cells = vec![Cell::Absent];
+            plan.project(&event, &mut cells);
+            assert_eq!(cells, [Cell::Absent], "{data}");
+        }
+    }
+
+    proptest::proptest! {
+        /// The walk against serde_json's own pointers.
+        #[test]
+        fn fields_are_what_a_pointer_finds(data in crate::testing::json(), steps in proptest::collection::vec("[ab01]", 0..4)) {
+            let pointer = format!("/data{}", steps.iter().map(|step| format!("/{step}")).collect::<String>());
+            let mut plan = Plan::default();
+            plan.add(&[field(&pointer, Kind::Json), field("/data/a", Kind::Json)]);
+            let event = event(&data.to_string());
+            let mut cells = vec![Cell::Absent; 2];
+            plan.project(&event, &mut cells);
+            let found = match &cells[0] {
+                Cell::Json(source) => Some(source.to_string()),
+                _ => None,
+            };
+            let whole = serde_json::json!({"data": data});
+            let expected = whole.pointer(&pointer).filter(|value| !value.is_null()).map(ToString::to_string);
+            proptest::prop_assert_eq!(found, expected);
+        }
+    }
+}

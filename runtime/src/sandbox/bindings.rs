@@ -1,0 +1,84 @@
+//! The contract as Rust types, generated from `wit/`, and their counterparts in
+//! the rest of the runtime.
+
+use crate::column::{Column, Kind};
+use crate::policy::manifest::{Action, Field, Keyed, Manifest, Message, Rule, Severity};
+
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "policy",
+        imports: { default: trappable },
+    });
+}
+
+pub(super) use generated::ephor::policy::columns::{
+    Booleans, Column as WitColumn, Floats, Integers, Texts,
+};
+pub(super) use generated::ephor::policy::evaluation::{Batch, Keys, Outcome};
+pub(super) use generated::ephor::policy::{columns, evaluation, log, manifest, reference, settings};
+pub(super) use generated::{Policy, PolicyPre};
+
+impl From<Column> for WitColumn {
+    fn from(column: Column) -> Self {
+        match column {
+            Column::Booleans { present, values } => {
+                WitColumn::Booleans(Booleans { present: present.bytes, values: values.bytes })
+            }
+            Column::Integers { present, values } => WitColumn::Integers(Integers { present: present.bytes, values }),
+            Column::Floats { present, values } => WitColumn::Floats(Floats { present: present.bytes, values }),
+            Column::Times { present, values } => WitColumn::Times(Integers { present: present.bytes, values }),
+            Column::Texts { present, offsets, text } => {
+                WitColumn::Texts(Texts { present: present.bytes, offsets, text })
+            }
+            Column::Json { present, offsets, text } => WitColumn::Json(Texts { present: present.bytes, offsets, text }),
+        }
+    }
+}
+
+impl From<manifest::Manifest> for Manifest {
+    fn from(wit: manifest::Manifest) -> Self {
+        Manifest {
+            name: wit.name,
+            version: wit.version,
+            summary: wit.summary,
+            events: wit.events,
+            fields: wit.fields.into_iter().map(Into::into).collect(),
+            keyed: wit.keyed.map(|keyed| Keyed { key: keyed.key, state_version: keyed.state_version }),
+            rules: wit.rules.into_iter().map(Into::into).collect(),
+            lists: wit.lists,
+            settings_schema: wit.settings_schema,
+        }
+    }
+}
+
+impl From<manifest::Field> for Field {
+    fn from(wit: manifest::Field) -> Self {
+        let kind = match wit.kind {
+            manifest::Kind::Boolean => Kind::Boolean,
+            manifest::Kind::Integer => Kind::Integer,
+            manifest::Kind::Float => Kind::Float,
+            manifest::Kind::Text => Kind::Text,
+            manifest::Kind::Time => Kind::Time,
+            manifest::Kind::Json => Kind::Json,
+        };
+        Field { pointer: wit.pointer, kind, required: wit.required, purpose: wit.purpose }
+    }
+}
+
+impl From<manifest::Rule> for Rule {
+    fn from(wit: manifest::Rule) -> Self {
+        let action = match wit.action {
+            manifest::Action::Flag => Action::Flag,
+            manifest::Action::Deny => Action::Deny,
+        };
+        let severity = match wit.severity {
+            manifest::Severity::Low => Severity::Low,
+            manifest::Severity::Medium => Severity::Medium,
+            manifest::Severity::High => Severity::High,
+            manifest::Severity::Critical => Severity::Critical,
+        };
+        let messages = wit.messages.into_iter().map(|m| Message { language: m.language, text: m.text }).collect();
+        Rule { id: wit.id, action, severity, legal_basis: wit.legal_basis, messages }
+    }
+}

@@ -1,0 +1,401 @@
+//! One policy on some rows: calls, their limits, and which row is at fault when
+//! a call fails.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::{Store, Trap};
+
+use super::bindings::{self, Batch, WitColumn};
+use super::engine::{Ctx, Exceeded, ticks};
+use super::load::Image;
+use crate::policy::Granted;
+use crate::verdict::FaultKind;
+
+/// Calls that are tried for one row which runs into the safety net.
+const TIMEOUT_TRIES: u32 = 3;
+
+/// The least that a failed call counts, in fuel: making the instance.
+const CALL_COST: u64 = 50_000;
+
+/// The keys of some rows and their states.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// For each row the index of its key.
+    pub of_row: Vec<u32>,
+    /// For each key the state that it has.
+    pub states: Vec<Option<Vec<u8>>>,
+}
+
+/// What a policy says about one row.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A finding: the rule's index, checked, and the evidence.
+    Finding(u16, Vec<(String, String)>),
+    /// No answer: in which way, and what a person needs to mend it.
+    Fault(FaultKind, String),
+}
+
+/// What a policy says about some rows.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// By row, ascending; rows that are not named are clean.
+    pub said: Vec<(u32, Said)>,
+    /// For each key what its state has become, where it changed.
+    pub states: Vec<(u32, Option<Vec<u8>>)>,
+    /// Fuel of all calls.
+    pub fuel: u64,
+    /// Calls.
+    pub calls: u32,
+}
+
+/// How many rows to give a call, so that it stays well within the fuel.
+///
+/// Only how fast the work goes depends on this: a call that runs out is repeated
+/// with fewer rows, and what is said about a row is the same.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Fuel per row, of late; zero if not known.
+    row_fuel: AtomicU64,
+}
+
+impl Pace {
+    fn rows(&self, fuel_max: u64, rows_max: usize) -> usize {
+        let row_fuel = self.row_fuel.load(Ordering::Relaxed);
+        let fitting = fuel_max / 2 / row_fuel.max(1);
+        usize::try_from(fitting).unwrap_or(usize::MAX).clamp(1, rows_max)
+    }
+
+    fn learn(&self, fuel: u64, rows: usize) {
+        let seen = fuel / rows.max(1) as u64;
+        let old = self.row_fuel.load(Ordering::Relaxed);
+        let new = if old == 0 { seen } else { (old * 7 + seen) / 8 };
+        self.row_fuel.store(new.max(1), Ordering::Relaxed);
+    }
+}
+
+/// A call that did not give an outcome.
+#[derive(Debug)]
+struct Failure {
+    kind: FaultKind,
+    detail: String,
+    /// Fuel and bytes of memory that it took.
+    cost: u64,
+}
+
+impl Image {
+    /// Judges rows, in order. Every row gets an answer: a finding, a fault, or
+    /// none, which means that it is clean.
+    ///
+    /// A call that fails is repeated in halves until the row at fault is alone;
+    /// rows of one key keep their order, and a row at fault leaves its key's
+    /// state as it was.
+    pub fn evaluate(&self, view: Granted, keys: Option<Keys>) -> Outcome {
+        let limits = &self.sandbox.limits;
+        let (rows, columns) = view.into_parts();
+        let columns: Vec<WitColumn> = columns.into_iter().map(Into::into).collect();
+        let mut work = Work { image: self, columns, keys, changed: Vec::new(), outcome: Outcome::default(), failure_cost: 0 };
+        work.changed.resize(work.keys.as_ref().map_or(0, |keys| keys.states.len()), false);
+        let pace = self.pace.rows(limits.event_fuel_max, limits.call_rows_max);
+        // Ranges of rows that are still to be judged, the next one last.
+        let mut open: Vec<Range<usize>> = (0..rows).step_by(pace).map(|from| from..rows.min(from + pace)).rev().collect();
+        let mut tries = 0;
+        while let Some(range) = open.pop() {
+            if work.failure_cost > limits.failure_cost_max {
+                let detail = "too many rows of the same batch failed before it";
+                work.outcome.said.extend(range.map(|row| (row as u32, Said::Fault(FaultKind::Abandoned, detail.into()))));
+                continue;
+            }
+            let Err(failure) = work.call(range.clone()) else {
+                tries = 0;
+                continue;
+            };
+            work.failure_cost += failure.cost.max(CALL_COST);
+            if range.len() > 1 {
+                let middle = range.start + range.len() / 2;
+                open.push(middle..range.end);
+                open.push(range.start..middle);
+            } else if failure.kind == FaultKind::Timeout && tries + 1 < TIMEOUT_TRIES {
+                tries += 1;
+                open.push(range);
+            } else {
+                tries = 0;
+                work.outcome.said.push((range.start as u32, Said::Fault(failure.kind, failure.detail)));
+            }
+        }
+        work.finish()
+    }
+
+    /// Makes an instance and throws it away, for measuring.
+    pub fn instantiate(&self) -> wasmtime::Result<()> {
+        let mut store = self.store()?;
+        self.pre.instantiate(&mut store)?;
+        Ok(())
+    }
+
+    fn store(&self) -> wasmtime::Result<Store<Ctx>> {
+        let limits = &self.sandbox.limits;
+        let mut store = Store::new(&self.sandbox.engine, Ctx::new(limits));
+        store.limiter(|ctx| ctx);
+        store.set_fuel(limits.event_fuel_max)?;
+        store.set_epoch_deadline(ticks(limits.call_ms_max));
+        store.set_hostcall_fuel(limits.output_bytes_max);
+        store.set_max_component_handles(limits.handles_max);
+        Ok(store)
+    }
+}
+
+struct Work<'i> {
+    image: &'i Image,
+    columns: Vec<WitColumn>,
+    keys: Option<Keys>,
+    /// Keys whose state is another than it was.
+    changed: Vec<bool>,
+    outcome: Outcome,
+    failure_cost: u64,
+}
+
+impl Work<'_> {
+    /// Calls the policy on a range of rows and takes over what it says.
+    fn call(&mut self, range: Range<usize>) -> Result<(), Failure> {
+        let limits = &self.image.sandbox.limits;
+        let (keys, key_of) = self.keys_of(&range);
+        let batch = Batch {
+            rows: range.len() as u32,
+            columns: self.columns.iter().map(|column| slice(column, &range)).collect(),
+            keys,
+        };
+        let fail = |error: wasmtime::Error, cost| {
+            let (kind, detail) = explain(&error);
+            Failure { kind, detail, cost }
+        };
+        let mut store = self.image.store().map_err(|error| fail(error, 0))?;
+        let outcome = self.image.pre.instantiate(&mut store).and_then(|policy| policy.call_evaluate(&mut store, &batch));
+        let fuel = limits.event_fuel_max.saturating_sub(store.get_fuel().unwrap_or(0));
+        self.outcome.fuel += fuel;
+        self.outcome.calls += 1;
+        let ctx = store.data();
+        self.report(ctx);
+        let cost = fuel + ctx.memory_used as u64;
+        let outcome = outcome.map_err(|error| fail(error, cost))?;
+        self.image.pace.learn(fuel, range.len());
+        let said = self.check(outcome, &range, key_of.len()).map_err(|detail| Failure { kind: FaultKind::Output, detail, cost })?;
+        let Checked { said, states } = said;
+        self.outcome.said.extend(said);
+        if let Some(keys) = &mut self.keys {
+            for (key, state) in states {
+                let key = key_of[key as usize];
+                keys.states[key as usize] = state;
+                self.changed[key as usize] = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of a range with their states, and for each the index that it has
+    /// among all.
+    fn keys_of(&self, range: &Range<usize>) -> (Option<bindings::Keys>, Vec<u32>) {
+        let Some(keys) = &self.keys else { return (None, Vec::new()) };
+        let mut own: Vec<Option<u32>> = vec![None; keys.states.len()];
+        let mut key_of = Vec::new();
+        let of_row = keys.of_row[range.clone()]
+            .iter()
+            .map(|key| {
+                *own[*key as usize].get_or_insert_with(|| {
+                    key_of.push(*key);
+                    key_of.len() as u32 - 1
+                })
+            })
+            .collect();
+        let states = key_of.iter().map(|key| keys.states[*key as usize].clone()).collect();
+        (Some(bindings::Keys { of_row, states }), key_of)
+    }
+
+    /// Holds what came out against the contract. Nothing of an outcome that is
+    /// not as the contract says is used.
+    fn check(&self, outcome: bindings::Outcome, range: &Range<usize>, keys: usize) -> Result<Checked, String> {
+        let limits = &self.image.sandbox.limits;
+        let rules = self.image.release.manifest.rules.len();
+        let row_of = |row: u32| match (row as usize) < range.len() {
+            true => Ok(row + range.start as u32),
+            false => Err(format!("speaks of row {row}, but there are {}", range.len())),
+        };
+        let mut said: Vec<(u32, Said)> = Vec::with_capacity(outcome.findings.len() + outcome.undecided.len());
+        let mut undecided = Vec::with_capacity(outcome.undecided.len());
+        for undecidedness in outcome.undecided {
+            let row = row_of(undecidedness.row)?;
+            if undecided.last().is_some_and(|(last, _)| *last >= row) {
+                return Err("rows that it cannot judge are not in ascending order".into());
+            }
+            undecided.push((row, undecidedness.reason));
+        }
+        let (mut last, mut count, mut bytes) = (None, 0usize, 0usize);
+        for finding in outcome.findings {
+            let row = row_of(finding.row)?;
+            if last.is_some_and(|last| last > row) {
+                return Err("findings are not in ascending order of their rows".into());
+            }
+            if last != Some(row) {
+                (last, count, bytes) = (Some(row), 0, 0);
+            }
+            count += 1;
+            if count > limits.row_findings_max {
+                return Err(format!("makes more than {} findings on one row", limits.row_findings_max));
+            }
+            if usize::from(finding.rule) >= rules {
+                return Err(format!("makes a finding of rule {}, but there are {rules}", finding.rule));
+            }
+            bytes += finding.evidence.iter().map(|evidence| evidence.name.len() + evidence.value.len()).sum::<usize>();
+            if bytes > limits.row_evidence_bytes_max {
+                return Err(format!("gives more than {} bytes of evidence on one row", limits.row_evidence_bytes_max));
+            }
+            if undecided.binary_search_by_key(&row, |(row, _)| *row).is_err() {
+                let evidence = finding.evidence.into_iter().map(|evidence| (evidence.name, evidence.value)).collect();
+                said.push((row, Said::Finding(finding.rule, evidence)));
+            }
+        }
+        if !undecided.is_empty() {
+            said.extend(undecided.into_iter().map(|(row, reason)| {
+                let end = reason.floor_char_boundary(limits.log_line_bytes_max);
+                (row, Said::Fault(FaultKind::Undecided, reason[..end].to_string()))
+            }));
+            said.sort_by_key(|(row, _)| *row);
+        }
+        let mut states = Vec::with_capacity(outcome.states.len());
+        let mut seen = vec![false; keys];
+        for changed in outcome.states {
+            match seen.get_mut(changed.key as usize) {
+                Some(seen) if !*seen => *seen = true,
+                Some(_) => return Err(format!("changes the state of key {} twice", changed.key)),
+                None => return Err(format!("changes the state of key {}, but there are {keys}", changed.key)),
+            }
+            if let Some(state) = &changed.state
+                && state.len() > limits.state_bytes_max
+            {
+                return Err(format!("makes a state of {} bytes, at most {}", state.len(), limits.state_bytes_max));
+            }
+            states.push((changed.key, changed.state));
+        }
+        Ok(Checked { said, states })
+    }
+
+    fn report(&self, ctx: &Ctx) {
+        if ctx.log.is_empty() {
+            return;
+        }
+        let policy = self.image.release.policy();
+        for line in &ctx.log {
+            match line.level {
+                bindings::log::Level::Debug => tracing::debug!(policy, line = line.text, "policy says"),
+                bindings::log::Level::Info => tracing::info!(policy, line = line.text, "policy says"),
+                bindings::log::Level::Warn => tracing::warn!(policy, line = line.text, "policy says"),
+            }
+        }
+        if ctx.log_dropped > 0 {
+            tracing::warn!(policy, dropped = ctx.log_dropped, "policy says more than is kept of one call");
+        }
+    }
+
+    fn finish(self) -> Outcome {
+        let mut outcome = self.outcome;
+        if let Some(keys) = self.keys {
+            let changed = keys.states.into_iter().zip(self.changed).enumerate();
+            outcome.states = changed.filter_map(|(key, (state, changed))| changed.then_some((key as u32, state))).collect();
+        }
+        outcome
+    }
+}
+
+struct Checked {
+    said: Vec<(u32, Said)>,
+    states: Vec<(u32, Option<Vec<u8>>)>,
+}
+
+/// In which way a call failed, and what a person needs to know of it.
+pub(super) fn explain(error: &wasmtime::Error) -> (FaultKind, String) {
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return (FaultKind::Memory, exceeded.to_string());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => (FaultKind::Fuel, "ran out of fuel".into()),
+        Some(Trap::Interrupt) => (FaultKind::Timeout, "took too long on this machine".into()),
+        Some(trap) => (FaultKind::Trap, trap.to_string()),
+        // Everything else that a call can end with is a value that breaks the
+        // contract, or more of it than the host takes. The message is wasmtime's
+        // and holds nothing of the value.
+        None => (FaultKind::Output, format!("{}", error.root_cause())),
+    }
+}
+
+/// The part of a column that a range of rows has.
+fn slice(column: &WitColumn, range: &Range<usize>) -> WitColumn {
+    use bindings::{Booleans, Floats, Integers, Texts};
+    let bits = |bytes: &[u8]| slice_bits(bytes, range);
+    let texts = |texts: &Texts| {
+        let offsets = &texts.offsets[range.start..=range.end];
+        let (from, to) = (offsets[0], offsets[range.len()]);
+        Texts {
+            present: bits(&texts.present),
+            offsets: offsets.iter().map(|offset| offset - from).collect(),
+            text: texts.text[from as usize..to as usize].to_string(),
+        }
+    };
+    let integers = |integers: &Integers| Integers { present: bits(&integers.present), values: integers.values[range.clone()].to_vec() };
+    match column {
+        WitColumn::Booleans(c) => WitColumn::Booleans(Booleans { present: bits(&c.present), values: bits(&c.values) }),
+        WitColumn::Integers(c) => WitColumn::Integers(integers(c)),
+        WitColumn::Times(c) => WitColumn::Times(integers(c)),
+        WitColumn::Floats(c) => WitColumn::Floats(Floats { present: bits(&c.present), values: c.values[range.clone()].to_vec() }),
+        WitColumn::Texts(c) => WitColumn::Texts(texts(c)),
+        WitColumn::Json(c) => WitColumn::Json(texts(c)),
+    }
+}
+
+fn slice_bits(bytes: &[u8], range: &Range<usize>) -> Vec<u8> {
+    let (first, shift) = (range.start / 8, range.start % 8);
+    let mut out: Vec<u8> = (0..range.len().div_ceil(8))
+        .map(|at| {
+            let low = u16::from(bytes[first + at]);
+            let high = bytes.get(first + at + 1).copied().map_or(0, u16::from);
+            ((high << 8 | low) >> shift) as u8
+        })
+        .collect();
+    let rest = range.len() % 8;
+    if rest != 0 && let Some(last) = out.last_mut() {
+        *last &= (1 << rest) - 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_bits_is_what_a_loop_over_them_gives() {
+        let bytes: Vec<u8> = (0..9u8).map(|byte| byte.wrapping_mul(73) ^ 0x5a).collect();
+        let bit = |bytes: &[u8], at: usize| bytes[at / 8] >> (at % 8) & 1;
+        for start in 0..64 {
+            for end in start + 1..=64 {
+                let sliced = slice_bits(&bytes, &(start..end));
+                assert_eq!(sliced.len(), (end - start).div_ceil(8));
+                for at in 0..sliced.len() * 8 {
+                    let expected = if at < end - start { bit(&bytes, start + at) } else { 0 };
+                    assert_eq!(bit(&sliced, at), expected, "{start}..{end} at {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_pace_keeps_a_call_within_half_of_the_fuel() {
+        let pace = Pace::default();
+        assert_eq!(pace.rows(10_000_000, 1_024), 1_024, "nothing is known yet");
+        pace.learn(2_000_000, 100);
+        assert_eq!(pace.rows(10_000_000, 1_024), 250);
+        for _ in 0..100 {
+            pace.learn(50_000_000, 1);
+        }
+        assert_eq!(pace.rows(10_000_000, 1_024), 1);
+    }
+}

@@ -1,0 +1,251 @@
+//! The engine: one configuration for compiling and running.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::component::Linker;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ResourceLimiter};
+
+use super::Limits;
+use super::bindings::{self, log, reference};
+
+/// How often the clock of the safety net ticks.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Instances that may be alive at the same time: one per thread that evaluates,
+/// and there are never more threads than this.
+const INSTANCES_MAX: u32 = 128;
+
+/// Bytes that every thread's stack has for policies.
+const STACK_BYTES: usize = 512 << 10;
+
+/// What an engine is for. All give code that the others can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Compile what will be kept.
+    Compile,
+    /// Compile fast and run once, in the worker.
+    Setup,
+    /// Run what was compiled.
+    Run,
+}
+
+/// The configuration. Whatever could make two machines differ is switched off:
+/// what a policy says depends on its input alone.
+pub(super) fn config(limits: &Limits, purpose: Purpose) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .wasm_tail_call(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_custom_page_sizes(false)
+        .max_wasm_stack(STACK_BYTES)
+        // Nobody reads a stranger's stack trace, and collecting it costs time
+        // that the stranger decides on.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false)
+        .memory_init_cow(true);
+    match purpose {
+        Purpose::Setup => {
+            config.cranelift_opt_level(OptLevel::None);
+        }
+        Purpose::Compile => {
+            config.cranelift_opt_level(OptLevel::Speed);
+        }
+        Purpose::Run => {
+            let mut pool = PoolingAllocationConfig::new();
+            pool.total_component_instances(INSTANCES_MAX)
+                .total_core_instances(INSTANCES_MAX * 4)
+                .total_memories(INSTANCES_MAX * 2)
+                .total_tables(INSTANCES_MAX * 4)
+                .max_core_instances_per_component(16)
+                .max_memories_per_component(4)
+                .max_tables_per_component(8)
+                .max_memories_per_module(4)
+                .max_tables_per_module(4)
+                .max_memory_size(limits.memory_bytes_max)
+                .table_elements(limits.table_elements_max)
+                // A page that one instance wrote is zeroed rather than given
+                // back, as long as there are few: cheaper than a page fault.
+                .linear_memory_keep_resident(256 << 10)
+                .table_keep_resident(16 << 10);
+            config
+                .cranelift_opt_level(OptLevel::Speed)
+                .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        }
+    }
+    config
+}
+
+/// The one engine that runs policies, with everything that calls share.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pub(super) engine: Engine,
+    pub(super) limits: Limits,
+    _ticker: Ticker,
+}
+
+impl Sandbox {
+    /// Makes the engine and starts its clock.
+    pub fn new(limits: Limits) -> wasmtime::Result<Arc<Self>> {
+        let engine = Engine::new(&config(&limits, Purpose::Run))?;
+        let ticker = Ticker::start(&engine);
+        Ok(Arc::new(Sandbox { engine, limits, _ticker: ticker }))
+    }
+}
+
+/// Ticks for the deadlines as long as it lives. One constructor makes engine and
+/// clock, so that no deadline can be set that never comes.
+#[derive(Debug)]
+pub(super) struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    pub(super) fn start(engine: &Engine) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::spawn({
+            let (engine, stop) = (engine.weak(), stop.clone());
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::thread::sleep(TICK);
+                    let Some(engine) = engine.upgrade() else { return };
+                    engine.increment_epoch();
+                }
+            }
+        });
+        Ticker { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Ticks until a deadline, at least one.
+pub(super) fn ticks(milliseconds: u64) -> u64 {
+    milliseconds.div_ceil(TICK.as_millis() as u64).max(1)
+}
+
+/// A memory or table would have grown beyond the instance's total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("asks for more than {0} in all")]
+pub(super) struct Exceeded(pub &'static str);
+
+/// What a store holds beside the instance: its limits and its log.
+pub(super) struct Ctx {
+    memory_left: usize,
+    table_left: usize,
+    /// Bytes of memory that the instance has.
+    pub memory_used: usize,
+    log_lines_max: usize,
+    log_line_bytes_max: usize,
+    pub log: Vec<LogLine>,
+    pub log_dropped: u64,
+}
+
+/// A line that a policy wrote.
+#[derive(Debug, Clone)]
+pub(crate) struct LogLine {
+    pub level: log::Level,
+    pub text: String,
+}
+
+impl Ctx {
+    pub fn new(limits: &Limits) -> Self {
+        Ctx {
+            memory_left: limits.memory_bytes_max,
+            table_left: limits.table_elements_max,
+            memory_used: 0,
+            log_lines_max: limits.log_lines_max,
+            log_line_bytes_max: limits.log_line_bytes_max,
+            log: Vec::new(),
+            log_dropped: 0,
+        }
+    }
+}
+
+/// Counts over all memories and tables of an instance together. wasmtime's own
+/// `StoreLimits` counts each memory by itself.
+impl ResourceLimiter for Ctx {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current);
+        match self.memory_left.checked_sub(more) {
+            Some(left) => {
+                self.memory_left = left;
+                self.memory_used += more;
+                Ok(true)
+            }
+            // A trap, not a failed growth: what a guest makes of a failure is
+            // its own affair, and the fault should say what happened.
+            None => Err(wasmtime::Error::new(Exceeded("its memory"))),
+        }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current);
+        match self.table_left.checked_sub(more) {
+            Some(left) => {
+                self.table_left = left;
+                Ok(true)
+            }
+            None => Err(wasmtime::Error::new(Exceeded("its table elements"))),
+        }
+    }
+}
+
+impl log::Host for Ctx {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        if self.log.len() >= self.log_lines_max {
+            self.log_dropped += 1;
+            return Ok(());
+        }
+        let end = message.floor_char_boundary(self.log_line_bytes_max);
+        // Escaped: a line must not be able to look like two, or like our own.
+        self.log.push(LogLine { level, text: message[..end].escape_debug().to_string() });
+        Ok(())
+    }
+}
+
+impl reference::Host for Ctx {
+    fn contains_many(&mut self, list: u16, _: bindings::Texts) -> wasmtime::Result<Vec<u8>> {
+        Err(wasmtime::Error::new(NoSuchList(list)))
+    }
+
+    fn get_many(&mut self, list: u16, _: bindings::Texts) -> wasmtime::Result<bindings::Texts> {
+        Err(wasmtime::Error::new(NoSuchList(list)))
+    }
+}
+
+/// No release binds lists yet, and one that declares any is refused at load: an
+/// index is always out of range.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no reference list {0}")]
+struct NoSuchList(u16);
+
+// Interfaces that hold nothing but types.
+impl bindings::columns::Host for Ctx {}
+impl bindings::evaluation::Host for Ctx {}
+impl bindings::manifest::Host for Ctx {}
+impl bindings::settings::Host for Ctx {}
+
+/// A linker that has what the contract imports and nothing else.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
+    let mut linker = Linker::new(engine);
+    bindings::Policy::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |ctx| ctx)?;
+    Ok(linker)
+}

@@ -1,0 +1,220 @@
+//! From a component to code that runs: by way of the cache, or of a worker.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::bindings::PolicyPre;
+use super::cache::{Cache, Found};
+use super::call::Pace;
+use super::engine::{Ctx, Sandbox, linker};
+use super::error::LoadError;
+use super::worker::{Described, Reply, Request, split_message, write_message};
+use super::{Limits, code};
+use crate::digest::Digest;
+use crate::policy::{Manifest, Release};
+
+/// A release that can be run.
+pub(crate) struct Image {
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) pre: PolicyPre<Ctx>,
+    pub(super) release: Arc<Release>,
+    /// How many rows fit a call, learned from the calls so far.
+    pub(super) pace: Pace,
+}
+
+impl Image {
+    /// What it is the image of.
+    pub fn release(&self) -> &Arc<Release> {
+        &self.release
+    }
+}
+
+/// Loads components, and counts how.
+#[derive(Debug)]
+pub(crate) struct Loader {
+    sandbox: Arc<Sandbox>,
+    /// The `ephor` binary.
+    worker: PathBuf,
+    cache: Option<Cache>,
+    /// Loads that were served from the cache.
+    pub hits: AtomicU64,
+    /// Loads that a worker did.
+    pub misses: AtomicU64,
+    /// Cache entries that were not ours.
+    pub forged: AtomicU64,
+}
+
+impl Loader {
+    /// Loads with workers that are `worker compile-worker`.
+    pub fn new(sandbox: Arc<Sandbox>, worker: PathBuf, cache: Option<&Path>) -> std::io::Result<Self> {
+        let cache = cache.map(Cache::open).transpose()?;
+        Ok(Loader { sandbox, worker, cache, hits: 0.into(), misses: 0.into(), forged: 0.into() })
+    }
+
+    /// Loads a component with settings.
+    pub async fn load(&self, component: &[u8], settings: &[u8]) -> Result<Image, LoadError> {
+        let limits = &self.sandbox.limits;
+        let max = limits.worker.settings_bytes_max;
+        if settings.len() > max {
+            let problem = format!("they have {} bytes, at most {max}", settings.len());
+            return Err(LoadError::SettingsDocument { problem });
+        }
+        let text = std::str::from_utf8(settings)
+            .map_err(|error| LoadError::SettingsDocument { problem: format!("they are not UTF-8: {error}") })?;
+        let name = self.cache_name(component, settings);
+        if let Some(cache) = &self.cache {
+            match cache.get(name) {
+                Found::Hit(bytes) => match self.image(component, settings, &bytes) {
+                    Ok(image) => {
+                        self.hits.fetch_add(1, Ordering::Relaxed);
+                        return Ok(image);
+                    }
+                    Err(error) => tracing::warn!(%error, "cached code is of no use; compiling again"),
+                },
+                Found::Miss => {}
+                Found::Forged => {
+                    self.forged.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(entry = %name, "cached code was not written by this installation; deleted, compiling again");
+                }
+            }
+        }
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        let request = Request { limits: limits.clone(), settings: Some(text.to_string()) };
+        let (described, code) = run_worker(&self.worker, &request, component).await?;
+        let mut bytes = Vec::with_capacity(code.len() + 4096);
+        write_message(&mut bytes, &described).map_err(here)?;
+        bytes.extend_from_slice(&code);
+        let image = self.image(component, settings, &bytes)?;
+        if let Some(cache) = &self.cache
+            && let Err(error) = cache.put(name, &bytes)
+        {
+            tracing::warn!(%error, "compiled code could not be cached; the next start will compile again");
+        }
+        Ok(image)
+    }
+
+    /// Names code by everything that it depends on.
+    fn cache_name(&self, component: &[u8], settings: &[u8]) -> Digest {
+        let mut hasher = DefaultHasher::new();
+        self.sandbox.engine.precompile_compatibility_hash().hash(&mut hasher);
+        let limits = serde_json::to_vec(&self.sandbox.limits).unwrap_or_default();
+        let version = env!("CARGO_PKG_VERSION").as_bytes();
+        Digest::of_parts(&[b"ephor code 1", version, &hasher.finish().to_le_bytes(), &limits, component, settings])
+    }
+
+    /// Makes an image of what a worker or the cache gave.
+    fn image(&self, component: &[u8], settings: &[u8], bytes: &[u8]) -> Result<Image, LoadError> {
+        let (described, code): (Described, _) = split_message(bytes).map_err(here)?;
+        let fail = |error: wasmtime::Error| LoadError::Worker { problem: format!("{error:#}") };
+        let engine = &self.sandbox.engine;
+        let compiled = code::deserialize(engine, code).map_err(fail)?;
+        let pre = linker(engine).and_then(|linker| linker.instantiate_pre(&compiled)).and_then(PolicyPre::new).map_err(fail)?;
+        let release = Arc::new(Release::new(component, settings, described.manifest));
+        Ok(Image { sandbox: self.sandbox.clone(), pre, release, pace: Pace::default() })
+    }
+}
+
+fn here(error: std::io::Error) -> LoadError {
+    LoadError::Worker { problem: error.to_string() }
+}
+
+/// What can be said about a component without running it on events.
+#[derive(Debug, Serialize)]
+pub struct Inspection {
+    /// What it says about itself.
+    pub manifest: Manifest,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// What it imports.
+    pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+}
+
+/// Reads a component and has it describe itself, in a worker.
+///
+/// # Errors
+///
+/// Why it would not be taken.
+pub async fn inspect(component: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
+    let (described, _) = run_worker(worker, &Request { limits, settings: None }, component).await?;
+    Ok(Inspection {
+        manifest: described.manifest,
+        digest: Digest::of(component),
+        bytes: component.len() as u64,
+        imports: described.imports,
+        exports: described.exports,
+    })
+}
+
+/// Has a child process load a component, and waits for it within limits.
+async fn run_worker(worker: &Path, request: &Request, component: &[u8]) -> Result<(Described, Vec<u8>), LoadError> {
+    let limits = &request.limits.worker;
+    let mut child = tokio::process::Command::new(worker)
+        .arg("compile-worker")
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| LoadError::Worker { problem: format!("{} does not start: {error}", worker.display()) })?;
+    let (Some(mut input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+        return Err(LoadError::Worker { problem: "the worker has no pipes".into() });
+    };
+    let mut message = Vec::new();
+    write_message(&mut message, request).map_err(here)?;
+    let talk = async {
+        let mut bytes = Vec::new();
+        let mut said = Vec::new();
+        let (mut output, mut errors) = (output.take(limits.code_bytes_max as u64), errors.take(64 << 10));
+        let send = async {
+            // A worker that dies early leaves the rest unread; why it died is
+            // told by its status.
+            let _ = input.write_all(&message).await;
+            let _ = input.write_all(component).await;
+            drop(input);
+        };
+        let (_, read, _) = tokio::join!(send, output.read_to_end(&mut bytes), errors.read_to_end(&mut said));
+        read.map_err(here)?;
+        let status = child.wait().await.map_err(here)?;
+        Ok::<_, LoadError>((bytes, said, status))
+    };
+    let wall = Duration::from_secs(limits.wall_seconds_max);
+    let Ok(outcome) = tokio::time::timeout(wall, talk).await else {
+        return Err(LoadError::Compile { problem: format!("it took more than {} s", limits.wall_seconds_max) });
+    };
+    let (bytes, said, status) = outcome?;
+    if !status.success() {
+        return Err(died(status, &said, limits));
+    }
+    let (reply, code): (Reply, _) = split_message(&bytes).map_err(here)?;
+    Ok((reply?, code.to_vec()))
+}
+
+/// Why a worker ended before it answered.
+fn died(status: std::process::ExitStatus, said: &[u8], limits: &super::limits::Worker) -> LoadError {
+    use std::os::unix::process::ExitStatusExt as _;
+    let said = String::from_utf8_lossy(said);
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing was said").trim();
+    match status.signal() {
+        Some(signal) if signal == rustix::process::Signal::XCPU.as_raw() || signal == rustix::process::Signal::KILL.as_raw() => {
+            LoadError::Compile { problem: format!("it took more than {} s of processor time", limits.cpu_seconds_max) }
+        }
+        Some(signal) if signal == rustix::process::Signal::ABORT.as_raw() => LoadError::Compile {
+            problem: format!("it took more than {} MiB of memory ({last})", limits.memory_bytes_max >> 20),
+        },
+        Some(signal) => LoadError::Compile { problem: format!("the compiler died of signal {signal}") },
+        // A panic: a part of the component that the tools do not support.
+        None => LoadError::Compile { problem: format!("the compiler gave up: {last}") },
+    }
+}

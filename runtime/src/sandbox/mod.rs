@@ -1,0 +1,28 @@
+//! Running what strangers wrote. The only room that knows wasmtime.
+//!
+//! A component comes in ([`load`]), goes through a static gate ([`gate`]), is
+//! described, configured and compiled in a child process that can be thrown away
+//! ([`worker`]), and comes back as code ([`code`]) that is kept in an
+//! authenticated cache ([`cache`]). From then on every call runs in an instance
+//! of its own ([`call`]) within limits ([`limits`]).
+//!
+//! Knows nothing of HTTP, of storage, or of where columns come from.
+
+mod bindings;
+mod cache;
+mod call;
+mod code;
+mod engine;
+pub(crate) mod error;
+mod gate;
+pub mod limits;
+mod load;
+pub mod worker;
+
+pub(crate) use call::{Keys, Outcome, Said};
+pub(crate) use engine::Sandbox;
+pub(crate) use load::{Image, Loader};
+
+pub use error::{LoadError, SettingsError};
+pub use limits::Limits;
+pub use load::{Inspection, inspect};

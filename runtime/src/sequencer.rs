@@ -1,0 +1,243 @@
+//! One order for everything: events in the order they were submitted, changes of
+//! policies between two batches.
+//!
+//! Knows nothing of what events say.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::event::Event;
+use crate::ledger::Recorded;
+use crate::verdict::Verdict;
+
+/// Bounds on what waits and on what is evaluated together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Events that may wait or be under evaluation. Beyond it a request is
+    /// refused with a time to come back, and a stream waits.
+    pub queue_events_max: usize,
+    /// Bytes of those events.
+    pub queue_bytes_max: usize,
+    /// A batch is closed once it has so many events. It may have more by what
+    /// came in one submission: those stay together.
+    pub batch_events_max: usize,
+    /// A batch is closed once its events have so many bytes.
+    pub batch_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { queue_events_max: 32_768, queue_bytes_max: 64 << 20, batch_events_max: 2_048, batch_bytes_max: 4 << 20 }
+    }
+}
+
+/// Permits count bytes in units of this size, for a semaphore counts in 32 bits.
+const BYTES_PER_PERMIT: usize = 1 << 10;
+
+/// Events that were submitted together, on their way to a verdict.
+pub(crate) struct Submission {
+    pub events: Vec<Event>,
+    pub bytes: usize,
+    pub reply: oneshot::Sender<(Vec<Event>, Vec<Recorded<Verdict>>)>,
+    /// Gives the room back when the submission is gone, answered or not: not
+    /// when whoever submitted it stops waiting.
+    _room: [OwnedSemaphorePermit; 2],
+}
+
+/// What the spine gets to do, in order.
+pub(crate) enum Item<C> {
+    Events(Submission),
+    /// A change of the policies, or a question to their owner.
+    Change(C),
+}
+
+/// What the spine does next.
+pub(crate) enum Step<C> {
+    Batch(Vec<Submission>),
+    Change(C),
+}
+
+/// The queue has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// The spine has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the runtime has stopped")]
+pub struct Stopped;
+
+/// The end of the queue that takes in.
+pub(crate) struct Entrance<C> {
+    sender: mpsc::UnboundedSender<Item<C>>,
+    events: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    limits: Limits,
+}
+
+/// The end of the queue that gives out.
+pub(crate) struct Sequencer<C> {
+    receiver: mpsc::UnboundedReceiver<Item<C>>,
+    /// A change that came behind the events of the batch before it.
+    held: Option<C>,
+    limits: Limits,
+}
+
+/// Makes a queue. The channel itself has no bound: the semaphores bound what is
+/// in it, in events and in bytes.
+pub(crate) fn queue<C>(limits: &Limits) -> (Entrance<C>, Sequencer<C>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let entrance = Entrance {
+        sender,
+        events: Arc::new(Semaphore::new(limits.queue_events_max)),
+        bytes: Arc::new(Semaphore::new(limits.queue_bytes_max / BYTES_PER_PERMIT)),
+        limits: limits.clone(),
+    };
+    (entrance, Sequencer { receiver, held: None, limits: limits.clone() })
+}
+
+pub(crate) type Reply = oneshot::Receiver<(Vec<Event>, Vec<Recorded<Verdict>>)>;
+
+impl<C> Entrance<C> {
+    /// Permits for so many events and bytes; never more than there are, so that
+    /// a submission beyond the bound goes alone instead of never.
+    fn needed(&self, events: usize, bytes: usize) -> (u32, u32) {
+        let units = bytes.div_ceil(BYTES_PER_PERMIT).min(self.limits.queue_bytes_max / BYTES_PER_PERMIT);
+        (events.min(self.limits.queue_events_max) as u32, units as u32)
+    }
+
+    /// Waits for room.
+    pub async fn submit(&self, events: Vec<Event>) -> Result<Reply, Stopped> {
+        let bytes = events.iter().map(Event::size).sum();
+        let (count, units) = self.needed(events.len(), bytes);
+        let one = self.events.clone().acquire_many_owned(count).await.map_err(|_| Stopped)?;
+        let two = self.bytes.clone().acquire_many_owned(units).await.map_err(|_| Stopped)?;
+        self.send(events, bytes, [one, two])
+    }
+
+    /// Refuses if there is no room; gives the events back.
+    pub fn try_submit(&self, events: Vec<Event>) -> Result<Result<Reply, Stopped>, (Full, Vec<Event>)> {
+        let bytes = events.iter().map(Event::size).sum();
+        let (count, units) = self.needed(events.len(), bytes);
+        let room = self.events.clone().try_acquire_many_owned(count);
+        let room = room.and_then(|one| Ok([one, self.bytes.clone().try_acquire_many_owned(units)?]));
+        match room {
+            Ok(room) => Ok(self.send(events, bytes, room)),
+            Err(_) => Err((Full, events)),
+        }
+    }
+
+    fn send(&self, events: Vec<Event>, bytes: usize, room: [OwnedSemaphorePermit; 2]) -> Result<Reply, Stopped> {
+        let (reply, receiver) = oneshot::channel();
+        let submission = Submission { events, bytes, reply, _room: room };
+        self.sender.send(Item::Events(submission)).map_err(|_| Stopped)?;
+        Ok(receiver)
+    }
+
+    /// Hands in a change; it takes effect behind everything submitted before it.
+    pub fn change(&self, change: C) -> Result<(), Stopped> {
+        self.sender.send(Item::Change(change)).map_err(|_| Stopped)
+    }
+
+    /// Whether the spine has ended.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Events that wait or are under evaluation.
+    pub fn waiting(&self) -> usize {
+        self.limits.queue_events_max - self.events.available_permits()
+    }
+}
+
+impl<C> Sequencer<C> {
+    /// Waits for what comes next: a change, or a batch of the events that wait.
+    /// `None` once everybody who could submit is gone and nothing is left.
+    pub fn next(&mut self) -> Option<Step<C>> {
+        if let Some(change) = self.held.take() {
+            return Some(Step::Change(change));
+        }
+        let first = match self.receiver.blocking_recv()? {
+            Item::Change(change) => return Some(Step::Change(change)),
+            Item::Events(submission) => submission,
+        };
+        let (mut events, mut bytes) = (first.events.len(), first.bytes);
+        let mut batch = vec![first];
+        while events < self.limits.batch_events_max && bytes < self.limits.batch_bytes_max {
+            match self.receiver.try_recv() {
+                Ok(Item::Events(submission)) => {
+                    events += submission.events.len();
+                    bytes += submission.bytes;
+                    batch.push(submission);
+                }
+                Ok(Item::Change(change)) => {
+                    self.held = Some(change);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        Some(Step::Batch(batch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest;
+
+    fn events(count: usize) -> Vec<Event> {
+        let event = |n: usize| {
+            let text = format!(r#"{{"specversion":"1.0","id":"{n}","source":"/s","type":"t"}}"#);
+            ingest::structured(text.as_bytes(), &ingest::Limits::default()).expect("a valid event")
+        };
+        (0..count).map(event).collect()
+    }
+
+    #[test]
+    fn a_change_stands_between_what_came_before_and_after_it() {
+        let (entrance, mut sequencer) = queue(&Limits::default());
+        for _ in 0..2 {
+            entrance.try_submit(events(3)).expect("room").expect("running");
+        }
+        entrance.change("swap").expect("running");
+        entrance.try_submit(events(1)).expect("room").expect("running");
+        drop(entrance);
+        let mut seen = Vec::new();
+        while let Some(step) = sequencer.next() {
+            seen.push(match step {
+                Step::Batch(batch) => batch.iter().map(|s| s.events.len()).sum::<usize>().to_string(),
+                Step::Change(change) => change.to_string(),
+            });
+        }
+        assert_eq!(seen, ["6", "swap", "1"]);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_until_a_submission_is_gone() {
+        let limits = Limits { queue_events_max: 4, ..Limits::default() };
+        let (entrance, mut sequencer) = queue::<()>(&limits);
+        entrance.try_submit(events(3)).expect("room").expect("running");
+        let (_, back) = entrance.try_submit(events(2)).expect_err("full");
+        assert_eq!(back.len(), 2);
+        assert_eq!(entrance.waiting(), 3);
+        drop(sequencer.next());
+        entrance.try_submit(back).expect("room again").expect("running");
+        drop(sequencer.next());
+        entrance.try_submit(events(9)).expect("more than the bound goes alone").expect("running");
+    }
+
+    #[test]
+    fn batches_are_bounded() {
+        let limits = Limits { batch_events_max: 4, ..Limits::default() };
+        let (entrance, mut sequencer) = queue::<()>(&limits);
+        for _ in 0..4 {
+            entrance.try_submit(events(3)).expect("room").expect("running");
+        }
+        for _ in 0..2 {
+            assert!(matches!(sequencer.next(), Some(Step::Batch(batch)) if batch.len() == 2));
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Verdicts as JSON.
+//!
+//! The only place that turns a verdict into an answer, and it takes nothing but
+//! a `Recorded` one: what the ledger does not hold cannot be said.
+//!
+//! Written by hand instead of through serde because a clean event's answer is
+//! five short members, and this runs once per event.
+
+use super::problem::{self, Cause};
+use crate::event::Event;
+use crate::ingest::{Place, Rejection};
+use crate::ledger::Recorded;
+use crate::policy::manifest::{Action, Severity};
+use crate::verdict::{Fault, Finding, Verdict};
+
+/// Where in its request an item without a verdict stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// Line of a stream, the first is 1.
+    Line(u64),
+    /// Index in a batch, the first is 0.
+    Index(usize),
+}
+
+/// Writes what the policies say about one event.
+pub(super) fn verdict(out: &mut Vec<u8>, event: &Event, recorded: &Recorded<Verdict>) {
+    let verdict = recorded.get();
+    out.extend_from_slice(b"{\"source\":");
+    string(out, event.source());
+    out.extend_from_slice(b",\"id\":");
+    string(out, event.id());
+    out.extend_from_slice(b",\"sequence\":");
+    number(out, recorded.sequence());
+    out.extend_from_slice(b",\"verdict\":\"");
+    out.extend_from_slice(verdict.decision.name().as_bytes());
+    out.extend_from_slice(b"\",\"findings\":[");
+    for (index, one) in verdict.findings.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        finding(out, one);
+    }
+    out.push(b']');
+    if !verdict.faults.is_empty() {
+        out.extend_from_slice(b",\"faults\":[");
+        for (index, one) in verdict.faults.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            fault(out, one);
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
+}
+
+fn finding(out: &mut Vec<u8>, finding: &Finding) {
+    let rule = finding.rule();
+    out.extend_from_slice(b"{\"policy\":");
+    string(out, finding.release.policy());
+    out.extend_from_slice(b",\"release\":");
+    string(out, &finding.release.id);
+    out.extend_from_slice(b",\"rule\":");
+    string(out, &rule.id);
+    out.extend_from_slice(b",\"action\":\"");
+    out.extend_from_slice(action(rule.action).as_bytes());
+    out.extend_from_slice(b"\",\"severity\":\"");
+    out.extend_from_slice(severity(rule.severity).as_bytes());
+    out.extend_from_slice(b"\",\"message\":");
+    string(out, &finding.message());
+    out.extend_from_slice(b",\"evidence\":{");
+    let mut first = true;
+    for (index, (name, value)) in finding.evidence.iter().enumerate() {
+        // An object has each name once; the first is also the one in the message.
+        if finding.evidence[..index].iter().any(|(earlier, _)| earlier == name) {
+            continue;
+        }
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        string(out, name);
+        out.push(b':');
+        string(out, value);
+    }
+    out.extend_from_slice(b"},\"legal_basis\":");
+    string(out, &rule.legal_basis);
+    out.push(b'}');
+}
+
+fn fault(out: &mut Vec<u8>, fault: &Fault) {
+    out.extend_from_slice(b"{\"policy\":");
+    string(out, fault.release.policy());
+    out.extend_from_slice(b",\"release\":");
+    string(out, &fault.release.id);
+    out.extend_from_slice(b",\"kind\":\"");
+    out.extend_from_slice(fault.kind.name().as_bytes());
+    out.extend_from_slice(b"\",\"detail\":");
+    string(out, &fault.detail);
+    out.push(b'}');
+}
+
+/// Writes why an item is no valid event, in the place of its verdict.
+pub(super) fn rejection(out: &mut Vec<u8>, rejection: &Rejection, at: At) {
+    out.push(b'{');
+    for (name, value) in [("source", &rejection.source), ("id", &rejection.id)] {
+        if let Some(value) = value {
+            string(out, name);
+            out.push(b':');
+            string(out, value);
+            out.push(b',');
+        }
+    }
+    out.extend_from_slice(b"\"error\":");
+    problem::write(out, Cause::Event(rejection.kind), &rejection.detail, &rejection.place, &[]);
+    place(out, at);
+    out.push(b'}');
+}
+
+/// Writes an error that is not an event's own, in the place of a verdict.
+pub(super) fn error(out: &mut Vec<u8>, cause: Cause, detail: &str, at: Option<At>) {
+    out.extend_from_slice(b"{\"error\":");
+    problem::write(out, cause, detail, &Place::Body, &[]);
+    if let Some(at) = at {
+        place(out, at);
+    }
+    out.push(b'}');
+}
+
+fn place(out: &mut Vec<u8>, at: At) {
+    match at {
+        At::Line(line) => {
+            out.extend_from_slice(b",\"line\":");
+            number(out, line);
+        }
+        At::Index(index) => {
+            out.extend_from_slice(b",\"index\":");
+            number(out, index as u64);
+        }
+    }
+}
+
+/// What closes a stream that left clean events out.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Summary {
+    pub(super) events: u64,
+    pub(super) rejected: u64,
+    /// First and last sequence, if there was an event.
+    pub(super) sequences: Option<(u64, u64)>,
+}
+
+impl Summary {
+    pub(super) fn count(&mut self, sequence: u64) {
+        self.events += 1;
+        self.sequences = Some((self.sequences.map_or(sequence, |(first, _)| first), sequence));
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"summary\":{\"events\":");
+        number(out, self.events);
+        out.extend_from_slice(b",\"rejected\":");
+        number(out, self.rejected);
+        if let Some((first, last)) = self.sequences {
+            out.extend_from_slice(b",\"first_sequence\":");
+            number(out, first);
+            out.extend_from_slice(b",\"last_sequence\":");
+            number(out, last);
+        }
+        out.extend_from_slice(b"}}");
+    }
+}
+
+/// The word for an action, the same that serde writes.
+pub(super) fn action(action: Action) -> &'static str {
+    match action {
+        Action::Flag => "flag",
+        Action::Deny => "deny",
+    }
+}
+
+/// The word for a severity, the same that serde writes.
+pub(super) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+/// Writes a JSON string.
+pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    if plain {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing to a Vec cannot fail, and a str has no failing cases either.
+        let _ = serde_json::to_writer(out, text);
+    }
+}
+
+fn number(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_escaped_as_serde_escapes_them() {
+        for text in ["", "plain", "a\"b", "back\\slash", "tab\tnewline\n", "\u{0}", "ü 世界 🚲", "\u{7f}"] {
+            let mut out = Vec::new();
+            string(&mut out, text);
+            assert_eq!(String::from_utf8(out).expect("utf-8"), serde_json::to_string(text).expect("json"));
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for value in [0, 7, 10, 99, 100, u64::MAX] {
+            let mut out = Vec::new();
+            number(&mut out, value);
+            assert_eq!(String::from_utf8(out).expect("utf-8"), value.to_string());
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_serde() {
+        for one in [Action::Flag, Action::Deny] {
+            assert_eq!(serde_json::to_value(one).expect("json"), action(one));
+        }
+        for one in [Severity::Low, Severity::Medium, Severity::High, Severity::Critical] {
+            assert_eq!(serde_json::to_value(one).expect("json"), severity(one));
+        }
+    }
+
+    #[test]
+    fn a_summary_without_events_has_no_sequences() {
+        let mut out = Vec::new();
+        Summary::default().write(&mut out);
+        assert_eq!(out, br#"{"summary":{"events":0,"rejected":0}}"#);
+        let mut summary = Summary { rejected: 1, ..Summary::default() };
+        summary.count(4);
+        summary.count(5);
+        out.clear();
+        summary.write(&mut out);
+        assert_eq!(out, br#"{"summary":{"events":2,"rejected":1,"first_sequence":4,"last_sequence":5}}"#);
+    }
+
+    #[test]
+    fn an_error_says_where_it_stood() {
+        let mut out = Vec::new();
+        error(&mut out, Cause::LineTooLong, "x", Some(At::Line(3)));
+        let value: serde_json::Value = serde_json::from_slice(&out).expect("json");
+        assert_eq!(value["line"], 3);
+        assert_eq!(value["error"]["status"], 413);
+    }
+}

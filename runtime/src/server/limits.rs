@@ -1,0 +1,123 @@
+//! Every bound of the HTTP surface, with the reason for its number.
+//!
+//! What one event may be is bounded in `ingest::Limits`; here is what one
+//! connection and one request may cost.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Bounds of the HTTP surface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Connections open at the same time. Further ones wait in the system's
+    /// queue. Each costs at most its read buffer and the answers in flight.
+    pub connections_max: usize,
+    /// Header fields of one request. CloudEvents in binary mode needs about ten.
+    pub headers_max: usize,
+    /// Bytes of all header fields of one request together. In binary mode the
+    /// attributes of the event are here.
+    pub header_bytes_max: usize,
+    /// HTTP/2 streams open at the same time on one connection.
+    pub streams_max: u32,
+    /// Milliseconds a new connection may stay silent. hyper has no such limit.
+    pub first_byte_timeout_ms: u64,
+    /// Milliseconds for a whole header; also how long an HTTP/1.1 connection
+    /// stays open between two requests.
+    pub header_timeout_ms: u64,
+    /// Milliseconds without a further byte of a body that is not a stream.
+    pub body_idle_timeout_ms: u64,
+    /// Milliseconds for the whole of a body that is not a stream: a byte every
+    /// nine seconds is not idle, and still holds a connection for ever.
+    pub body_timeout_ms: u64,
+    /// Milliseconds without a further byte of a stream's body. A stream that
+    /// has nothing to say keeps itself alive with blank lines.
+    pub stream_idle_timeout_ms: u64,
+    /// Milliseconds that a client may leave answers unread before it is taken
+    /// for gone.
+    pub write_timeout_ms: u64,
+    /// Milliseconds without a request after which an HTTP/2 connection is
+    /// closed.
+    pub idle_timeout_ms: u64,
+    /// Milliseconds that open requests are given when the server stops.
+    pub drain_timeout_ms: u64,
+    /// How many times its own size the body of a compressed stream may expand
+    /// to, counted from its second mebibyte. Lines of JSON that differ only in
+    /// a counter reach about 40; a bomb reaches 1,000.
+    pub expansion_ratio_max: u64,
+    /// Events that a stream submits together at most. Fewer are submitted
+    /// whenever nothing more has arrived.
+    pub stream_batch_events_max: usize,
+    /// Bytes of lines that a stream submits together at most.
+    pub stream_batch_bytes_max: usize,
+    /// Submissions of one stream whose verdicts are still to come. With these
+    /// on their way the stream stops reading, and flow control stops the client.
+    pub stream_submissions_max: usize,
+    /// Bytes of a policy's component.
+    pub component_bytes_max: usize,
+    /// Bytes of a policy's settings. Boundaries of a city as GeoJSON fit.
+    pub settings_bytes_max: usize,
+    /// Seconds after which a refused client is asked to come back.
+    pub retry_after_s: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections_max: 1_024,
+            headers_max: 64,
+            header_bytes_max: 16 * 1024,
+            streams_max: 100,
+            first_byte_timeout_ms: 5_000,
+            header_timeout_ms: 5_000,
+            body_idle_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            stream_idle_timeout_ms: 60_000,
+            write_timeout_ms: 30_000,
+            idle_timeout_ms: 60_000,
+            drain_timeout_ms: 10_000,
+            expansion_ratio_max: 100,
+            stream_batch_events_max: 1_024,
+            stream_batch_bytes_max: 1024 * 1024,
+            stream_submissions_max: 8,
+            component_bytes_max: 8 * 1024 * 1024,
+            settings_bytes_max: 4 * 1024 * 1024,
+            retry_after_s: 1,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn first_byte_timeout(&self) -> Duration {
+        Duration::from_millis(self.first_byte_timeout_ms)
+    }
+
+    pub(super) fn header_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_timeout_ms)
+    }
+
+    pub(super) fn body_idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_idle_timeout_ms)
+    }
+
+    pub(super) fn body_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_timeout_ms)
+    }
+
+    pub(super) fn stream_idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.stream_idle_timeout_ms)
+    }
+
+    pub(super) fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.write_timeout_ms)
+    }
+
+    pub(super) fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout_ms)
+    }
+
+    pub(super) fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+}

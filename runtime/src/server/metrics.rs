@@ -1,0 +1,88 @@
+//! The server's own counters, and the page that shows them among the runtime's.
+//!
+//! Labels come from closed sets: a route by its name, a status by its class, a
+//! rejection by its kind. Nothing that a client chooses becomes a label.
+
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::Shared;
+use super::body::ResponseBody;
+use super::problem::Cause;
+use crate::ingest::RejectionKind;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RejectionLabels {
+    kind: &'static str,
+}
+
+/// What the server counts about itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counters {
+    requests: Family<RequestLabels, Counter>,
+    rejections: Family<RejectionLabels, Counter>,
+    connections: Gauge,
+}
+
+impl Counters {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("http_requests", "Requests answered, by route and class of status", self.requests.clone());
+        registry.register("events_rejected", "Items that were no valid event, by what was wrong", self.rejections.clone());
+        registry.register("http_connections", "Open connections", self.connections.clone());
+        // A series that begins with the first error hides it: its rate needs a
+        // zero before.
+        for kind in RejectionKind::ALL {
+            drop(self.rejections.get_or_create(&RejectionLabels { kind: kind.name() }));
+        }
+        drop(self.rejections.get_or_create(&RejectionLabels { kind: Cause::LineTooLong.kind() }));
+    }
+
+    pub(super) fn answered(&self, route: &'static str, status: StatusCode) {
+        let status = match status.as_u16() {
+            100..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.get_or_create(&RequestLabels { route, status }).inc();
+    }
+
+    pub(super) fn rejected(&self, kind: &'static str) {
+        self.rejections.get_or_create(&RejectionLabels { kind }).inc();
+    }
+
+    /// Counts a connection for as long as the guard lives.
+    pub(super) fn connection(&self) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
+    }
+}
+
+/// An open connection.
+pub(super) struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// The runtime's metrics and the server's as one OpenMetrics page.
+pub(super) fn get(shared: &Shared) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(shared.runtime.stats().encode()));
+    let openmetrics = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, openmetrics);
+    response
+}

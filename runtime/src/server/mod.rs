@@ -1,0 +1,175 @@
+//! The HTTP surface: HTTP/1.1 and HTTP/2 in clear, events in, verdicts out.
+//!
+//! In reading order, as a request meets them: `connection` (how long a peer may
+//! be silent), `routes` (path and method), `body` (expanded and bounded),
+//! `events` and `stream` (the four forms of events), `answer` (verdicts as JSON),
+//! `problem` (errors as JSON, and their status), `policies`, `metrics`. All
+//! bounds are in `limits`.
+//!
+//! Knows the runtime by its embedding API only, and nothing of how an event is
+//! decoded, a policy run, or a verdict kept.
+
+mod answer;
+mod body;
+mod connection;
+mod events;
+mod limits;
+mod metrics;
+mod policies;
+mod problem;
+mod routes;
+mod stream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+pub use limits::Limits;
+
+use crate::ingest;
+use crate::runtime::Runtime;
+use metrics::Counters;
+
+/// How long the accept loop rests after an error. Without descriptors left it
+/// would spin, and closing connections is what frees them.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What a server is for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Development mode: policies can be put in force over HTTP. The server
+    /// then listens on the loopback interface only.
+    pub dev: bool,
+    /// What one event, line and batch may be.
+    pub ingest: ingest::Limits,
+}
+
+/// Where the server is in its life. Only ever moves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// No new connections and requests; open ones come to their end.
+    Draining,
+    /// Time is up.
+    Stopped,
+}
+
+/// What all connections have in common.
+struct Shared {
+    runtime: Runtime,
+    limits: Limits,
+    options: Options,
+    counters: Counters,
+    phase: watch::Receiver<Phase>,
+}
+
+/// The HTTP server in front of a runtime.
+///
+/// ```no_run
+/// # async fn example(runtime: ephor::Runtime) -> std::io::Result<()> {
+/// use ephor::server::{Limits, Options, Server};
+///
+/// let server = Server::bind("127.0.0.1:8080".parse().expect("an address"), runtime, Limits::default(), Options::default()).await?;
+/// println!("http://{}", server.local_addr());
+/// server.run(async { let _ = tokio::signal::ctrl_c().await; }).await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    phase: watch::Sender<Phase>,
+}
+
+impl Server {
+    /// Listens on an address; port 0 takes a free one.
+    ///
+    /// Connections are accepted by the system from here on and answered once the
+    /// server runs.
+    ///
+    /// # Errors
+    ///
+    /// If the address is not to be had; and in development mode, if other
+    /// machines reach it.
+    pub async fn bind(addr: SocketAddr, runtime: Runtime, limits: Limits, options: Options) -> io::Result<Server> {
+        if options.dev && !addr.ip().is_loopback() {
+            let reason = format!("development mode listens on the loopback interface only, not on {addr}; anybody who reaches it can put policies in force");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let listener = TcpListener::bind(addr).await?;
+        let address = listener.local_addr()?;
+        let (phase, phase_seen) = watch::channel(Phase::Running);
+        let counters = Counters::default();
+        runtime.stats().register(|registry| counters.register(registry));
+        let shared = Arc::new(Shared {
+            runtime,
+            limits,
+            options,
+            counters,
+            phase: phase_seen,
+        });
+        Ok(Server { listener, address, shared, phase })
+    }
+
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` completes, then lets open requests come to their
+    /// end within `Limits::drain_timeout_ms`.
+    ///
+    /// Streams end at the line that they have reached, and say at which. Returns
+    /// when the last connection is closed.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Server { listener, shared, phase, .. } = self;
+        let connections_max = u32::try_from(shared.limits.connections_max).unwrap_or(u32::MAX).max(1);
+        let permits = Arc::new(Semaphore::new(connections_max as usize));
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let (stream, permit) = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                accepted = accept(&listener, &permits) => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(error = %error, "Accepting a connection failed");
+                        sleep(ACCEPT_REST).await;
+                        continue;
+                    }
+                },
+            };
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                // Both end with the task that does the work, never earlier.
+                let _permit = permit;
+                let _counted = shared.counters.connection();
+                connection::serve(Arc::clone(&shared), stream).await;
+            });
+        }
+        drop(listener);
+        phase.send_replace(Phase::Draining);
+        // All permits back means that all connections are closed.
+        let drained = timeout(shared.limits.drain_timeout(), permits.acquire_many(connections_max)).await;
+        if drained.is_err() {
+            let open = connections_max as usize - permits.available_permits();
+            tracing::warn!(connections.open = open, "Closing connections that did not come to their end in time");
+            phase.send_replace(Phase::Stopped);
+            let _ = permits.acquire_many(connections_max).await;
+        }
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}

@@ -1,0 +1,298 @@
+//! `/v1/policies`: what is in force, and in development mode the means to change
+//! it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyDataStream, Full};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::Shared;
+use super::body::{Coding, RequestBody, ResponseBody};
+use super::events::{MediaType, json};
+use super::problem::{Cause, Problem};
+use crate::policy::manifest::{Field, Rule};
+use crate::runtime::{RemoveError, Standing};
+use crate::sandbox::LoadError;
+
+/// Parts of a multipart body that are looked for.
+const PARTS: [&str; 2] = ["component", "settings"];
+
+/// A policy in force, as a client sees it.
+#[derive(Serialize)]
+struct View<'a> {
+    policy: &'a str,
+    release: &'a str,
+    version: &'a str,
+    summary: &'a str,
+    component: String,
+    component_bytes: u64,
+    settings: String,
+    /// The first sequence that this release judges.
+    since: u64,
+    events: &'a [String],
+    fields: &'a [Field],
+    rules: &'a [Rule],
+    /// Pointers that the policy's state is kept by; empty without state.
+    keyed: Vec<&'a str>,
+}
+
+impl<'a> View<'a> {
+    fn of(standing: &'a Standing) -> Self {
+        let release = &*standing.release;
+        let manifest = &release.manifest;
+        let key = manifest.keyed.as_ref().map(|keyed| keyed.key.as_slice()).unwrap_or_default();
+        View {
+            policy: release.policy(),
+            release: &release.id,
+            version: &manifest.version,
+            summary: &manifest.summary,
+            component: release.component.to_string(),
+            component_bytes: release.component_bytes,
+            settings: release.settings.to_string(),
+            since: standing.since,
+            events: &manifest.events,
+            fields: &manifest.fields,
+            rules: &manifest.rules,
+            keyed: key.iter().filter_map(|index| manifest.fields.get(usize::from(*index))).map(|field| field.pointer.as_str()).collect(),
+        }
+    }
+}
+
+/// Everything in force, by name.
+pub(super) fn list(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
+    let standing = shared.runtime.policies();
+    let views: Vec<View<'_>> = standing.iter().map(View::of).collect();
+    render(&BTreeMap::from([("policies", views)]))
+}
+
+/// One policy.
+pub(super) fn get(shared: &Shared, name: &str) -> Result<Response<ResponseBody>, Problem> {
+    match shared.runtime.policies().iter().find(|standing| standing.release.policy() == name) {
+        Some(standing) => render(&View::of(standing)),
+        None => Err(unknown(name)),
+    }
+}
+
+/// What a PUT brings.
+enum Publication {
+    Component(Vec<u8>),
+    Settings(Vec<u8>),
+    Both { component: Vec<u8>, settings: Vec<u8> },
+}
+
+/// Puts a component, settings, or both in force.
+pub(super) async fn put(shared: &Arc<Shared>, parts: &Parts, name: &str, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+    check_allowed(shared, parts)?;
+    let publication = read(shared, parts, body).await?;
+    let runtime = shared.runtime.clone();
+    let policy = name.to_owned();
+    // In a task of its own: a client that hangs up must not leave a swap half
+    // done.
+    let swap = tokio::spawn(async move {
+        match publication {
+            Publication::Component(component) => runtime.replace_component(&policy, component).await,
+            Publication::Settings(settings) => runtime.reconfigure(&policy, settings).await,
+            Publication::Both { component, settings } => runtime.install_as(&policy, component, settings).await,
+        }
+    });
+    let swap = swap
+        .await
+        .map_err(|error| broken_down(name, &error))?
+        .map_err(|error| match error {
+            LoadError::Stopped => stopped(),
+            error => refused(&error),
+        })?;
+    let mut response = render(&swap)?;
+    if swap.replaced.is_none() {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    Ok(response)
+}
+
+/// Takes a policy out of force.
+pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
+    check_allowed(shared, parts)?;
+    let (runtime, policy) = (shared.runtime.clone(), name.to_owned());
+    let removed = tokio::spawn(async move { runtime.remove(&policy).await }).await.map_err(|error| broken_down(name, &error))?;
+    let sequence = removed.map_err(|error| match error {
+        RemoveError::NotInForce(name) => unknown(&name),
+        RemoveError::Stopped(_) => stopped(),
+    })?;
+    #[derive(Serialize)]
+    struct Removed<'a> {
+        policy: &'a str,
+        /// The first event that is judged without it.
+        sequence: u64,
+    }
+    render(&Removed { policy: name, sequence })
+}
+
+/// Development mode, and a request that names this machine: a web page that had
+/// its own name resolve to the loopback address would be let through otherwise.
+fn check_allowed(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
+    if !shared.options.dev {
+        let detail = "Policies are put in force over HTTP only in development mode. Start the server with --dev, which listens on the loopback interface only.";
+        return Err(Problem::new(Cause::DevelopmentOnly, detail));
+    }
+    let host = parts.uri.host().or_else(|| parts.headers.get(HOST).and_then(|value| value.to_str().ok()).map(without_port));
+    match host {
+        Some(host) if is_loopback(host) => Ok(()),
+        _ => {
+            let detail = "In development mode policies are put in force from this machine only; use localhost or 127.0.0.1 in the URL.";
+            Err(Problem::new(Cause::ForeignHost, detail).at_header("host"))
+        }
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<Publication, Problem> {
+    let limits = &shared.limits;
+    let media = MediaType::of(&parts.headers)?.map(|media| media.essence);
+    body.decode(Coding::of(&parts.headers)?);
+    let bytes_max = match media.as_deref() {
+        Some("application/wasm") => limits.component_bytes_max,
+        Some("application/json") => limits.settings_bytes_max,
+        // A few hundred bytes of boundaries and part headers.
+        Some("multipart/form-data") => limits.component_bytes_max.saturating_add(limits.settings_bytes_max).saturating_add(4 * 1024),
+        _ => {
+            let detail = "Send the component as application/wasm, settings as application/json, or both as multipart/form-data with the parts `component` and `settings`.";
+            return Err(Problem::new(Cause::PolicyMediaType, detail).at_header("content-type"));
+        }
+    };
+    let whole = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout()).await?;
+    match media.as_deref() {
+        Some("application/wasm") => Ok(Publication::Component(whole.into())),
+        Some("application/json") => Ok(Publication::Settings(whole.into())),
+        _ => read_parts(shared, parts, whole).await,
+    }
+}
+
+async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Publication, Problem> {
+    let broken = |error: multer::Error| match error {
+        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => Problem::new(Cause::BodyTooLarge, sentence(&error)),
+        error => Problem::new(Cause::Multipart, sentence(&error)),
+    };
+    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let boundary = multer::parse_boundary(content_type).map_err(broken)?;
+    let sizes = multer::SizeLimit::new()
+        .for_field(PARTS[0], shared.limits.component_bytes_max as u64)
+        .for_field(PARTS[1], shared.limits.settings_bytes_max as u64);
+    let constraints = multer::Constraints::new().allowed_fields(PARTS.to_vec()).size_limit(sizes);
+    let mut multipart = multer::Multipart::with_constraints(BodyDataStream::new(Full::new(whole)), boundary, constraints);
+    let mut component = None;
+    let mut settings = None;
+    while let Some(field) = multipart.next_field().await.map_err(broken)? {
+        let place = if field.name() == Some(PARTS[0]) { &mut component } else { &mut settings };
+        if place.is_some() {
+            return Err(Problem::new(Cause::Multipart, "A part is there twice."));
+        }
+        *place = Some(Vec::from(field.bytes().await.map_err(broken)?));
+    }
+    match (component, settings) {
+        (Some(component), Some(settings)) => Ok(Publication::Both { component, settings }),
+        (Some(component), None) => Ok(Publication::Component(component)),
+        (None, Some(settings)) => Ok(Publication::Settings(settings)),
+        (None, None) => Err(Problem::new(Cause::Multipart, "Neither a part `component` nor a part `settings` is there.")),
+    }
+}
+
+/// A load error is for the policy's author; where it has several causes, all of
+/// them, with their places.
+fn refused(error: &LoadError) -> Problem {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        pointer: &'a str,
+        message: &'a str,
+    }
+    let errors: Vec<Detail<'_>> = match error {
+        LoadError::Manifest { errors } => errors.iter().map(|error| Detail { pointer: &error.place, message: &error.problem }).collect(),
+        LoadError::Settings { errors } => errors.iter().map(|error| Detail { pointer: &error.pointer, message: &error.message }).collect(),
+        _ => Vec::new(),
+    };
+    let cause = match error {
+        LoadError::NotInForce { .. } => Cause::NoSuchPolicy,
+        LoadError::Worker { .. } => Cause::Worker,
+        error => Cause::Load(error.kind()),
+    };
+    let problem = Problem::new(cause, sentence(error));
+    if errors.is_empty() {
+        return problem;
+    }
+    match serde_json::to_vec(&errors) {
+        Ok(json) => problem.with("errors", json),
+        Err(_) => problem,
+    }
+}
+
+fn stopped() -> Problem {
+    Problem::new(Cause::Stopping, "The runtime has stopped; nothing was changed.")
+}
+
+fn broken_down(policy: &str, error: &tokio::task::JoinError) -> Problem {
+    tracing::error!(policy.name = policy, error = %error, "A change of a policy broke down");
+    Problem::new(Cause::Internal, "The change broke down; the log says more.")
+}
+
+fn unknown(name: &str) -> Problem {
+    Problem::new(Cause::NoSuchPolicy, format!("No policy named {name:?} is in force; GET /v1/policies lists those that are."))
+}
+
+/// Another crate's message, lower case and without an end, as a sentence.
+fn sentence(error: &impl ToString) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return text };
+    let end = if text.ends_with('.') { "" } else { "." };
+    format!("{}{}{end}", first.to_uppercase(), chars.as_str())
+}
+
+fn render(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
+    match serde_json::to_vec(value) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            Ok(json(body))
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "An answer could not be rendered");
+            Err(Problem::new(Cause::Internal, "The answer could not be rendered; the log says more."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_loopback() {
+        for host in ["localhost", "LOCALHOST:80", "127.0.0.1", "127.9.9.9:8080", "[::1]:80", "[::1]"] {
+            assert!(is_loopback(without_port(host)), "{host}");
+        }
+        for host in ["", "example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1:80", "[::2]"] {
+            assert!(!is_loopback(without_port(host)), "{host}");
+        }
+    }
+
+    #[test]
+    fn foreign_messages_become_sentences() {
+        assert_eq!(sentence(&"incomplete stream"), "Incomplete stream.");
+        assert_eq!(sentence(&"Done."), "Done.");
+        assert_eq!(sentence(&""), "");
+    }
+}

@@ -1,0 +1,167 @@
+//! Which path and method lead where. The whole surface is in one table.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+
+use super::body::{RequestBody, ResponseBody};
+use super::problem::{Cause, Problem};
+use super::{Phase, Shared, events, metrics, policies};
+
+/// A path that there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route<'a> {
+    Events,
+    Policies,
+    Policy(&'a str),
+    Live,
+    Ready,
+    Metrics,
+}
+
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        Some(match path {
+            "/v1/events" => Route::Events,
+            "/v1/policies" => Route::Policies,
+            "/livez" => Route::Live,
+            "/readyz" => Route::Ready,
+            "/metrics" => Route::Metrics,
+            _ => match path.strip_prefix("/v1/policies/") {
+                Some(name) if !name.is_empty() && !name.contains('/') => Route::Policy(name),
+                _ => return None,
+            },
+        })
+    }
+
+    /// The label in the metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Route::Events => "events",
+            Route::Policies => "policies",
+            Route::Policy(_) => "policy",
+            Route::Live => "livez",
+            Route::Ready => "readyz",
+            Route::Metrics => "metrics",
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Route::Events => "POST",
+            Route::Policy(_) => "GET, HEAD, PUT, DELETE",
+            Route::Policies | Route::Live | Route::Ready | Route::Metrics => "GET, HEAD",
+        }
+    }
+}
+
+/// Answers one request. Never fails: what goes wrong is a problem in an answer.
+pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<ResponseBody> {
+    let (parts, incoming) = request.into_parts();
+    let mut body = RequestBody::new(incoming, shared.limits.expansion_ratio_max);
+    let route = Route::of(parts.uri.path());
+    let mut response = match dispatch(shared, route, &parts, &mut body).await {
+        Ok(response) => response,
+        Err(problem) => {
+            if problem.cause.status().is_server_error() {
+                tracing::warn!(route.name = route.map(Route::name), problem.kind = problem.cause.kind(), "Request failed");
+            } else {
+                tracing::debug!(route.name = route.map(Route::name), problem.kind = problem.cause.kind(), "Request refused");
+            }
+            problem.response()
+        }
+    };
+    body.discard();
+    if parts.method == Method::HEAD {
+        without_body(&mut response);
+    }
+    shared.counters.answered(route.map_or("none", Route::name), response.status());
+    response
+}
+
+async fn dispatch(shared: &Arc<Shared>, route: Option<Route<'_>>, parts: &Parts, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+    check_header(&parts.headers, shared.limits.header_bytes_max)?;
+    let Some(route) = route else {
+        let detail = "There are POST /v1/events, GET /v1/policies, /livez, /readyz and /metrics.";
+        return Err(Problem::new(Cause::NotFound, detail));
+    };
+    let read = parts.method == Method::GET || parts.method == Method::HEAD;
+    match route {
+        Route::Events if parts.method == Method::POST => events::post(shared, &parts.headers, body).await,
+        Route::Policies if read => policies::list(shared),
+        Route::Policy(name) if read => policies::get(shared, name),
+        Route::Policy(name) if parts.method == Method::PUT => policies::put(shared, parts, name, body).await,
+        Route::Policy(name) if parts.method == Method::DELETE => policies::delete(shared, parts, name).await,
+        Route::Live if read => Ok(text("ok\n")),
+        Route::Ready if read => Ok(ready(shared)),
+        Route::Metrics if read => Ok(metrics::get(shared)),
+        _ => {
+            let detail = format!("{} is not among the methods of this path: {}.", parts.method, route.methods());
+            Err(Problem::new(Cause::Method(route.methods()), detail))
+        }
+    }
+}
+
+/// hyper bounds the number of fields itself, but their bytes in HTTP/1 only by
+/// the read buffer, which is larger than a header should be.
+fn check_header(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes > bytes_max {
+        return Err(Problem::new(Cause::HeaderTooLarge, format!("The header has {bytes} bytes, at most {bytes_max} are taken.")));
+    }
+    Ok(())
+}
+
+/// Whether it makes sense to send events here now.
+fn ready(shared: &Shared) -> Response<ResponseBody> {
+    let (status, body) = if *shared.phase.borrow() != Phase::Running {
+        (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"The server is about to stop."}"#)
+    } else if !shared.runtime.is_ready() {
+        (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"The runtime has stopped."}"#)
+    } else {
+        (StatusCode::OK, r#"{"ready":true}"#)
+    };
+    let mut response = events::json(format!("{body}\n").into_bytes());
+    *response.status_mut() = status;
+    response
+}
+
+fn text(body: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// The answer to HEAD: the header of the answer to GET (RFC 9110, 9.3.2).
+fn without_body(response: &mut Response<ResponseBody>) {
+    if let ResponseBody::Full(Some(body)) = response.body() {
+        let length = HeaderValue::from(body.len());
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    *response.body_mut() = ResponseBody::Full(None);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_matched_whole() {
+        assert_eq!(Route::of("/v1/events"), Some(Route::Events));
+        assert_eq!(Route::of("/v1/policies/geofence"), Some(Route::Policy("geofence")));
+        for path in ["/", "", "/v1/events/", "/v1/policies/", "/v1/policies/a/b", "/V1/events", "/v1/policies/../x"] {
+            assert_eq!(Route::of(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_bounded_by_its_bytes() {
+        let mut headers = HeaderMap::new();
+        headers.insert("a", HeaderValue::from_static("0123456789"));
+        assert!(check_header(&headers, 15).is_ok());
+        assert_eq!(check_header(&headers, 14).map_err(|problem| problem.cause), Err(Cause::HeaderTooLarge));
+    }
+}

@@ -1,0 +1,126 @@
+//! What the runtime counts, for `/metrics`. Labels come from closed sets: words
+//! of this program, and names in the manifests of the policies in force. Never
+//! anything of an event.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct VerdictLabel {
+    pub verdict: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct FindingLabel {
+    pub policy: String,
+    pub rule: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct FaultLabel {
+    pub policy: String,
+    pub fault: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct PolicyLabel {
+    pub policy: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct StageLabel {
+    pub stage: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OutcomeLabel {
+    pub outcome: &'static str,
+}
+
+/// The runtime's counters.
+pub struct Stats {
+    registry: Mutex<Registry>,
+    pub(crate) events: Family<VerdictLabel, Counter>,
+    pub(crate) findings: Family<FindingLabel, Counter>,
+    pub(crate) faults: Family<FaultLabel, Counter>,
+    pub(crate) fuel: Family<PolicyLabel, Counter>,
+    pub(crate) calls: Family<PolicyLabel, Counter>,
+    pub(crate) batches: Histogram,
+    pub(crate) stages: Family<StageLabel, Histogram, fn() -> Histogram>,
+    pub(crate) waiting: Gauge,
+    pub(crate) policies: Gauge,
+    pub(crate) state_keys: Gauge,
+    pub(crate) loads: Family<OutcomeLabel, Counter>,
+    pub(crate) cache: Family<OutcomeLabel, Counter>,
+}
+
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stats").finish_non_exhaustive()
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_05, 2.0, 16))
+}
+
+impl Stats {
+    pub(crate) fn new() -> Self {
+        let stats = Stats {
+            registry: Mutex::new(Registry::with_prefix("ephor")),
+            events: Family::default(),
+            findings: Family::default(),
+            faults: Family::default(),
+            fuel: Family::default(),
+            calls: Family::default(),
+            batches: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
+            stages: Family::new_with_constructor(seconds as fn() -> Histogram),
+            waiting: Gauge::default(),
+            policies: Gauge::default(),
+            state_keys: Gauge::default(),
+            loads: Family::default(),
+            cache: Family::default(),
+        };
+        stats.register(|registry| {
+            registry.register("events", "Events that have a verdict", stats.events.clone());
+            registry.register("findings", "Findings of rules", stats.findings.clone());
+            registry.register("faults", "Events on which a policy failed to answer", stats.faults.clone());
+            registry.register("policy_fuel", "Fuel that a policy used", stats.fuel.clone());
+            registry.register("policy_calls", "Calls of a policy", stats.calls.clone());
+            registry.register("batch_events", "Events evaluated together", stats.batches.clone());
+            registry.register("stage_seconds", "Time of a batch in one stage", stats.stages.clone());
+            registry.register("queue_events", "Events that wait or are under evaluation", stats.waiting.clone());
+            registry.register("policies", "Policies in force", stats.policies.clone());
+            registry.register("state_keys", "Keys that have a state", stats.state_keys.clone());
+            registry.register("loads", "Components that were to be put in force", stats.loads.clone());
+            registry.register("compile_cache", "Look-ups of compiled code", stats.cache.clone());
+        });
+        stats
+    }
+
+    /// Adds metrics of another room to the same page.
+    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// The page in the OpenMetrics text format.
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        let registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Writing to a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut page, &registry);
+        page
+    }
+
+    pub(crate) fn stage(&self, stage: &'static str, took: Duration) {
+        self.stages.get_or_create(&StageLabel { stage }).observe(took.as_secs_f64());
+    }
+}

@@ -1,0 +1,116 @@
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{
+    Attribute, Data, DeriveInput, Error, Field, Fields, GenericParam, Ident, Lifetime, LitStr, Result, Token, Type, parse::ParseStream,
+    parse2, spanned::Spanned,
+};
+
+use crate::text;
+
+/// `manifest.fields` holds at most this many.
+const MOST_FIELDS: usize = 64;
+
+struct Declared {
+    ident: Ident,
+    kind: Type,
+    pointer: LitStr,
+    purpose: LitStr,
+}
+
+pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
+    let input: DeriveInput = parse2(item)?;
+    let Data::Struct(data) = &input.data else {
+        return Err(Error::new(input.ident.span(), "`Fields` is for structs: one field per value of the event"));
+    };
+    let Fields::Named(named) = &data.fields else {
+        return Err(Error::new(input.ident.span(), "`Fields` needs a struct with named fields"));
+    };
+    let lifetime = lifetime(&input)?;
+    let declared = named.named.iter().map(declared).collect::<Result<Vec<_>>>()?;
+    if let Some(beyond) = declared.get(MOST_FIELDS) {
+        return Err(Error::new(beyond.ident.span(), "a policy declares at most 64 fields"));
+    }
+
+    let name = &input.ident;
+    let own = input.generics.params.first().map(|_| quote!(<#lifetime>));
+    let value = quote!(::ephor_sdk::fields::Value<#lifetime>);
+    let manifest = declared.iter().map(|field| {
+        let Declared { kind, pointer, purpose, .. } = field;
+        // The span makes "`Value` is not implemented" point at the field's type.
+        quote_spanned! {kind.span()=>
+            ::ephor_sdk::fields::FieldDeclaration {
+                pointer: #pointer,
+                kind: <#kind as #value>::KIND,
+                required: <#kind as #value>::REQUIRED,
+                purpose: #purpose,
+            }
+        }
+    });
+    let columns = declared.iter().map(|Declared { kind, .. }| quote!(<#kind as #value>::Column));
+    let bind = declared.iter().enumerate().map(|(index, Declared { kind, .. })| quote!(<#kind as #value>::column(columns, #index)));
+    let take = declared.iter().enumerate().map(|(index, Declared { ident, kind, .. })| {
+        let index = syn::Index::from(index);
+        quote!(#ident: <#kind as #value>::at(&columns.#index, row))
+    });
+    Ok(quote! {
+        impl<#lifetime> ::ephor_sdk::fields::Fields<#lifetime> for #name #own {
+            const FIELDS: &'static [::ephor_sdk::fields::FieldDeclaration] = &[#(#manifest),*];
+            type Columns = (#(#columns,)*);
+            fn columns(columns: &#lifetime [::ephor_sdk::fields::Column]) -> Self::Columns {
+                (#(#bind,)*)
+            }
+            #[inline]
+            fn row(columns: &Self::Columns, row: usize) -> Self {
+                Self { #(#take,)* }
+            }
+        }
+    })
+}
+
+fn lifetime(input: &DeriveInput) -> Result<Lifetime> {
+    let mut found = None;
+    for parameter in &input.generics.params {
+        match parameter {
+            GenericParam::Lifetime(lifetime) if found.is_none() => {
+                found = Some(lifetime.lifetime.clone());
+            }
+            other => {
+                return Err(Error::new(
+                    other.span(),
+                    "a struct of fields has one lifetime at most, that of the batch, and no other parameters",
+                ));
+            }
+        }
+    }
+    Ok(found.unwrap_or_else(|| Lifetime::new("'batch", input.ident.span())))
+}
+
+fn declared(field: &Field) -> Result<Declared> {
+    let ident = field.ident.clone().expect("the fields are named");
+    let mut attributes = field.attrs.iter().filter(|it| it.path().is_ident("field"));
+    let (Some(attribute), None) = (attributes.next(), attributes.next()) else {
+        return Err(Error::new(ident.span(), "each field needs one `#[field(\"/data/…\", purpose = \"…\")]`"));
+    };
+    let (pointer, purpose) = arguments(attribute)?;
+    text::pointer(&pointer)?;
+    text::sentence(&purpose)?;
+    Ok(Declared { ident, kind: field.ty.clone(), pointer, purpose })
+}
+
+fn arguments(attribute: &Attribute) -> Result<(LitStr, LitStr)> {
+    attribute.parse_args_with(|input: ParseStream<'_>| {
+        let pointer = input.parse()?;
+        input.parse::<Token![,]>()?;
+        let key: Ident = input.parse()?;
+        if key != "purpose" {
+            return Err(Error::new(key.span(), "expected `purpose = \"…\"`: why the policy needs to see this value"));
+        }
+        input.parse::<Token![=]>()?;
+        let purpose = input.parse()?;
+        input.parse::<Option<Token![,]>>()?;
+        if !input.is_empty() {
+            return Err(input.error("a field has a pointer and a purpose only"));
+        }
+        Ok((pointer, purpose))
+    })
+}

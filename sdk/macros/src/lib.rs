@@ -1,0 +1,71 @@
+//! The derives and attributes of `ephor-sdk`. Use them through that crate,
+//! which documents them where they are re-exported.
+
+mod fields;
+mod policy;
+mod record;
+mod rules;
+mod text;
+
+use proc_macro::TokenStream;
+
+/// Declares what a rule sees of an event: one column per field of the struct.
+///
+/// Each field carries `#[field("<JSON Pointer>", purpose = "<one sentence>")]`.
+/// Its type says the kind: `bool`, `i64`, `f64`, `&str`, `Time` or `Json`; an
+/// `Option` of one of them makes it optional (`manifest.field.required`).
+/// A struct may have one lifetime parameter and no type parameters.
+#[proc_macro_derive(Fields, attributes(field))]
+pub fn fields(item: TokenStream) -> TokenStream {
+    finish(fields::expand(item.into()))
+}
+
+/// Declares the rules of a policy: one per variant of a unit enum.
+///
+/// Each variant carries `#[rule(id = "…", action = flag | deny, severity = low
+/// | medium | high | critical, legal_basis = "…", en = "…", zh = "…")]`. Every
+/// key besides the first four is a BCP 47 language tag, with `_` for `-`; the
+/// first message is the default one. `{name}` in a message stands for the
+/// evidence of that name.
+#[proc_macro_derive(Rules, attributes(rule))]
+pub fn rules(item: TokenStream) -> TokenStream {
+    finish(rules::expand(item.into()))
+}
+
+/// Makes a type part of the settings: readable from JSON, with a JSON Schema.
+///
+/// Members that the type does not have are refused, so that a misspelt setting
+/// does not go unnoticed. `#[settings(open)]` lets them through, for formats
+/// that allow foreign members, such as `GeoJSON`. The attributes `#[serde(…)]`
+/// and `#[schemars(…)]` work as usual.
+#[proc_macro_attribute]
+pub fn settings(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    finish(record::settings(arguments.into(), item.into()))
+}
+
+/// Makes a struct the state of a key: kept as JSON, readable by an auditor.
+///
+/// Derives `Default`, `PartialEq`, `Serialize` and `Deserialize`. A key whose
+/// state equals the default has no state. A member added later takes its
+/// default from states without it; renaming or removing one, or changing its
+/// meaning, needs another `state_version`.
+#[proc_macro_attribute]
+pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    finish(record::state(arguments.into(), item.into()))
+}
+
+/// Declares a policy, on its `impl Policy for …`, and exports it when the
+/// crate is built for WebAssembly. A crate has at most one.
+///
+/// `#[policy(name = "…", summary = "…", events = ["…"])]`, for a policy with
+/// state also `key = ["<JSON Pointer of a required field>"], state_version =
+/// 1`, for one with reference lists `lists = ["…"]`. The version is that of
+/// the crate.
+#[proc_macro_attribute]
+pub fn policy(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    finish(policy::expand(arguments.into(), item.into()))
+}
+
+fn finish(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    expanded.unwrap_or_else(|error| error.to_compile_error()).into()
+}

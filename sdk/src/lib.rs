@@ -1,0 +1,66 @@
+#![doc = include_str!("../README.md")]
+
+extern crate self as ephor_sdk;
+
+pub mod declaration;
+pub mod evidence;
+pub mod fields;
+pub mod log;
+mod policy;
+pub mod reference;
+pub mod rule;
+pub mod settings;
+pub mod state;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+pub mod time;
+
+mod export;
+#[doc(hidden)]
+#[cfg(target_family = "wasm")]
+pub use export::__say_why_on_panic;
+#[cfg(doctest)]
+mod refused;
+
+pub use ephor_sdk_macros::{Fields, Rules, policy, settings, state};
+pub use evidence::Out;
+pub use policy::{Policy, configure, describe, evaluate};
+pub use {schemars, serde, serde_json};
+
+/// What a policy's page needs: `use ephor_sdk::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Policy,
+        evidence::Out,
+        fields::{Fields, Json},
+        log,
+        reference::List,
+        rule::Rules,
+        settings::SettingsErrors,
+        time::Time,
+    };
+    pub use ephor_sdk_macros::{policy, settings, state};
+}
+
+/// The contract `ephor:policy` as generated from `wit/`. Policies have no need of it.
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::restriction,
+    reason = "generated; the calls over the boundary of the component cannot be written without unsafe code"
+)]
+pub mod wit {
+    wit_bindgen::generate!({
+        world: "policy",
+        path: "../wit",
+        pub_export_macro: true,
+        default_bindings_module: "ephor_sdk::wit",
+        additional_derives: [PartialEq],
+    });
+}

@@ -1,0 +1,59 @@
+//! What a policy's author is told at compile time.
+//!
+//! A field of the key that no field has:
+//! ```compile_fail,E0080
+//! use ephor_sdk::prelude::*;
+//! #[derive(Fields)]
+//! struct Seen<'a> {
+//!     #[field("/data/provider", purpose = "count by provider")]
+//!     provider: &'a str,
+//! }
+//! #[settings]
+//! struct Settings {}
+//! #[state]
+//! struct Count { seen: u64 }
+//! #[derive(Rules, Clone, Copy)]
+//! enum Rule {
+//!     #[rule(id = "seen", action = flag, severity = low, legal_basis = "none", en = "seen")]
+//!     Seen,
+//! }
+//! struct Counter;
+//! #[policy(name = "counter", summary = "Counts.", events = ["*"], key = ["/data/operator"], state_version = 1)]
+//! impl Policy for Counter {
+//!     type Fields<'a> = Seen<'a>;
+//!     type Settings = Settings;
+//!     type State = Count;
+//!     type Rule = Rule;
+//!     fn configure(_: Settings) -> Result<Self, SettingsErrors> { Ok(Self) }
+//!     fn evaluate(&self, _: Seen<'_>, state: &mut Count, _: &mut Out<Rule>) { state.seen += 1; }
+//! }
+//! fn main() { assert_eq!(ephor_sdk::describe::<Counter>().fields.len(), 1); }
+//! ```
+//!
+//! A field of a type that no column has:
+//! ```compile_fail,E0277
+//! use ephor_sdk::prelude::*;
+//! #[derive(Fields)]
+//! struct Seen {
+//!     #[field("/data/amount", purpose = "compare amounts")]
+//!     amount: u8,
+//! }
+//! ```
+//!
+//! A pointer that is none, and a rule without a message:
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! #[derive(Fields)]
+//! struct Seen {
+//!     #[field("data.amount", purpose = "compare amounts")]
+//!     amount: i64,
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! #[derive(Rules, Clone, Copy)]
+//! enum Rule {
+//!     #[rule(id = "seen", action = flag, severity = low, legal_basis = "none")]
+//!     Seen,
+//! }
+//! ```

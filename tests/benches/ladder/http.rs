@@ -1,0 +1,162 @@
+//! The whole way over a loopback socket: the server of Ephor with three
+//! policies, and one that only parses, both in this process, both with the same
+//! client, which does nothing but move bytes.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use ephor::server::{Options, Server};
+use ephor::{Config, Runtime};
+use ephor_tests::data::{self, Set};
+use ephor_tests::{binary, policy, settings, target_dir};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// At least so many events in one request.
+const EVENTS: usize = 200_000;
+
+/// The number of events, and by name the events per second of each round; the
+/// first is parse-only.
+pub(crate) async fn rounds(rounds: usize) -> (usize, Vec<(&'static str, Vec<f64>)>) {
+    let (events, body) = body();
+    let parse_only = parse_only().await;
+    let ephor = ephor().await;
+    let ways = [
+        ("parse only", parse_only, ""),
+        ("three policies, every verdict", ephor, ""),
+        ("three policies, return=minimal", ephor, "prefer: return=minimal\r\n"),
+    ];
+    let mut rates: Vec<(&'static str, Vec<f64>)> = ways.iter().map(|(name, ..)| (*name, Vec::new())).collect();
+    for round in 0..=rounds {
+        for ((_, address, headers), (_, rates)) in ways.iter().zip(&mut rates) {
+            let (elapsed, answer) = send(*address, headers, Arc::clone(&body)).await;
+            check(headers, &answer, *address == parse_only, events);
+            // The first round warms up.
+            if round > 0 {
+                rates.push(events as f64 / elapsed.as_secs_f64());
+            }
+        }
+    }
+    (events, rates)
+}
+
+/// The sample's events, again and again, as a chunked body.
+///
+/// Each repetition has snapshots of its own: otherwise the fleet would grow with
+/// every one, and findings with it.
+fn body() -> (usize, Arc<Vec<u8>>) {
+    let (columbus, retail) = (data::sample(Set::Columbus), data::sample(Set::Retail));
+    let (mut lines, mut events) = (String::new(), 0);
+    for repetition in 0.. {
+        if events >= EVENTS {
+            break;
+        }
+        let own = format!("\"snapshot_id\":\"{repetition}-");
+        for line in columbus.iter().map(|line| line.replace("\"snapshot_id\":\"", &own)).chain(retail.iter().cloned()) {
+            lines.push_str(&line);
+            lines.push('\n');
+            events += 1;
+        }
+    }
+    let mut body = Vec::with_capacity(lines.len() + lines.len() / 1024);
+    for chunk in lines.as_bytes().chunks(64 << 10) {
+        body.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        body.extend_from_slice(chunk);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"0\r\n\r\n");
+    (events, Arc::new(body))
+}
+
+/// Sends the body and reads the answer to its end.
+async fn send(address: SocketAddr, headers: &str, body: Arc<Vec<u8>>) -> (Duration, Vec<u8>) {
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n{headers}\r\n"
+    );
+    let begin = Instant::now();
+    let socket = TcpStream::connect(address).await.expect("a connection");
+    let (mut reading, mut writing) = socket.into_split();
+    let writer = tokio::spawn(async move {
+        writing.write_all(head.as_bytes()).await.expect("the head is taken");
+        writing.write_all(&body).await.expect("the body is taken");
+        writing
+    });
+    let mut answer = Vec::new();
+    reading.read_to_end(&mut answer).await.expect("an answer");
+    let elapsed = begin.elapsed();
+    drop(writer.await.expect("the writer ends"));
+    (elapsed, answer)
+}
+
+/// Checks that what was timed was the work.
+fn check(headers: &str, answer: &[u8], parse_only: bool, events: usize) {
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..answer.len().min(400)]));
+    let count = |part: &str| answer.windows(part.len()).filter(|window| *window == part.as_bytes()).count();
+    if parse_only {
+        assert_eq!(count(&format!("\r\n\r\n{events}")), 1);
+    } else if headers.is_empty() {
+        // A chunk of the answer may be cut inside the word, by far not often.
+        let verdicts = count("\"verdict\":");
+        assert!(verdicts <= events && verdicts * 1_000 > events * 990, "{verdicts} verdicts on {events} events");
+    } else {
+        assert!(count("\"summary\":") <= 1 && count("\"verdict\":") < events / 2, "clean events are left out");
+    }
+}
+
+async fn ephor() -> SocketAddr {
+    let config = Config::default();
+    let runtime = Runtime::builder()
+        .spine(config.spine)
+        .sandbox(config.sandbox)
+        .worker(binary())
+        .cache(target_dir().join("it-cache"))
+        .build()
+        .expect("a runtime");
+    for name in ["geofence", "fleet-cap", "negative-list"] {
+        runtime.install(None, policy(name), settings(name).into_bytes()).await.expect("a policy in force");
+    }
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = Server::bind(any, runtime, config.server, Options { dev: true, ingest: config.ingest }).await.expect("a server");
+    let address = server.local_addr().expect("an address");
+    tokio::spawn(server.run(std::future::pending()));
+    address
+}
+
+/// The yardstick: each line into a `serde_json::Value`, and the count back.
+async fn parse_only() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.expect("a connection");
+            let _ = socket.set_nodelay(true);
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service_fn(count)));
+        }
+    });
+    address
+}
+
+async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (mut body, mut rest, mut count) = (request.into_body(), BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.expect("a whole body");
+        rest.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
+        let mut parsed = 0;
+        while let Some(length) = rest[parsed..].iter().position(|byte| *byte == b'\n') {
+            let line = &rest[parsed..parsed + length];
+            std::hint::black_box(serde_json::from_slice::<serde_json::Value>(line).expect("JSON"));
+            count += 1;
+            parsed += length + 1;
+        }
+        drop(rest.split_to(parsed));
+    }
+    Ok(Response::new(Full::new(Bytes::from(count.to_string()))))
+}

@@ -1,0 +1,26 @@
+//! The whole, from outside: the real binary, real HTTP, real guests, real data.
+//! `make test` builds what these need.
+
+mod bad_input;
+mod cache;
+mod cli;
+mod follow;
+mod hostile;
+mod limits;
+mod modes;
+mod projection;
+mod swap;
+mod tidy;
+mod truth;
+
+/// The policy that stands beside hostile ones and must not notice, and an
+/// event that it finds something in.
+const GOOD: &str = "negative-list";
+const LISTED: &str = "BOX OF CIGAR";
+
+/// A server with the good policy in force.
+async fn with_good_policy(config: &str) -> ephor_tests::Ephor {
+    let ephor = ephor_tests::Ephor::start_with(config, &[]);
+    ephor.put(GOOD, &ephor_tests::policy(GOOD), &ephor_tests::settings(GOOD)).await.succeeded();
+    ephor
+}

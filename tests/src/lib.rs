@@ -1,0 +1,241 @@
+//! Fixtures: the real binary, clients that speak to it, and what they send.
+
+pub mod client;
+pub mod data;
+pub mod event;
+pub mod forge;
+pub mod raw;
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use client::{Answer, Answers, Sending};
+
+/// Longest that anything here may take before a test gives up. Generous: the
+/// machine may be slow, and a test that passes never waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the server prints before its address.
+const LISTENING: &str = "listening on http://";
+
+/// A running `ephor serve --dev`, on a port of its own, ended with the value.
+pub struct Ephor {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<String>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Ephor {
+    /// Starts the binary with further arguments of `serve`.
+    pub fn start(args: &[&str]) -> Ephor {
+        Self::start_with("", args)
+    }
+
+    /// Starts it with a configuration file of this content.
+    pub fn start_with(config: &str, args: &[&str]) -> Ephor {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("ephor.toml");
+        std::fs::write(&file, config).expect("the configuration can be written");
+        let mut command = Command::new(binary());
+        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--config"]).arg(&file);
+        // One compile cache for all tests: each guest is compiled once.
+        if !args.contains(&"--cache") {
+            command.arg("--cache").arg(target_dir().join("it-cache"));
+        }
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the ephor binary starts");
+
+        let log = Arc::new(Mutex::new(String::new()));
+        let (found, address) = mpsc::channel();
+        let outputs: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
+        for output in outputs {
+            let (log, found) = (Arc::clone(&log), found.clone());
+            thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    if let Some((_, rest)) = line.split_once(LISTENING) {
+                        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
+                        let _ = found.send(rest[..end].parse());
+                    }
+                    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                    let _ = writeln!(log, "{line}");
+                }
+            });
+        }
+        drop(found);
+        let address = match address.recv_timeout(PATIENCE) {
+            Ok(Ok(address)) => address,
+            failed => {
+                let _ = child.kill();
+                let status = child.wait();
+                let why = match failed {
+                    Ok(Err(error)) => format!("printed an address that is none: {error}"),
+                    Err(RecvTimeoutError::Timeout) => format!("printed no address within {PATIENCE:?}"),
+                    _ => format!("ended without printing an address: {status:?}"),
+                };
+                panic!("`ephor serve` {why}\n{}", text(&log));
+            }
+        };
+        let ephor = Ephor { child, address, log, _folder: folder };
+        ephor.wait_until("it is ready", || raw::get(ephor.address, "/readyz").status == 200);
+        ephor
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:port` and a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// What it has printed so far.
+    pub fn log(&self) -> String {
+        text(&self.log)
+    }
+
+    /// Whether the process is still there.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Asks until something holds.
+    ///
+    /// # Panics
+    ///
+    /// If it never does, with what the server has printed.
+    pub fn wait_until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let begin = Instant::now();
+        while !holds() {
+            assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} until {what}\n{}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A figure of `/metrics`, summed over the label sets that have `label`
+    /// (`outcome="hit"`) in them; 0 if there is none.
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
+        let answer = raw::get(self.address, "/metrics");
+        assert_eq!(answer.status, 200, "/metrics answers");
+        let lines = answer.text();
+        let values = lines.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (labels, rest) = match rest.strip_prefix('{') {
+                Some(labels) => labels.rsplit_once('}')?,
+                None => ("", rest),
+            };
+            labels.contains(label).then_some(())?;
+            rest.strip_prefix(' ')?.split(' ').next()?.parse::<f64>().ok()
+        });
+        values.sum()
+    }
+}
+
+/// Ends the own child, by its handle.
+impl Drop for Ephor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- what `ephor serve` on {} printed ---\n{}", self.address, self.log());
+        }
+    }
+}
+
+fn text(log: &Mutex<String>) -> String {
+    log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    present(profile_dir().join(format!("ephor{}", std::env::consts::EXE_SUFFIX)), "the ephor binary")
+}
+
+/// A reference policy: its component.
+pub fn policy(name: &str) -> Vec<u8> {
+    component("policies", name)
+}
+
+/// The settings that a reference policy is published with.
+pub fn settings(policy: &str) -> String {
+    let path = present(workspace().join("policies").join(policy).join("settings.json"), "the settings of a policy");
+    std::fs::read_to_string(path).expect("settings in UTF-8")
+}
+
+/// An adversarial policy of `tests/guests`: its component.
+pub fn guest(name: &str) -> Vec<u8> {
+    component("guests", name)
+}
+
+/// Where a built component is. Cargo writes `_` where a package's name has `-`.
+pub fn component_path(folder: &str, name: &str) -> PathBuf {
+    let folder = target_dir().join(folder);
+    let plain = folder.join(format!("{name}.wasm"));
+    let other = folder.join(format!("{}.wasm", name.replace('-', "_")));
+    present(if other.exists() && !plain.exists() { other } else { plain }, "a component")
+}
+
+fn component(folder: &str, name: &str) -> Vec<u8> {
+    std::fs::read(component_path(folder, name)).expect("a component can be read")
+}
+
+fn present(path: PathBuf, what: &str) -> PathBuf {
+    assert!(
+        path.exists(),
+        "{what} is missing: {}\nrun `make test`, which builds the binary, the policies and the guests before the tests",
+        path.display()
+    );
+    path
+}
+
+/// The root of the workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace")
+}
+
+/// `target/release` or `target/debug`: where the test executable's `deps` is.
+pub fn profile_dir() -> PathBuf {
+    let executable = std::env::current_exe().expect("a test has an executable");
+    let deps = executable.parent().expect("an executable is in a folder");
+    deps.parent().expect("test executables are in target/<profile>/deps").to_path_buf()
+}
+
+/// `target`.
+pub fn target_dir() -> PathBuf {
+    profile_dir().parent().expect("a profile is in target").to_path_buf()
+}
+
+/// Writes a policy into a folder that `ephor serve --policies` follows: the
+/// component, and its settings beside it. Each appears in one step, settings
+/// first, as a careful deployment would do it.
+pub fn write_policy(folder: &Path, name: &str, component: Option<&[u8]>, settings: Option<&str>) {
+    let put = |file: String, bytes: &[u8]| {
+        let draft = folder.join(format!(".{file}.draft"));
+        std::fs::write(&draft, bytes).expect("a file in the policies folder");
+        std::fs::rename(&draft, folder.join(file)).expect("the file gets its name");
+    };
+    if let Some(settings) = settings {
+        put(format!("{name}.settings.json"), settings.as_bytes());
+    }
+    if let Some(component) = component {
+        put(format!("{name}.wasm"), component);
+    }
+}
+
+/// Fails a test that hangs, with what it was waiting for.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} for {what}"),
+    }
+}
