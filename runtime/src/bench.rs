@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::column::Cell;
 use crate::event::Event;
+use crate::policy::Granted;
 use crate::policy::grant::Grant;
 use crate::projection::Plan;
 use crate::sandbox::{Image, Limits, LoadError, Loader, Said, Sandbox};
@@ -40,9 +41,13 @@ impl Policy {
         Rows { cells, width }
     }
 
+    /// The columns that the policy gets to see.
+    pub fn view(&self, rows: &Rows<'_>) -> Granted {
+        Grant::development().view(&self.image.release().manifest, &self.slots, rows.cells.chunks(rows.width.max(1)))
+    }
+
     /// Evaluates all rows; returns the number of findings.
-    pub fn evaluate(&self, rows: &Rows<'_>) -> usize {
-        let view = Grant::development().view(&self.image.release().manifest, &self.slots, rows.cells.chunks(rows.width.max(1)));
+    pub fn evaluate(&self, view: &Granted) -> usize {
         let outcome = self.image.evaluate(view, None);
         outcome.said.iter().filter(|(_, said)| matches!(said, Said::Finding(..))).count()
     }

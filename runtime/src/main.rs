@@ -3,6 +3,8 @@
 //! Each verb is a file in `cli/`. Nothing here knows how policies are run or
 //! how events travel; the verbs call the library.
 
+#![expect(clippy::print_stdout, reason = "tables on standard output are what the verbs are for; the log is on standard error")]
+
 mod cli;
 
 use std::io::IsTerminal as _;
@@ -58,8 +60,8 @@ fn main() -> ExitCode {
         Verb::Serve(args) => cli::serve::run(args),
         Verb::Send(args) => cli::send::run(args),
         Verb::Demo(args) => cli::demo::run(args),
-        Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(args),
-        Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(args),
+        Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
+        Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
     };
     match outcome {
         Ok(()) => exit::Exit::Ok.into(),

@@ -83,8 +83,9 @@ pub fn three_memories_in_three_instances(component: &[u8]) -> Vec<u8> {
     assert!(evaluate.params().iter().all(|ty| *ty == wasmparser::ValType::I32), "evaluate takes only i32: {evaluate:?}");
     assert_eq!(evaluate.results(), [wasmparser::ValType::I32], "evaluate returns a pointer");
 
-    // Both new instances are of one module, which has its own `cabi_realloc` in
-    // front of the next one's: grow, then let the next one grow.
+    // The module has its own `cabi_realloc` in front of the next one's: grow, then
+    // let the next one grow. It is there twice, because a module can be
+    // instantiated only once where images of memories are taken.
     let module = wat::parse_str(format!(
         r#"(module
             (import "next" "cabi_realloc" (func $next (param i32 i32 i32 i32) (result i32)))
@@ -109,7 +110,7 @@ pub fn three_memories_in_three_instances(component: &[u8]) -> Vec<u8> {
 
     let mut added = InstanceSection::new();
     added.instantiate(modules, [("next", ModuleArg::Instance(main_instance))]);
-    added.instantiate(modules, [("next", ModuleArg::Instance(instances))]);
+    added.instantiate(modules + 1, [("next", ModuleArg::Instance(instances))]);
     binary.redirect_evaluate(at, instances + 1);
     for (id, _) in &binary.sections[at..] {
         assert!(
@@ -117,7 +118,8 @@ pub fn three_memories_in_three_instances(component: &[u8]) -> Vec<u8> {
             "modules and instances behind the added ones would have to be counted anew"
         );
     }
-    binary.sections.splice(at..at, [(COMPONENT_MODULE, module), (COMPONENT_CORE_INSTANCES, section_body(&added))]);
+    let added = [(COMPONENT_MODULE, module.clone()), (COMPONENT_MODULE, module), (COMPONENT_CORE_INSTANCES, section_body(&added))];
+    binary.sections.splice(at..at, added);
     checked(binary.bytes())
 }
 

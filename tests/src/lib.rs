@@ -177,12 +177,10 @@ pub fn guest(name: &str) -> Vec<u8> {
     component("guests", name)
 }
 
-/// Where a built component is. Cargo writes `_` where a package's name has `-`.
+/// Where a built component is: under its policy's name, which has `-` where the
+/// name of the source file has `_`.
 pub fn component_path(folder: &str, name: &str) -> PathBuf {
-    let folder = target_dir().join(folder);
-    let plain = folder.join(format!("{name}.wasm"));
-    let other = folder.join(format!("{}.wasm", name.replace('-', "_")));
-    present(if other.exists() && !plain.exists() { other } else { plain }, "a component")
+    present(target_dir().join(folder).join(format!("{}.wasm", name.replace('_', "-"))), "a component")
 }
 
 fn component(folder: &str, name: &str) -> Vec<u8> {

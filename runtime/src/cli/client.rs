@@ -195,9 +195,9 @@ mod tests {
 
     #[test]
     fn targets_are_http_hosts_with_an_optional_prefix() {
-        let target: Target = "http://127.0.0.1:8787".parse().unwrap();
+        let target: Target = "http://127.0.0.1:8787".parse().expect("a URL");
         assert_eq!((target.host.as_str(), target.port, target.prefix.as_str()), ("127.0.0.1", 8787, ""));
-        let target: Target = "http://[::1]:1/a/".parse().unwrap();
+        let target: Target = "http://[::1]:1/a/".parse().expect("a URL");
         assert_eq!((target.host.as_str(), target.port, target.prefix.as_str()), ("::1", 1, "/a"));
         for bad in ["", "127.0.0.1:8787", "https://localhost", "http://u:p@h", "http://h/?q"] {
             assert!(bad.parse::<Target>().is_err(), "{bad}");

@@ -88,7 +88,7 @@ pub fn run(args: Args) -> Outcome {
 async fn demo(args: Args) -> Outcome {
     let config = local::config(None)?;
     let runtime = local::runtime(&config, args.cache.clone())?;
-    load(&runtime, &args.policies).await?;
+    let first = load(&runtime, &args.policies).await?;
     let plan = plan(&args, &runtime)?;
     let server = Server::bind(args.listen, runtime.clone(), config.server.clone(), Options { dev: true, ingest: config.ingest.clone() })
         .await
@@ -106,11 +106,14 @@ async fn demo(args: Args) -> Outcome {
 
     let _ = stop.send(());
     serving.await.context("the server panicked")?;
-    report(&args, sent, plan.zip(swapped), elapsed)
+    let outcome = report(&args, sent, plan.as_ref().zip(swapped.as_ref()), elapsed);
+    look_further(&args, &first);
+    outcome
 }
 
-/// Loads the folder's policies and shows what is in force.
-async fn load(runtime: &Runtime, folder: &Path) -> Outcome {
+/// Loads the folder's policies and shows what is in force; returns the first
+/// one's name.
+async fn load(runtime: &Runtime, folder: &Path) -> Outcome<String> {
     let begun = Instant::now();
     let outcomes = Folder::new(folder.to_path_buf())
         .load(runtime)
@@ -131,15 +134,14 @@ async fn load(runtime: &Runtime, folder: &Path) -> Outcome {
         rows.add_row([table::plain(&manifest.name), table::plain(&standing.release.id), table::plain(&manifest.summary)]);
     }
     table::print(&format!("Policies in force, loaded in {:.2} s", begun.elapsed().as_secs_f64()), &rows);
-    Ok(())
+    Ok(outcomes.into_iter().next().map(|(name, _)| name).unwrap_or_default())
 }
 
 /// What is to be swapped: as asked for, or one word more in the negative list.
 fn plan(args: &Args, runtime: &Runtime) -> Outcome<Option<Plan>> {
     if let Some(swap) = &args.swap {
-        let (policy, file) = swap
-            .split_once('=')
-            .ok_or_else(|| failed(Exit::Usage, format!("--swap {swap}: write it as NAME=SETTINGS.json")))?;
+        let (policy, file) =
+            swap.split_once('=').ok_or_else(|| failed(Exit::Usage, format!("--swap {swap}: write it as NAME=SETTINGS.json")))?;
         let settings = std::fs::read(file).with_context(|| format!("cannot read {file}")).or_exit(Exit::Usage)?;
         return Ok(Some(Plan { policy: policy.into(), settings, change: format!("the settings in {file}") }));
     }
@@ -233,7 +235,9 @@ async fn stream_all(args: &Args, target: &Target, plan: Option<&Plan>) -> Outcom
 /// Half of the events of a file, counted beforehand.
 fn half_of(file: &Path) -> Outcome<u64> {
     let count = Input::open(file)?.count().with_context(|| format!("cannot count the events of {}", file.display()))?;
-    let count = count.ok_or_else(|| failed(Exit::Usage, format!("{} is zstd, whose events are not counted here; give it as gzip or plain", file.display())))?;
+    let count = count.ok_or_else(|| {
+        failed(Exit::Usage, format!("{} is zstd, whose events are not counted here; give it as gzip or plain", file.display()))
+    })?;
     Ok((count / 2).max(1))
 }
 
@@ -250,7 +254,7 @@ fn name_of(file: &Path) -> String {
 }
 
 /// Prints what was counted, and fails if it is not what was promised.
-fn report(args: &Args, streams: Vec<(String, Sent)>, swapped: Option<(Plan, Swapped)>, elapsed: Duration) -> Outcome {
+fn report(args: &Args, streams: Vec<(String, Sent)>, swapped: Option<(&Plan, &Swapped)>, elapsed: Duration) -> Outcome {
     let mut rows = table::table(&["events", "sent", "allow", "flag", "undetermined", "deny", "rejected", "lost", "per second"]);
     let mut all = Tally::keeping_sequences();
     let (mut sent_total, mut lost_total) = (0, 0);
@@ -258,12 +262,13 @@ fn report(args: &Args, streams: Vec<(String, Sent)>, swapped: Option<(Plan, Swap
     let mut last_sequences = Vec::new();
     for (name, mut sent) in streams {
         let events = sent.events.with_context(|| format!("the events of {name} were not counted"));
-        broken = broken.or(sent.lost.take().map(|error| error.context(format!("stream of {name}"))));
+        broken =
+            broken.or(sent.ended.take().map(|Failed { exit, error }| Failed { exit, error: error.context(format!("stream of {name}")) }));
         // A stream that broke has told how many events it sent only if its file
         // was read to the end.
         let events = match events {
             Ok(events) => events,
-            Err(error) => return Err(Failed { exit: Exit::Unreachable, error: broken.unwrap_or(error) }),
+            Err(error) => return Err(broken.unwrap_or(Failed { exit: Exit::Unreachable, error })),
         };
         let lost = events.saturating_sub(sent.tally.answered());
         rows.add_row(row(&name, events, &sent.tally, lost, sent.elapsed));
@@ -284,17 +289,20 @@ fn report(args: &Args, streams: Vec<(String, Sent)>, swapped: Option<(Plan, Swap
     rows.add_row([Cell::new("events doubled: two answers with one sequence"), table::ought_to_be_zero(doubled)]);
     rows.add_row([Cell::new("answers out of order within a stream"), table::ought_to_be_zero(all.out_of_order)]);
     let mut astray = 0;
-    if let Some((plan, swapped)) = &swapped {
+    if let Some((plan, swapped)) = swapped {
         astray = findings_astray(&all, plan, swapped);
         let before = last_sequences.iter().filter(|sequence| **sequence < swapped.sequence).count() as u64;
         let file = args.events.last().map(|file| name_of(file)).unwrap_or_default();
-        rows.add_row([Cell::new(format!("{}: first sequence of the new release", table::plain(&plan.policy))), table::number(swapped.sequence)]);
+        rows.add_row([
+            Cell::new(format!("{}: first sequence of the new release", table::plain(&plan.policy))),
+            table::number(swapped.sequence),
+        ]);
         rows.add_row([Cell::new(format!("events of {file} before it")), table::number(before)]);
         rows.add_row([Cell::new(format!("events of {file} from it on")), table::number(last_sequences.len() as u64 - before)]);
         rows.add_row([Cell::new("rules with findings of a release on the wrong side of it"), table::ought_to_be_zero(astray)]);
     }
     table::print("What was promised", &rows);
-    if let Some((plan, swapped)) = &swapped {
+    if let Some((plan, swapped)) = swapped {
         println!(
             "Swapped in mid-stream: {}, {}: {} → {} (state: {}).",
             table::plain(&plan.policy),
@@ -305,11 +313,10 @@ fn report(args: &Args, streams: Vec<(String, Sent)>, swapped: Option<(Plan, Swap
         );
     }
     println!("{}, with client and server on this machine.", rate(all.answered(), elapsed));
-    look_further(args);
     let _ = std::io::stdout().flush();
 
-    if let Some(error) = broken {
-        return Err(Failed { exit: Exit::Unreachable, error });
+    if let Some(broken) = broken {
+        return Err(broken);
     }
     if lost_total + doubled + all.out_of_order + astray > 0 {
         return Err(failed(Exit::Failed, "a promise was not kept: the table has it in red"));
@@ -348,7 +355,7 @@ fn findings_astray(tally: &Tally, plan: &Plan, swapped: &Swapped) -> u64 {
     astray.count() as u64
 }
 
-fn look_further(args: &Args) {
+fn look_further(args: &Args, policy: &str) {
     let ephor = std::env::args_os().next().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "ephor".into());
     let policies = args.policies.display();
     let events = args.events.first().map(|file| file.display().to_string()).unwrap_or_default();
@@ -357,7 +364,7 @@ fn look_further(args: &Args) {
         "
 How to look further
   What a policy sees and can find:
-    {ephor} policy inspect {policies}/geofence.wasm
+    {ephor} policy inspect {policies}/{policy}.wasm
   Serve, and follow changes to the folder (leave it running, go on in another window):
     {ephor} serve --dev --policies {policies}
   One event, one verdict:
@@ -376,8 +383,8 @@ mod tests {
 
     #[test]
     fn one_word_is_added_and_the_rest_stays() {
-        let settings = with_one_word_more(br#"{"words":["KNIFE"],"other":1}"#).unwrap();
-        let settings: serde_json::Value = serde_json::from_slice(&settings).unwrap();
+        let settings = with_one_word_more(br#"{"words":["KNIFE"],"other":1}"#).expect("settings with a list");
+        let settings: serde_json::Value = serde_json::from_slice(&settings).expect("JSON");
         assert_eq!(settings, serde_json::json!({"words": ["KNIFE", "LANTERN"], "other": 1}));
         for bad in [&br#"{}"#[..], br#"{"words":[1]}"#, br#"{"words":["LANTERN"]}"#, b"x"] {
             assert!(with_one_word_more(bad).is_err());
@@ -391,8 +398,10 @@ mod tests {
         let tally = |findings: &[(u64, &str)]| {
             let mut tally = Tally::default();
             for (sequence, release) in findings {
-                let line = format!(r#"{{"sequence":{sequence},"verdict":"flag","findings":[{{"policy":"p","release":"{release}","rule":"r","action":"flag"}}]}}"#);
-                tally.add(line.as_bytes()).unwrap();
+                let line = format!(
+                    r#"{{"sequence":{sequence},"verdict":"flag","findings":[{{"policy":"p","release":"{release}","rule":"r","action":"flag"}}]}}"#
+                );
+                tally.add(line.as_bytes()).expect("an answer");
             }
             tally
         };

@@ -249,7 +249,9 @@ fn scan(folder: &Path) -> io::Result<Seen> {
     for entry in std::fs::read_dir(folder)? {
         let file = entry?.file_name();
         // Names that begin with a dot are files on their way to their place.
-        let Some(name) = file.to_str().and_then(|file| file.strip_suffix(".wasm")).filter(|name| !name.is_empty() && !name.starts_with('.')) else {
+        let Some(name) =
+            file.to_str().and_then(|file| file.strip_suffix(".wasm")).filter(|name| !name.is_empty() && !name.starts_with('.'))
+        else {
             continue;
         };
         if let Some(stamp) = stamp_of(folder, name)? {

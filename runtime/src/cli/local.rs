@@ -28,7 +28,7 @@ pub fn cache_dir() -> PathBuf {
 pub fn config(file: Option<&Path>) -> Outcome<Config> {
     match file {
         None => Ok(Config::default()),
-        Some(file) => Config::load(file).with_context(|| format!("configuration {}", file.display())).or_exit(Exit::Usage),
+        Some(file) => Config::load(file).context("configuration").or_exit(Exit::Usage),
     }
 }
 

@@ -6,8 +6,8 @@ pub mod policy_inspect;
 pub mod send;
 pub mod serve;
 
-pub mod exit;
 mod client;
+pub mod exit;
 mod follow;
 mod local;
 mod stream;

@@ -80,11 +80,11 @@ struct Built {
     elapsed: Duration,
 }
 
-pub fn run(args: Args) -> Outcome {
+pub fn run(args: &Args) -> Outcome {
     let mut built = Vec::new();
     let mut names = BTreeSet::new();
     for path in &args.paths {
-        for component in build(path, &args)? {
+        for component in build(path, args)? {
             if !names.insert(component.file.clone()) {
                 return Err(failed(Exit::Failed, format!("{} is built twice; give the crates different names", component.file.display())));
             }
@@ -152,7 +152,10 @@ fn build(path: &Path, args: &Args) -> Outcome<Vec<Built>> {
     if artifacts.is_empty() {
         return Err(failed(
             Exit::Refused,
-            format!("{} makes no WebAssembly module; its Cargo.toml needs\n\n  [lib]\n  crate-type = [\"cdylib\", \"rlib\"]\n", path.display()),
+            format!(
+                "{} makes no WebAssembly module; its Cargo.toml needs\n\n  [lib]\n  crate-type = [\"cdylib\", \"rlib\"]\n",
+                path.display()
+            ),
         ));
     }
     let elapsed = begun.elapsed();
@@ -186,7 +189,10 @@ fn check_target(folder: &Path) -> anyhow::Result<()> {
         .output()
         .context("cannot run rustc; install Rust from https://rustup.rs")?;
     let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    ensure!(output.status.success() && libraries.is_dir(), "Rust cannot compile for WebAssembly here yet; run\n\n  rustup target add {TARGET}\n");
+    ensure!(
+        output.status.success() && libraries.is_dir(),
+        "Rust cannot compile for WebAssembly here yet; run\n\n  rustup target add {TARGET}\n"
+    );
     Ok(())
 }
 
@@ -278,6 +284,9 @@ fn wrap(artifact: &Artifact, out: &Path, elapsed: Duration) -> Outcome<Built> {
 }
 
 fn encode(core: &[u8]) -> anyhow::Result<Vec<u8>> {
+    // Without the SDK's section any module would do, as a component that exports
+    // nothing.
+    ensure!(memchr::memmem::find(core, b"component-type").is_some(), "the module names no interface");
     ComponentEncoder::default().validate(true).module(core)?.encode()
 }
 

@@ -8,8 +8,8 @@ use comfy_table::Cell;
 use ephor::sandbox::Inspection;
 
 use super::exit::{self, Exit, Or as _, Outcome};
-use super::table::{self, plain};
 use super::local;
+use super::table::{self, plain};
 
 /// Shows what a component says about itself: fields with their purpose, rules
 /// with their legal basis, what it imports, its size and digest.
@@ -26,14 +26,14 @@ pub struct Args {
     config: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> Outcome {
+pub fn run(args: &Args) -> Outcome {
     let config = local::config(args.config.as_deref())?;
     let component = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     let worker = local::compiler()?;
     let inspection = local::block_on(async { Ok(ephor::inspect(&component, &worker, config.sandbox).await) })?
         .with_context(|| format!("{} is refused", args.file.display()))
         .or_exit(Exit::Refused)?;
-    if args.json { print_json(&inspection) } else { print(&args, &inspection) }.context("cannot print")?;
+    if args.json { print_json(&inspection) } else { print(args, &inspection) }.context("cannot print")?;
     Ok(())
 }
 
@@ -61,7 +61,8 @@ fn print(args: &Args, inspection: &Inspection) -> std::io::Result<()> {
     let none_or = |items: &[String]| if items.is_empty() { "none".to_string() } else { plain(&items.join(", ")) };
     let mut rows = table::table(&["policy", &plain(&manifest.name)]);
     let key = manifest.keyed.as_ref().map_or("none; every event by itself".to_string(), |keyed| {
-        let fields: Vec<&str> = keyed.key.iter().filter_map(|at| manifest.fields.get(usize::from(*at))).map(|field| field.pointer.as_str()).collect();
+        let fields: Vec<&str> =
+            keyed.key.iter().filter_map(|at| manifest.fields.get(usize::from(*at))).map(|field| field.pointer.as_str()).collect();
         format!("by {} (version {})", plain(&fields.join(" and ")), keyed.state_version)
     });
     for (name, value) in [
@@ -81,7 +82,12 @@ fn print(args: &Args, inspection: &Inspection) -> std::io::Result<()> {
     println!("{}\n{rows}", args.file.display());
     let mut rows = table::table(&["field", "kind", "required", "purpose"]);
     for field in &manifest.fields {
-        rows.add_row([plain(&field.pointer), field.kind.to_string(), if field.required { "yes" } else { "no" }.to_string(), plain(&field.purpose)]);
+        rows.add_row([
+            plain(&field.pointer),
+            field.kind.to_string(),
+            if field.required { "yes" } else { "no" }.to_string(),
+            plain(&field.purpose),
+        ]);
     }
     table::print("What it sees of an event", &rows);
     let mut rows = table::table(&["rule", "action", "severity", "legal basis", "message"]);

@@ -29,8 +29,8 @@ pub struct Args {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787")]
     to: Target,
-    /// Asks for answers about events with findings only. Faster; but then nothing
-    /// shows here that each clean event was judged.
+    /// Asks for answers about events with findings only; clean ones are then
+    /// counted by the server.
     #[arg(long)]
     minimal: bool,
     /// Prints the summary as JSON.
@@ -55,8 +55,11 @@ async fn send(args: Args, input: Input) -> Outcome {
 
 /// What the summary means for a script.
 fn verdict(args: &Args, sent: Sent) -> Outcome {
-    if let Some(error) = sent.lost {
-        return Err(Failed { exit: Exit::Unreachable, error: error.context(format!("{} events were answered before", table::grouped(sent.tally.answered()))) });
+    if let Some(Failed { exit, error }) = sent.ended {
+        return Err(Failed { exit, error: error.context(format!("only {} events were answered", table::grouped(sent.tally.answered()))) });
+    }
+    if args.minimal && sent.tally.judged_in_all.is_none() {
+        return Err(failed(Exit::Unreachable, "the answers ended without the server's summary, so some may be missing"));
     }
     if let Some(unanswered) = unanswered(args, &sent).filter(|count| *count > 0) {
         return Err(failed(Exit::Unreachable, format!("{} events were not answered", table::grouped(unanswered))));
@@ -70,29 +73,39 @@ fn verdict(args: &Args, sent: Sent) -> Outcome {
     Ok(())
 }
 
-/// Events without an answer, where that can be told.
+/// Events that got a verdict: counted, or where clean ones are left out, as the
+/// server says at the end.
+fn judged(args: &Args, sent: &Sent) -> u64 {
+    sent.tally.judged_in_all.filter(|_| args.minimal).unwrap_or(sent.tally.judged())
+}
+
+/// Events that were neither judged nor rejected, where that can be told.
 fn unanswered(args: &Args, sent: &Sent) -> Option<u64> {
-    (!args.minimal).then(|| sent.events.map(|events| events.saturating_sub(sent.tally.answered()))).flatten()
+    Some(sent.events?.saturating_sub(judged(args, sent) + sent.tally.rejected))
 }
 
 fn print(args: &Args, sent: &Sent) -> std::io::Result<()> {
     let tally = &sent.tally;
     let mut rows = table::table(&["verdict", "events"]);
+    let allowed = tally.with(Decision::Allow);
+    let not_shown = judged(args, sent).saturating_sub(tally.judged());
     for decision in Decision::ALL {
-        rows.add_row([table::decision(decision), table::number(tally.with(decision))]);
+        let count = if decision == Decision::Allow { allowed + not_shown } else { tally.with(decision) };
+        rows.add_row([table::decision(decision), table::number(count)]);
     }
     rows.add_row([Cell::new("rejected"), table::number(tally.rejected)]);
-    match (sent.events, args.minimal) {
-        (Some(events), true) => rows.add_row([Cell::new("sent"), table::number(events)]),
-        (Some(_), false) => rows.add_row([Cell::new("not answered"), table::ought_to_be_zero(unanswered(args, sent).unwrap_or(0))]),
-        (None, _) => &mut rows,
-    };
+    if let Some(unanswered) = unanswered(args, sent) {
+        rows.add_row([Cell::new("not answered"), table::ought_to_be_zero(unanswered)]);
+    }
     table::print(&format!("Events of {}, judged by {}", args.file.display(), args.to), &rows);
     if args.minimal {
-        println!("Clean events were not answered, as asked; `allow` is not a count of them.");
+        println!(
+            "{} clean events are counted as the server's summary has it; they were not answered one by one, as asked.",
+            table::grouped(not_shown)
+        );
     }
     tally.print_details();
-    println!("\n{}", rate(args.minimal.then_some(()).and(sent.events).unwrap_or(tally.answered()), sent.elapsed));
+    println!("\n{}", rate(judged(args, sent) + tally.rejected, sent.elapsed));
     std::io::stdout().flush()
 }
 
@@ -104,7 +117,8 @@ fn print_json(args: &Args, sent: &Sent) -> std::io::Result<()> {
         summary.insert("not_answered".into(), unanswered(args, sent).into());
         summary.insert("minimal".into(), args.minimal.into());
         summary.insert("seconds".into(), sent.elapsed.as_secs_f64().into());
-        summary.insert("lost".into(), sent.lost.as_ref().map(|error| format!("{error:#}")).into());
+        summary.insert("judged".into(), judged(args, sent).into());
+        summary.insert("ended_early".into(), sent.ended.as_ref().map(|failed| format!("{:#}", failed.error)).into());
     }
     let mut out = std::io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, &summary)?;

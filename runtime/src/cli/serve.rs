@@ -43,10 +43,19 @@ pub struct Args {
 pub fn run(args: Args) -> Outcome {
     if !args.listen.ip().is_loopback() {
         if args.dev {
-            return Err(failed(Exit::Usage, format!("--dev takes unsigned policies from anybody who can connect, so it listens on loopback only, not on {}", args.listen)));
+            return Err(failed(
+                Exit::Usage,
+                format!(
+                    "--dev takes unsigned policies from anybody who can connect, so it listens on loopback only, not on {}",
+                    args.listen
+                ),
+            ));
         }
         if args.config.is_none() {
-            return Err(failed(Exit::Usage, format!("to listen on {}, beyond this machine, give a configuration with --config", args.listen)));
+            return Err(failed(
+                Exit::Usage,
+                format!("to listen on {}, beyond this machine, give a configuration with --config", args.listen),
+            ));
         }
     }
     local::block_on(serve(args))
@@ -57,9 +66,10 @@ async fn serve(args: Args) -> Outcome {
     let runtime = local::runtime(&config, args.cache)?;
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
-    let server = Server::bind(args.listen, runtime.clone(), config.server.clone(), Options { dev: args.dev, ingest: config.ingest.clone() })
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let server =
+        Server::bind(args.listen, runtime.clone(), config.server.clone(), Options { dev: args.dev, ingest: config.ingest.clone() })
+            .await
+            .with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = server.local_addr();
     if args.dev {
         tracing::warn!("DEVELOPMENT MODE: policies are not signed, and whoever can connect can change them");
@@ -68,7 +78,11 @@ async fn serve(args: Args) -> Outcome {
     match args.policies {
         Some(path) => {
             let mut folder = Folder::new(path.clone());
-            let outcomes = folder.load(&runtime).await.with_context(|| format!("cannot read the policies in {}", path.display())).or_exit(Exit::Usage)?;
+            let outcomes = folder
+                .load(&runtime)
+                .await
+                .with_context(|| format!("cannot read the policies in {}", path.display()))
+                .or_exit(Exit::Usage)?;
             for (name, outcome) in &outcomes {
                 follow::log(name, outcome);
             }

@@ -3,22 +3,25 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::mpsc as std_mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::client::{Client, Target, Upload, refusal};
-use super::exit::{Exit, Outcome, failed};
+use super::exit::{Exit, Failed, Or as _, Outcome, failed};
 use super::tally::Tally;
+
+const NDJSON: &str = "application/x-ndjson";
 
 /// Bytes read at once, and pieces that may wait between the file and the socket.
 const PIECE_BYTES: usize = 64 * 1024;
 const PIECES_MAX: usize = 8;
+/// How long to wait for the reader of the file once the answers have ended.
+const FEED_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest answer that is read; an answer has at most as many findings as the
 /// server's limits allow.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -164,7 +167,7 @@ pub struct Sent {
     /// From the first byte sent to the last answer read.
     pub elapsed: Duration,
     /// What ended the answers early, if anything did.
-    pub lost: Option<anyhow::Error>,
+    pub ended: Option<Failed>,
 }
 
 /// Sends `input` to the server, and counts the answers as they come back.
@@ -180,7 +183,7 @@ pub async fn send(
     mut answered: impl FnMut(&Tally),
 ) -> Outcome<Sent> {
     let mut client = Client::connect(target).await?;
-    let mut headers = vec![("content-type", "application/x-ndjson"), ("accept", "application/x-ndjson")];
+    let mut headers = vec![("content-type", NDJSON), ("accept", NDJSON)];
     match input.packing {
         Packing::Plain => {}
         Packing::Gzip => headers.push(("content-encoding", "gzip")),
@@ -191,24 +194,32 @@ pub async fn send(
     }
     let begun = Instant::now();
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
-    let (report, fed) = std_mpsc::channel();
+    let (report, fed) = oneshot::channel();
     // A thread of its own, and never joined: a read from standard input may
     // never return, and must not keep the program from ending.
     thread::spawn(move || {
         let _ = report.send(feed(input, &pieces, sent));
     });
     let response = client.request("POST", "/v1/events", &headers, Upload::Stream(receiver)).await?;
-    if !response.status().is_success() {
-        return Err(refusal("POST /v1/events", response).await);
+    // A stream in which nothing is valid is refused line by line, too.
+    let is_answers = response.headers().get("content-type").is_some_and(|kind| kind == NDJSON);
+    let status = response.status();
+    if !is_answers {
+        let error = refusal("POST /v1/events", response).await;
+        return Err(if status.is_success() {
+            failed(Exit::Failed, "this is not an Ephor server: its answer is not a stream of verdicts")
+        } else {
+            error
+        });
     }
     let mut body = response.into_body();
     let mut waiting = BytesMut::new();
-    let mut lost = None;
+    let mut ended = None;
     while let Some(frame) = body.frame().await {
-        let frame = match frame.with_context(|| format!("lost the connection to {target}")) {
+        let frame = match frame.with_context(|| format!("lost the connection to {target}")).or_exit(Exit::Unreachable) {
             Ok(frame) => frame,
-            Err(error) => {
-                lost = Some(error);
+            Err(lost) => {
+                ended = Some(lost);
                 break;
             }
         };
@@ -219,25 +230,19 @@ pub async fn send(
         }
         answered(&tally);
     }
-    if lost.is_none() && has_text(&waiting) {
+    if ended.is_none() && has_text(&waiting) {
         tally.add(&waiting)?;
         answered(&tally);
     }
     let elapsed = begun.elapsed();
-    if lost.is_none() {
-        lost = tally.stream_error.take().map(anyhow::Error::msg);
-    }
+    let ended = tally.ended.take().or(ended);
     // The file is read to its end when the server has answered to the end; if
     // it stopped before, the thread may still wait for standard input.
-    let fed = match &lost {
-        None => fed.recv_timeout(Duration::from_secs(5)).ok(),
-        Some(_) => fed.recv_timeout(Duration::from_millis(200)).ok(),
+    let (events, bytes) = match tokio::time::timeout(FEED_PATIENCE, fed).await {
+        Ok(Ok(fed)) => fed.context("cannot read the events")?,
+        _ => (None, 0),
     };
-    let (events, bytes) = match fed {
-        Some(fed) => fed.context("cannot read the events")?,
-        None => (None, 0),
-    };
-    Ok(Sent { events, bytes, tally, elapsed, lost })
+    Ok(Sent { events, bytes, tally, elapsed, ended })
 }
 
 /// Reads to the end or until nobody takes the pieces any more; returns the
@@ -307,15 +312,15 @@ mod tests {
         for size in 1..text.len() {
             let (mut waiting, mut seen, mut count) = (BytesMut::new(), Vec::new(), LineCount::default());
             for piece in text.chunks(size) {
-                count.write_all(piece).unwrap();
+                count.write_all(piece).expect("counting does not fail");
                 lines(&mut waiting, piece, |line| {
                     seen.push(String::from_utf8_lossy(line).trim().to_string());
                     Ok(())
                 })
-                .unwrap();
+                .expect("nothing fails");
             }
             assert_eq!((seen, &waiting[..]), (vec!["one".to_string(), "two".to_string()], &b"three"[..]));
-            assert_eq!(Counter::Plain(count).finish().unwrap(), Some(3));
+            assert_eq!(Counter::Plain(count).finish().expect("counting does not fail"), Some(3));
         }
     }
 

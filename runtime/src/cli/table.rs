@@ -1,15 +1,21 @@
 //! How tables and numbers look, in one place.
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use ephor::policy::manifest::Action;
 use ephor::verdict::Decision;
+
+/// Lines above, below and under the header; none between rows or columns.
+const STYLE: TableStyle = TableStyle::new()
+    .top_border(LineStyle::none().fill('─').junction('─'))
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .bottom_border(LineStyle::none().fill('─').junction('─'));
 
 /// A table under a heading. Colours and wrapping only where standard output is
 /// a terminal.
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
     table
@@ -31,8 +37,8 @@ pub fn ought_to_be_zero(value: u64) -> Cell {
 }
 
 /// Text to the right.
-pub fn right(text: impl ToString) -> Cell {
-    Cell::new(text.to_string()).set_alignment(CellAlignment::Right)
+pub fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
 /// A verdict in its colour.

@@ -5,11 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
 use comfy_table::{Cell, Table};
+use ephor::ingest::RejectionKind;
 use ephor::policy::manifest::Action;
 use ephor::verdict::Decision;
 use serde::{Deserialize, Serialize};
 
+use super::exit::{Exit, Failed, failed};
 use super::table;
+
+/// The problem of a line that the server skips; the others that are about one
+/// event are `RejectionKind`s.
+const LINE_TOO_LONG: &str = "line-too-long";
 
 /// How often a rule of a release was found, and where in the order of events.
 #[derive(Debug, Clone, Serialize)]
@@ -52,7 +58,10 @@ pub struct Tally {
     /// when asked for.
     pub sequences: Option<Vec<u64>>,
     /// A complaint about the stream as a whole, after which it ended.
-    pub stream_error: Option<String>,
+    pub ended: Option<Failed>,
+    /// What the server says it did, at the end of a stream that leaves clean
+    /// events out: events judged.
+    pub judged_in_all: Option<u64>,
     /// Reused for the keys of the maps above.
     key: String,
 }
@@ -68,7 +77,12 @@ struct Answer<'a> {
     #[serde(borrow)]
     error: Option<ProblemPart<'a>>,
     line: Option<u64>,
-    index: Option<u64>,
+    summary: Option<SummaryPart>,
+}
+
+#[derive(Deserialize)]
+struct SummaryPart {
+    events: u64,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +108,10 @@ struct FaultPart<'a> {
 
 #[derive(Deserialize)]
 struct ProblemPart<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    status: u16,
     #[serde(borrow, default)]
     title: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -111,19 +129,15 @@ impl Tally {
 
     /// Counts one line of the answer.
     pub fn add(&mut self, line: &[u8]) -> anyhow::Result<()> {
-        let answer: Answer<'_> = serde_json::from_slice(line)
-            .with_context(|| format!("not an answer of an Ephor server: {}", table::plain(&String::from_utf8_lossy(&line[..line.len().min(200)]))))?;
+        let answer: Answer<'_> = serde_json::from_slice(line).with_context(|| {
+            format!("not an answer of an Ephor server: {}", table::plain(&String::from_utf8_lossy(&line[..line.len().min(200)])))
+        })?;
         if let Some(problem) = answer.error {
-            let place = problem.pointer.or(problem.header).map(|place| format!(" (at {place})")).unwrap_or_default();
-            let text = table::plain(&format!("{}: {}{place}", problem.title, problem.detail));
-            match answer.line.or(answer.index) {
-                Some(number) => {
-                    self.rejected += 1;
-                    *self.rejections.entry(table::plain(&problem.title)).or_default() += 1;
-                    self.first_rejection.get_or_insert_with(|| format!("line {number}: {text}"));
-                }
-                None => self.stream_error = Some(text),
-            }
+            self.problem(&problem, answer.line);
+            return Ok(());
+        }
+        if let Some(summary) = answer.summary {
+            self.judged_in_all = Some(summary.events);
             return Ok(());
         }
         let (Some(sequence), Some(decision)) = (answer.sequence, answer.verdict) else {
@@ -160,11 +174,33 @@ impl Tally {
             if let Some(faulted) = self.faulted.get_mut(&self.key) {
                 faulted.faults += 1;
             } else {
-                let faulted = Faulted { policy: fault.policy.to_string(), release: fault.release.to_string(), kind: fault.kind.to_string(), faults: 1 };
+                let faulted = Faulted {
+                    policy: fault.policy.to_string(),
+                    release: fault.release.to_string(),
+                    kind: fault.kind.to_string(),
+                    faults: 1,
+                };
                 self.faulted.insert(self.key.clone(), faulted);
             }
         }
         Ok(())
+    }
+
+    /// Counts an event that was not accepted; or takes note that the stream ended
+    /// there, which no event is at fault for.
+    fn problem(&mut self, problem: &ProblemPart<'_>, line: Option<u64>) {
+        let place = problem.pointer.as_ref().or(problem.header.as_ref()).filter(|place| !place.is_empty());
+        let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
+        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let text = table::plain(&format!("{line}{}: {}{place}", problem.title, problem.detail));
+        if is_about_an_event(&problem.kind) {
+            self.rejected += 1;
+            *self.rejections.entry(table::plain(&problem.title)).or_default() += 1;
+            self.first_rejection.get_or_insert(text);
+        } else {
+            let exit = if (400..500).contains(&problem.status) { Exit::Refused } else { Exit::Unreachable };
+            self.ended = Some(failed(exit, format!("the server ended the stream at {text}")));
+        }
     }
 
     /// Adds the counts of another stream. Orders are a matter of each stream and
@@ -199,7 +235,6 @@ impl Tally {
             }
         }
         self.out_of_order += other.out_of_order;
-        self.stream_error = self.stream_error.take().or(other.stream_error);
         if let (Some(mine), Some(theirs)) = (&mut self.sequences, other.sequences) {
             mine.extend(theirs);
         }
@@ -230,7 +265,9 @@ impl Tally {
     /// Findings in the order of policy, time and rule.
     pub fn found(&self) -> Vec<&Found> {
         let mut found: Vec<&Found> = self.found.values().collect();
-        let begun = |wanted: &Found| self.found.values().filter(|f| f.policy == wanted.policy && f.release == wanted.release).map(|f| f.first_sequence).min();
+        let begun = |wanted: &Found| {
+            self.found.values().filter(|f| f.policy == wanted.policy && f.release == wanted.release).map(|f| f.first_sequence).min()
+        };
         found.sort_by(|a, b| (&a.policy, begun(a), &a.release, &a.rule).cmp(&(&b.policy, begun(b), &b.release, &b.rule)));
         found
     }
@@ -279,7 +316,8 @@ impl Tally {
 
     /// The same for scripts.
     pub fn to_json(&self) -> serde_json::Value {
-        let verdicts: serde_json::Map<_, _> = Decision::ALL.iter().map(|decision| (decision.name().to_string(), self.with(*decision).into())).collect();
+        let verdicts: serde_json::Map<_, _> =
+            Decision::ALL.iter().map(|decision| (decision.name().to_string(), self.with(*decision).into())).collect();
         serde_json::json!({
             "judged": self.judged(),
             "rejected": self.rejected,
@@ -291,6 +329,12 @@ impl Tally {
             "first_rejection": self.first_rejection,
         })
     }
+}
+
+/// Whether a problem is one event's, and the stream goes on after it.
+fn is_about_an_event(kind: &str) -> bool {
+    let kind = kind.strip_prefix("urn:ephor:problem:").unwrap_or(kind);
+    kind == LINE_TOO_LONG || RejectionKind::ALL.into_iter().any(|known| known.name() == kind)
 }
 
 fn print_unless_empty(heading: &str, rows: &Table) {
@@ -322,12 +366,14 @@ mod tests {
     #[test]
     fn answers_are_counted_by_verdict_release_and_rule() {
         let mut tally = Tally::keeping_sequences();
-        tally.add(&verdict(1, "a")).unwrap();
-        tally.add(&verdict(2, "a")).unwrap();
-        tally.add(&verdict(3, "b")).unwrap();
-        tally.add(br#"{"source":"/s","id":"2","sequence":4,"verdict":"allow","findings":[]}"#).unwrap();
-        tally.add(br#"{"source":"/s","id":"2","sequence":5,"verdict":"undetermined","findings":[],"faults":[{"policy":"p","release":"b","kind":"fuel","detail":"d"}]}"#).unwrap();
-        tally.add(br#"{"error":{"type":"urn:ephor:problem:syntax","title":"T","status":400,"detail":"D","pointer":"/x"},"line":6}"#).unwrap();
+        tally.add(&verdict(1, "a")).expect("an answer");
+        tally.add(&verdict(2, "a")).expect("an answer");
+        tally.add(&verdict(3, "b")).expect("an answer");
+        tally.add(br#"{"source":"/s","id":"2","sequence":4,"verdict":"allow","findings":[]}"#).expect("an answer");
+        tally.add(br#"{"source":"/s","id":"2","sequence":5,"verdict":"undetermined","findings":[],"faults":[{"policy":"p","release":"b","kind":"fuel","detail":"d"}]}"#).expect("an answer");
+        tally
+            .add(br#"{"error":{"type":"urn:ephor:problem:syntax","title":"T","status":400,"detail":"D","pointer":"/x"},"line":6}"#)
+            .expect("an answer");
         assert_eq!((tally.judged(), tally.rejected, tally.answered()), (5, 1, 6));
         assert_eq!((tally.with(Decision::Deny), tally.with(Decision::Allow), tally.with(Decision::Undetermined)), (3, 1, 1));
         let found: Vec<_> = tally.found().iter().map(|f| (f.release.as_str(), f.findings, f.first_sequence, f.last_sequence)).collect();
@@ -341,11 +387,11 @@ mod tests {
     fn an_event_answered_twice_is_seen() {
         let mut tally = Tally::keeping_sequences();
         for sequence in [1, 2, 2, 3] {
-            tally.add(&verdict(sequence, "a")).unwrap();
+            tally.add(&verdict(sequence, "a")).expect("an answer");
         }
         assert_eq!((tally.doubled(), tally.out_of_order), (1, 1));
         let mut both = Tally::keeping_sequences();
-        both.add(&verdict(3, "a")).unwrap();
+        both.add(&verdict(3, "a")).expect("an answer");
         both.merge(tally);
         assert_eq!((both.doubled(), both.judged(), both.found()[0].findings), (2, 5, 5));
     }
@@ -360,7 +406,19 @@ mod tests {
     #[test]
     fn a_complaint_about_the_whole_stream_is_no_answer() {
         let mut tally = Tally::default();
-        tally.add(br#"{"error":{"title":"T","detail":"D"}}"#).unwrap();
-        assert_eq!((tally.answered(), tally.stream_error.as_deref()), (0, Some("T: D")));
+        for (kind, status, exit) in [("stopping", 503, Exit::Unreachable), ("corrupt-body", 400, Exit::Refused)] {
+            let line = format!(r#"{{"error":{{"type":"urn:ephor:problem:{kind}","title":"T","status":{status},"detail":"D"}},"line":7}}"#);
+            tally.add(line.as_bytes()).expect("an answer");
+            let ended = tally.ended.take().expect("the stream ended");
+            assert_eq!((tally.answered(), ended.exit), (0, exit));
+            assert_eq!(ended.error.to_string(), "the server ended the stream at line 7: T: D");
+        }
+    }
+
+    #[test]
+    fn the_summary_of_a_minimal_stream_is_no_answer() {
+        let mut tally = Tally::default();
+        tally.add(br#"{"summary":{"events":5,"rejected":0,"first_sequence":1,"last_sequence":5}}"#).expect("a summary");
+        assert_eq!((tally.answered(), tally.judged_in_all), (0, Some(5)));
     }
 }

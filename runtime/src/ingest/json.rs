@@ -161,9 +161,11 @@ impl<'de> Visitor<'de> for Value<'_, 'de> {
             if many.is_none() && state.names.len() - base > NAMES_COMPARED_MAX {
                 many = Some(state.names[base..].iter().cloned().collect());
             }
+            let own = state.names.len() - 1;
             if let Err(error) = members.next_value_seed(Value(state)) {
-                let name = state.names.pop().unwrap_or_default();
-                state.path.push(step(&name));
+                // Objects inside that did not come to their end left their names.
+                let name = step(&state.names[own]);
+                state.path.push(name);
                 return Err(error);
             }
         }

@@ -50,8 +50,13 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Number of rows and the columns over them.
-    pub(crate) fn into_parts(self) -> (usize, Vec<Column>) {
-        (self.rows, self.columns)
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The columns, in the order of the manifest's fields.
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.columns
     }
 }

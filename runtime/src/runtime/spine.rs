@@ -170,7 +170,7 @@ impl Spine {
             let policy = &self.set.members[task.member];
             let rows = task.rows.iter().map(|row| row_of(*row));
             let view = policy.grant.view(&policy.image.release().manifest, &policy.slots, rows);
-            let outcome = policy.image.evaluate(view, task.keys);
+            let outcome = policy.image.evaluate(&view, task.keys);
             Answer { member: task.member, rows: task.rows, keys: task.key_of, outcome }
         };
         let answers: Vec<Answer> = match tasks.len() {

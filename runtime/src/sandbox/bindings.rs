@@ -1,7 +1,7 @@
 //! The contract as Rust types, generated from `wit/`, and their counterparts in
 //! the rest of the runtime.
 
-use crate::column::{Column, Kind};
+use crate::column::Kind;
 use crate::policy::manifest::{Action, Field, Keyed, Manifest, Message, Rule, Severity};
 
 mod generated {
@@ -18,23 +18,6 @@ pub(super) use generated::ephor::policy::columns::{
 pub(super) use generated::ephor::policy::evaluation::{Batch, Keys, Outcome};
 pub(super) use generated::ephor::policy::{columns, evaluation, log, manifest, reference, settings};
 pub(super) use generated::{Policy, PolicyPre};
-
-impl From<Column> for WitColumn {
-    fn from(column: Column) -> Self {
-        match column {
-            Column::Booleans { present, values } => {
-                WitColumn::Booleans(Booleans { present: present.bytes, values: values.bytes })
-            }
-            Column::Integers { present, values } => WitColumn::Integers(Integers { present: present.bytes, values }),
-            Column::Floats { present, values } => WitColumn::Floats(Floats { present: present.bytes, values }),
-            Column::Times { present, values } => WitColumn::Times(Integers { present: present.bytes, values }),
-            Column::Texts { present, offsets, text } => {
-                WitColumn::Texts(Texts { present: present.bytes, offsets, text })
-            }
-            Column::Json { present, offsets, text } => WitColumn::Json(Texts { present: present.bytes, offsets, text }),
-        }
-    }
-}
 
 impl From<manifest::Manifest> for Manifest {
     fn from(wit: manifest::Manifest) -> Self {

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::{Store, Trap};
 
-use super::bindings::{self, Batch, WitColumn};
+use super::bindings::{self, Batch, Booleans, Floats, Integers, Texts, WitColumn};
 use super::engine::{Ctx, Exceeded, ticks};
 use super::load::Image;
+use crate::column::{Bitmap, Column};
 use crate::policy::Granted;
 use crate::verdict::FaultKind;
 
@@ -90,11 +91,10 @@ impl Image {
     /// A call that fails is repeated in halves until the row at fault is alone;
     /// rows of one key keep their order, and a row at fault leaves its key's
     /// state as it was.
-    pub fn evaluate(&self, view: Granted, keys: Option<Keys>) -> Outcome {
+    pub fn evaluate(&self, view: &Granted, keys: Option<Keys>) -> Outcome {
         let limits = &self.sandbox.limits;
-        let (rows, columns) = view.into_parts();
-        let columns: Vec<WitColumn> = columns.into_iter().map(Into::into).collect();
-        let mut work = Work { image: self, columns, keys, changed: Vec::new(), outcome: Outcome::default(), failure_cost: 0 };
+        let rows = view.rows();
+        let mut work = Work { image: self, view, keys, changed: Vec::new(), outcome: Outcome::default(), failure_cost: 0 };
         work.changed.resize(work.keys.as_ref().map_or(0, |keys| keys.states.len()), false);
         let pace = self.pace.rows(limits.event_fuel_max, limits.call_rows_max);
         // Ranges of rows that are still to be judged, the next one last.
@@ -147,7 +147,7 @@ impl Image {
 
 struct Work<'i> {
     image: &'i Image,
-    columns: Vec<WitColumn>,
+    view: &'i Granted,
     keys: Option<Keys>,
     /// Keys whose state is another than it was.
     changed: Vec<bool>,
@@ -162,7 +162,7 @@ impl Work<'_> {
         let (keys, key_of) = self.keys_of(&range);
         let batch = Batch {
             rows: range.len() as u32,
-            columns: self.columns.iter().map(|column| slice(column, &range)).collect(),
+            columns: self.view.columns().iter().map(|column| slice(column, &range)).collect(),
             keys,
         };
         let fail = |error: wasmtime::Error, cost| {
@@ -327,27 +327,26 @@ pub(super) fn explain(error: &wasmtime::Error) -> (FaultKind, String) {
     }
 }
 
-/// The part of a column that a range of rows has.
-fn slice(column: &WitColumn, range: &Range<usize>) -> WitColumn {
-    use bindings::{Booleans, Floats, Integers, Texts};
-    let bits = |bytes: &[u8]| slice_bits(bytes, range);
-    let texts = |texts: &Texts| {
-        let offsets = &texts.offsets[range.start..=range.end];
+/// The part of a column that a range of rows has, as the contract shapes it.
+fn slice(column: &Column, range: &Range<usize>) -> WitColumn {
+    let bits = |bitmap: &Bitmap| slice_bits(&bitmap.bytes, range);
+    let integers = |present, values: &[i64]| Integers { present: bits(present), values: values[range.clone()].to_vec() };
+    let texts = |present, offsets: &[u32], text: &str| {
+        let offsets = &offsets[range.start..=range.end];
         let (from, to) = (offsets[0], offsets[range.len()]);
         Texts {
-            present: bits(&texts.present),
+            present: bits(present),
             offsets: offsets.iter().map(|offset| offset - from).collect(),
-            text: texts.text[from as usize..to as usize].to_string(),
+            text: text[from as usize..to as usize].to_string(),
         }
     };
-    let integers = |integers: &Integers| Integers { present: bits(&integers.present), values: integers.values[range.clone()].to_vec() };
     match column {
-        WitColumn::Booleans(c) => WitColumn::Booleans(Booleans { present: bits(&c.present), values: bits(&c.values) }),
-        WitColumn::Integers(c) => WitColumn::Integers(integers(c)),
-        WitColumn::Times(c) => WitColumn::Times(integers(c)),
-        WitColumn::Floats(c) => WitColumn::Floats(Floats { present: bits(&c.present), values: c.values[range.clone()].to_vec() }),
-        WitColumn::Texts(c) => WitColumn::Texts(texts(c)),
-        WitColumn::Json(c) => WitColumn::Json(texts(c)),
+        Column::Booleans { present, values } => WitColumn::Booleans(Booleans { present: bits(present), values: bits(values) }),
+        Column::Integers { present, values } => WitColumn::Integers(integers(present, values)),
+        Column::Times { present, values } => WitColumn::Times(integers(present, values)),
+        Column::Floats { present, values } => WitColumn::Floats(Floats { present: bits(present), values: values[range.clone()].to_vec() }),
+        Column::Texts { present, offsets, text } => WitColumn::Texts(texts(present, offsets, text)),
+        Column::Json { present, offsets, text } => WitColumn::Json(texts(present, offsets, text)),
     }
 }
 

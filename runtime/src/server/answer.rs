@@ -117,13 +117,21 @@ pub(super) fn rejection(out: &mut Vec<u8>, rejection: &Rejection, at: At) {
     out.push(b'}');
 }
 
-/// Writes an error that is not an event's own, in the place of a verdict.
-pub(super) fn error(out: &mut Vec<u8>, cause: Cause, detail: &str, at: Option<At>) {
+/// Writes why a line is no event at all, in the place of its verdict.
+pub(super) fn no_event(out: &mut Vec<u8>, cause: Cause, detail: &str, at: At) {
     out.extend_from_slice(b"{\"error\":");
     problem::write(out, cause, detail, &Place::Body, &[]);
-    if let Some(at) = at {
-        place(out, at);
-    }
+    place(out, at);
+    out.push(b'}');
+}
+
+/// Writes why a stream ends before its body does. Has no `line` of its own, which
+/// tells it from a line's error; `from_line` is the first that was not judged.
+pub(super) fn end(out: &mut Vec<u8>, cause: Cause, detail: &str, from_line: u64) {
+    out.extend_from_slice(b"{\"error\":");
+    problem::write(out, cause, detail, &Place::Body, &[]);
+    out.extend_from_slice(b",\"from_line\":");
+    number(out, from_line);
     out.push(b'}');
 }
 
@@ -264,9 +272,17 @@ mod tests {
     #[test]
     fn an_error_says_where_it_stood() {
         let mut out = Vec::new();
-        error(&mut out, Cause::LineTooLong, "x", Some(At::Line(3)));
+        no_event(&mut out, Cause::LineTooLong, "x", At::Line(3));
         let value: serde_json::Value = serde_json::from_slice(&out).expect("json");
         assert_eq!(value["line"], 3);
         assert_eq!(value["error"]["status"], 413);
+    }
+
+    #[test]
+    fn the_error_that_ends_a_stream_is_no_line_s() {
+        let mut out = Vec::new();
+        end(&mut out, Cause::Stopping, "x", 3);
+        let value: serde_json::Value = serde_json::from_slice(&out).expect("json");
+        assert_eq!((value.get("line"), &value["from_line"]), (None, &serde_json::json!(3)));
     }
 }

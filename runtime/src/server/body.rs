@@ -33,7 +33,7 @@ const RATIO_FREE_BYTES: u64 = 1024 * 1024;
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// What is read of a refused body, so that the client finds the answer and the
 /// connection can be used again.
-const DISCARD_BYTES_MAX: usize = 256 * 1024;
+const DISCARD_BYTES_MAX: usize = 1024 * 1024;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a request's body is coded.
@@ -77,7 +77,10 @@ pub(super) struct RequestBody {
     /// Bytes given out so far.
     given: u64,
     ratio_max: u64,
+    /// Room to expand into.
     spare: BytesMut,
+    /// Nothing more is expected to come.
+    stalled: bool,
 }
 
 enum Source {
@@ -90,12 +93,7 @@ enum Source {
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, ratio_max: u64) -> Self {
-        RequestBody {
-            source: Source::Plain(incoming),
-            given: 0,
-            ratio_max,
-            spare: BytesMut::new(),
-        }
+        RequestBody { source: Source::Plain(incoming), given: 0, ratio_max, spare: BytesMut::new(), stalled: false }
     }
 
     /// From here on gives the body decoded. Meant to be called once, before the
@@ -131,6 +129,7 @@ impl RequestBody {
             given: self.given,
             ratio_max: self.ratio_max,
             spare: std::mem::take(&mut self.spare),
+            stalled: self.stalled,
         }
     }
 
@@ -175,6 +174,7 @@ impl RequestBody {
         match timeout(idle, poll_fn(|cx| self.poll_chunk(cx))).await {
             Ok(chunk) => chunk,
             Err(_) => {
+                self.stalled = true;
                 let detail = format!("No further byte of the body within {} ms.", idle.as_millis());
                 Some(Err(Problem::new(Cause::BodyIdle, detail)))
             }
@@ -198,6 +198,7 @@ impl RequestBody {
         match timeout(total, self.collect_within(bytes_max, idle)).await {
             Ok(collected) => collected,
             Err(_) => {
+                self.stalled = true;
                 let detail = format!("The body was not complete after {} ms.", total.as_millis());
                 Err(Problem::new(Cause::BodySlow, detail))
             }
@@ -229,7 +230,7 @@ impl RequestBody {
             Source::Plain(_) | Source::Gone => return Ok(()),
         };
         if bytes > bytes_max {
-            let detail = format!("At most {bytes_max} bytes once it is expanded; send fewer events at once, or lines as application/x-ndjson.");
+            let detail = format!("At most {bytes_max} bytes are taken, counted once the body is expanded.");
             return Err(Problem::new(Cause::ExpandedTooLarge, detail));
         }
         // Empty members and skippable frames are input without output.
@@ -242,15 +243,20 @@ impl RequestBody {
     /// Reads what is left, within bounds and without anybody waiting for it. A
     /// connection that is closed with bytes unread is reset, and the client may
     /// lose the answer that says why.
-    pub(super) fn discard(mut self) {
+    ///
+    /// Returns whether an HTTP/1.1 connection has a chance to go on afterwards.
+    pub(super) fn discard(mut self) -> bool {
         let mut incoming = match std::mem::replace(&mut self.source, Source::Gone) {
             Source::Plain(incoming) => incoming,
             Source::Gzip(decoder) => decoder.into_inner().incoming,
             Source::Zstd(decoder) => decoder.into_inner().incoming,
-            Source::Gone => return,
+            Source::Gone => return true,
         };
-        if incoming.is_end_stream() || incoming.size_hint().lower() > DISCARD_BYTES_MAX as u64 {
-            return;
+        if incoming.is_end_stream() {
+            return true;
+        }
+        if self.stalled || incoming.size_hint().lower() > DISCARD_BYTES_MAX as u64 {
+            return false;
         }
         tokio::spawn(timeout(DISCARD_TIMEOUT, async move {
             let mut discarded = 0;
@@ -261,11 +267,12 @@ impl RequestBody {
                 }
             }
         }));
+        true
     }
 }
 
 fn too_large(bytes_max: usize) -> Problem {
-    Problem::new(Cause::BodyTooLarge, format!("At most {bytes_max} bytes; send it in parts, or lines as application/x-ndjson."))
+    Problem::new(Cause::BodyTooLarge, format!("At most {bytes_max} bytes are taken."))
 }
 
 fn cut() -> Problem {
@@ -306,12 +313,7 @@ struct Encoded {
 
 impl Encoded {
     fn new(incoming: Incoming) -> Self {
-        Encoded {
-            incoming,
-            chunk: Bytes::new(),
-            taken: 0,
-            failed: false,
-        }
+        Encoded { incoming, chunk: Bytes::new(), taken: 0, failed: false }
     }
 }
 
@@ -385,10 +387,7 @@ pub(super) struct Cut;
 pub(super) fn frames(capacity: usize) -> (FrameSender, Frames) {
     let (sender, receiver) = mpsc::channel(capacity);
     let complete = Arc::new(AtomicBool::new(false));
-    let frames = Frames {
-        frames: receiver,
-        complete: Arc::clone(&complete),
-    };
+    let frames = Frames { frames: receiver, complete: Arc::clone(&complete) };
     (FrameSender { frames: sender, complete }, frames)
 }
 

@@ -183,11 +183,7 @@ struct Patient {
 
 impl Patient {
     fn new(stream: TcpStream, patience: Duration) -> Self {
-        Patient {
-            stream,
-            patience,
-            deadline: None,
-        }
+        Patient { stream, patience, deadline: None }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

@@ -35,10 +35,15 @@ pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: &mut R
     }
     let limits = &shared.limits;
     let ingest = &shared.options.ingest;
-    // A single event is bounded by what an event may be; its own check then
-    // says so. The byte more tells a full one from one that goes on.
-    let bytes_max = if form == Form::Batch { ingest.batch_bytes_max } else { ingest.event_bytes_max.saturating_add(1).min(ingest.batch_bytes_max) };
-    let body = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout()).await?;
+    // One byte more than an event may have: the event's own check then says so.
+    let event_max = ingest.event_bytes_max;
+    let bytes_max = if form == Form::Batch { ingest.batch_bytes_max } else { event_max.saturating_add(1) };
+    let body = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout()).await.map_err(|mut problem| {
+        if form != Form::Batch && matches!(problem.cause, Cause::BodyTooLarge | Cause::ExpandedTooLarge) {
+            problem.detail = format!("An event has at most {event_max} bytes.");
+        }
+        problem
+    })?;
     match form {
         Form::Batch => batch(shared, &body).await,
         Form::Structured => one(shared, ingest::structured(&body, ingest)).await,
@@ -87,11 +92,7 @@ async fn batch(shared: &Shared, body: &[u8]) -> Result<Response<ResponseBody>, P
         });
     }
     let nothing_valid = events.is_empty() && !slots.is_empty();
-    let judged = if events.is_empty() {
-        None
-    } else {
-        Some(judge(shared, events).await?)
-    };
+    let judged = if events.is_empty() { None } else { Some(judge(shared, events).await?) };
     let mut verdicts = judged.iter().flat_map(|judged| judged.events.iter().zip(&judged.verdicts));
     let mut out = Vec::with_capacity(slots.len() * 128 + 2);
     out.push(b'[');
@@ -190,9 +191,8 @@ impl MediaType {
         if values.next().is_some() {
             return Err(Problem::new(Cause::MediaType, "The content type is there more than once.").at_header("content-type"));
         }
-        let text = value
-            .to_str()
-            .map_err(|_| Problem::new(Cause::MediaType, "The content type is not ASCII text.").at_header("content-type"))?;
+        let text =
+            value.to_str().map_err(|_| Problem::new(Cause::MediaType, "The content type is not ASCII text.").at_header("content-type"))?;
         Ok(Some(Self::parse(text)))
     }
 

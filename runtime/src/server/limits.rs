@@ -44,7 +44,7 @@ pub struct Limits {
     pub drain_timeout_ms: u64,
     /// How many times its own size the body of a compressed stream may expand
     /// to, counted from its second mebibyte. Lines of JSON that differ only in
-    /// a counter reach about 40; a bomb reaches 1,000.
+    /// a counter reached 28 with gzip and 79 with zstd; a bomb reaches 1,000.
     pub expansion_ratio_max: u64,
     /// Events that a stream submits together at most. Fewer are submitted
     /// whenever nothing more has arrived.

@@ -100,7 +100,9 @@ impl Server {
     /// machines reach it.
     pub async fn bind(addr: SocketAddr, runtime: Runtime, limits: Limits, options: Options) -> io::Result<Server> {
         if options.dev && !addr.ip().is_loopback() {
-            let reason = format!("development mode listens on the loopback interface only, not on {addr}; anybody who reaches it can put policies in force");
+            let reason = format!(
+                "development mode listens on the loopback interface only, not on {addr}; anybody who reaches it can put policies in force"
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
         let listener = TcpListener::bind(addr).await?;
@@ -108,13 +110,7 @@ impl Server {
         let (phase, phase_seen) = watch::channel(Phase::Running);
         let counters = Counters::default();
         runtime.stats().register(|registry| counters.register(registry));
-        let shared = Arc::new(Shared {
-            runtime,
-            limits,
-            options,
-            counters,
-            phase: phase_seen,
-        });
+        let shared = Arc::new(Shared { runtime, limits, options, counters, phase: phase_seen });
         Ok(Server { listener, address, shared, phase })
     }
 
@@ -168,7 +164,10 @@ impl Server {
 }
 
 /// The next connection, once there is room for it.
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))

@@ -86,7 +86,12 @@ enum Publication {
 }
 
 /// Puts a component, settings, or both in force.
-pub(super) async fn put(shared: &Arc<Shared>, parts: &Parts, name: &str, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+pub(super) async fn put(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    name: &str,
+    body: &mut RequestBody,
+) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
     let publication = read(shared, parts, body).await?;
     let runtime = shared.runtime.clone();
@@ -100,13 +105,10 @@ pub(super) async fn put(shared: &Arc<Shared>, parts: &Parts, name: &str, body: &
             Publication::Both { component, settings } => runtime.install_as(&policy, component, settings).await,
         }
     });
-    let swap = swap
-        .await
-        .map_err(|error| broken_down(name, &error))?
-        .map_err(|error| match error {
-            LoadError::Stopped => stopped(),
-            error => refused(&error),
-        })?;
+    let swap = swap.await.map_err(|error| broken_down(name, &error))?.map_err(|error| match error {
+        LoadError::Stopped => stopped(),
+        error => refused(&error),
+    })?;
     let mut response = render(&swap)?;
     if swap.replaced.is_none() {
         *response.status_mut() = StatusCode::CREATED;
@@ -185,7 +187,9 @@ async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<
 
 async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Publication, Problem> {
     let broken = |error: multer::Error| match error {
-        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => Problem::new(Cause::BodyTooLarge, sentence(&error)),
+        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => {
+            Problem::new(Cause::BodyTooLarge, sentence(&error))
+        }
         error => Problem::new(Cause::Multipart, sentence(&error)),
     };
     let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -83,7 +83,9 @@ impl Cause {
             Cause::NoSuchPolicy => (S::NOT_FOUND, "no-such-policy", "No policy of this name is in force"),
             Cause::Method(_) => (S::METHOD_NOT_ALLOWED, "method", "This path has other methods"),
             Cause::MediaType => (S::UNSUPPORTED_MEDIA_TYPE, "media-type", "The content type is not one that this path takes"),
-            Cause::PolicyMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "policy-media-type", "The content type is not one that a policy is published with"),
+            Cause::PolicyMediaType => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "policy-media-type", "The content type is not one that a policy is published with")
+            }
             Cause::Charset => (S::UNSUPPORTED_MEDIA_TYPE, "charset", "Only UTF-8 is taken"),
             Cause::ContentCoding => (S::UNSUPPORTED_MEDIA_TYPE, "content-coding", "The content coding is not one that is taken"),
             Cause::HeaderTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "header-too-large", "The header is too large"),
@@ -130,13 +132,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(cause: Cause, detail: impl Into<String>) -> Self {
-        Problem {
-            cause,
-            detail: detail.into(),
-            place: Place::Body,
-            more: Vec::new(),
-            retry_after_s: None,
-        }
+        Problem { cause, detail: detail.into(), place: Place::Body, more: Vec::new(), retry_after_s: None }
     }
 
     /// At a header field.

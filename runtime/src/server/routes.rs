@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{RequestBody, ResponseBody};
 use super::problem::{Cause, Problem};
@@ -74,7 +74,11 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
             problem.response()
         }
     };
-    body.discard();
+    if !body.discard() && parts.version < Version::HTTP_2 {
+        // Said, not only done: a client that knows does not send its next
+        // request into a connection that is about to close.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if parts.method == Method::HEAD {
         without_body(&mut response);
     }
@@ -82,7 +86,12 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
     response
 }
 
-async fn dispatch(shared: &Arc<Shared>, route: Option<Route<'_>>, parts: &Parts, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+async fn dispatch(
+    shared: &Arc<Shared>,
+    route: Option<Route<'_>>,
+    parts: &Parts,
+    body: &mut RequestBody,
+) -> Result<Response<ResponseBody>, Problem> {
     check_header(&parts.headers, shared.limits.header_bytes_max)?;
     let Some(route) = route else {
         let detail = "There are POST /v1/events, GET /v1/policies, /livez, /readyz and /metrics.";

@@ -82,7 +82,7 @@ pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: Reques
     });
     let (status, body) = match head_in.await {
         Ok(Head::Open) => (StatusCode::OK, ResponseBody::Stream(frames_in)),
-        Ok(Head::Refused(lines)) => (StatusCode::BAD_REQUEST, ResponseBody::full(lines)),
+        Ok(Head::Refused { status, lines }) => (status, ResponseBody::full(lines)),
         Ok(Head::Problem(problem)) => return Err(problem),
         Err(_) => return Err(Problem::new(Cause::Internal, "The stream's writer ended without an answer.")),
     };
@@ -112,7 +112,10 @@ fn prefers_minimal(headers: &HeaderMap) -> bool {
 enum Message {
     Group(Group),
     /// The body is over, well or not; `line` is the first that was not judged.
-    End { problem: Option<Problem>, line: u64 },
+    End {
+        problem: Option<Problem>,
+        line: u64,
+    },
 }
 
 /// Consecutive lines that were there together.
@@ -226,11 +229,7 @@ impl Reader {
                 }
             },
         };
-        self.faulty.push(Faulty {
-            events_before: self.events.len(),
-            line: self.line,
-            rejection,
-        });
+        self.faulty.push(Faulty { events_before: self.events.len(), line: self.line, rejection });
     }
 
     fn is_full(&self) -> bool {
@@ -254,11 +253,7 @@ impl Reader {
                 Err(Stopped) => return Err(Early::Problem(stopping())),
             }
         };
-        let group = Group {
-            pending,
-            faulty: mem::take(&mut self.faulty),
-            line: self.settled + 1,
-        };
+        let group = Group { pending, faulty: mem::take(&mut self.faulty), line: self.settled + 1 };
         self.settled = self.line;
         self.bytes = 0;
         self.messages.send(Message::Group(group)).await.map_err(|_| Early::Gone)
@@ -266,15 +261,15 @@ impl Reader {
 }
 
 fn stopping() -> Problem {
-    Problem::new(Cause::Stopping, "The server is about to stop. This line and all after it were not judged; send them again.")
+    Problem::new(Cause::Stopping, "The server is about to stop. The lines from `from_line` on were not judged; send them again.")
 }
 
 /// How an answer begins.
 enum Head {
     /// 200, the lines follow.
     Open,
-    /// 400, these are all the lines.
-    Refused(Vec<u8>),
+    /// 400, or what the body's own problem asks for; these are all the lines.
+    Refused { status: StatusCode, lines: Vec<u8> },
     /// No line at all.
     Problem(Problem),
 }
@@ -312,7 +307,8 @@ impl Writer {
                 Some(Message::Group(group)) => {
                     let line = group.line;
                     if self.group(group).await.is_err() {
-                        let detail = "The runtime stopped. It is not known whether this line and those after it were judged; send them again.";
+                        let detail =
+                            "The runtime stopped. It is not known whether the lines from `from_line` on were judged; send them again.";
                         return self.end(Some(Problem::new(Cause::Stopping, detail)), line, frames).await;
                     }
                     if self.head.is_some() && (self.summary.events > 0 || self.out.len() > HOLD_BYTES_MAX) {
@@ -333,10 +329,7 @@ impl Writer {
     async fn group(&mut self, group: Group) -> Result<(), Stopped> {
         let Judged { events, verdicts } = match group.pending {
             Some(pending) => pending.await?,
-            None => Judged {
-                events: Vec::new(),
-                verdicts: Vec::new(),
-            },
+            None => Judged { events: Vec::new(), verdicts: Vec::new() },
         };
         if !self.minimal {
             self.out.reserve(events.len() * ANSWER_BYTES);
@@ -363,7 +356,7 @@ impl Writer {
         let at = At::Line(faulty.line);
         match &faulty.rejection {
             Some(rejection) => answer::rejection(&mut self.out, rejection, at),
-            None => answer::error(&mut self.out, Cause::LineTooLong, "The line is longer than an event may be; it was skipped.", Some(at)),
+            None => answer::no_event(&mut self.out, Cause::LineTooLong, "The line is longer than an event may be; it was skipped.", at),
         }
         self.out.push(b'\n');
     }
@@ -376,9 +369,9 @@ impl Writer {
                 None if self.summary.rejected == 0 => Head::Problem(Problem::new(Cause::NothingValid, "The body has no line.")),
                 Some(problem) => {
                     self.problem(&problem, line);
-                    Head::Refused(self.out)
+                    Head::Refused { status: problem.cause.status(), lines: self.out }
                 }
-                None => Head::Refused(self.out),
+                None => Head::Refused { status: Cause::NothingValid.status(), lines: self.out },
             };
             return head.send(answer).map_err(|_| Cut);
         }
@@ -396,7 +389,7 @@ impl Writer {
     }
 
     fn problem(&mut self, problem: &Problem, line: u64) {
-        answer::error(&mut self.out, problem.cause, &problem.detail, Some(At::Line(line)));
+        answer::end(&mut self.out, problem.cause, &problem.detail, line);
         self.out.push(b'\n');
     }
 

@@ -121,11 +121,11 @@ async fn ephor() -> SocketAddr {
         .build()
         .expect("a runtime");
     for name in ["geofence", "fleet-cap", "negative-list"] {
-        runtime.install(None, policy(name), settings(name).into_bytes()).await.expect("a policy in force");
+        runtime.install(policy(name), settings(name).into_bytes()).await.expect("a policy in force");
     }
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(any, runtime, config.server, Options { dev: true, ingest: config.ingest }).await.expect("a server");
-    let address = server.local_addr().expect("an address");
+    let address = server.local_addr();
     tokio::spawn(server.run(std::future::pending()));
     address
 }

@@ -75,15 +75,15 @@ fn policies(threads: &Runtime) -> Vec<Value> {
     let native_batch = native.columns(&values);
     let load = |name| async move { Policy::load(&binary(), &guest(name), settings.as_bytes()).await };
     let columns = threads.block_on(load("order_limit")).expect("a policy");
-    let column_rows = columns.project(&events);
+    let column_view = columns.view(&columns.project(&events));
     let documents = threads.block_on(load("json_in_guest")).expect("a policy");
-    let document_rows = documents.project(&events);
+    let document_view = documents.view(&documents.project(&events));
 
     // The same rule on the same events: all three find the same.
     let expected = native.judge_batch(&native_batch).findings.len();
     assert_eq!(expected, orders::rejects(&values, settings), "the native rule");
-    assert_eq!(columns.evaluate(&column_rows), expected, "the rule over columns");
-    assert_eq!(documents.evaluate(&document_rows), expected, "the rule that parses");
+    assert_eq!(columns.evaluate(&column_view), expected, "the rule over columns");
+    assert_eq!(documents.evaluate(&document_view), expected, "the rule that parses");
 
     let mut rungs: Vec<Rung> =
         ["native rule", "columns in Wasm", "JSON parsed in the guest", "fresh instance per batch", "projection alone", "decoding alone"]
@@ -92,10 +92,10 @@ fn policies(threads: &Runtime) -> Vec<Value> {
     for round in 0..=ROUNDS {
         let times = [
             time(count, || native.judge_batch(black_box(&native_batch))),
-            time(count, || columns.evaluate(black_box(&column_rows))),
-            time(count, || documents.evaluate(black_box(&document_rows))),
+            time(count, || columns.evaluate(black_box(&column_view))),
+            time(count, || documents.evaluate(black_box(&document_view))),
             time(count, || columns.instantiate().expect("an instance")),
-            time(count, || columns.project(black_box(&events))),
+            time(count, || columns.view(&columns.project(black_box(&events)))),
             time(count, &decode),
         ];
         // The first round warms up.
