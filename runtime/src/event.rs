@@ -93,10 +93,7 @@ impl Event {
 
     /// The source text of another attribute's JSON value.
     pub fn other(&self, name: &str) -> Option<&str> {
-        self.other
-            .iter()
-            .find(|(known, _)| **known == *name)
-            .map(|(_, piece)| piece.of(&self.text))
+        self.other.iter().find(|(known, _)| **known == *name).map(|(_, piece)| piece.of(&self.text))
     }
 
     /// Length in bytes of what came in.
@@ -109,10 +106,6 @@ impl Event {
 /// way of `Debug`.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event")
-            .field("source", &self.source())
-            .field("id", &self.id())
-            .field("type", &self.kind())
-            .finish_non_exhaustive()
+        f.debug_struct("Event").field("source", &self.source()).field("id", &self.id()).field("type", &self.kind()).finish_non_exhaustive()
     }
 }

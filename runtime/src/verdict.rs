@@ -164,11 +164,7 @@ impl Verdict {
             Action::Deny => Decision::Deny,
         });
         let failed = faults.iter().map(|_| Decision::Undetermined);
-        Verdict {
-            decision: found.chain(failed).max().unwrap_or(Decision::Allow),
-            findings,
-            faults,
-        }
+        Verdict { decision: found.chain(failed).max().unwrap_or(Decision::Allow), findings, faults }
     }
 
     /// Whether there is nothing to say: no finding, no fault.

@@ -184,19 +184,28 @@ async fn wait_until_ready(target: &Target) -> Outcome {
 }
 
 /// Streams every file on its own connection; swaps when half of the last file
-/// has been answered.
+/// has been answered. Its last quarter waits for the swap, which on a small file
+/// would otherwise come after the last event.
 async fn stream_all(args: &Args, target: &Target, plan: Option<&Plan>) -> Outcome<(Vec<(String, Sent)>, Option<Swapped>)> {
     println!("\nStreaming {} to {target} …", args.events.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" and "));
     let _ = std::io::stdout().flush();
     let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
     let (half_done, half) = oneshot::channel();
+    let (gate, gated) = std::sync::mpsc::channel();
+    let mut gated = Some(gated);
     let mut half_done = Some(half_done);
     let mut streams: JoinSet<Outcome<(usize, String, Sent)>> = JoinSet::new();
     for (index, file) in args.events.iter().enumerate() {
         let name = name_of(file);
-        let input = Input::open(file).or_exit(Exit::Usage)?;
-        let bar = bars.add(progress(input.bytes, &name));
         let is_last = index + 1 == args.events.len();
+        let mut input = Input::open(file).or_exit(Exit::Usage)?;
+        if plan.is_some()
+            && is_last
+            && let Some(gated) = gated.take()
+        {
+            input = input.holding_back(gated);
+        }
+        let bar = bars.add(progress(input.bytes, &name));
         let (mut signal, threshold) = match plan {
             Some(_) if is_last => (half_done.take(), half_of(file)?),
             _ => (None, u64::MAX),
@@ -224,6 +233,7 @@ async fn stream_all(args: &Args, target: &Target, plan: Option<&Plan>) -> Outcom
         Some(plan) if half.await.is_ok() => Some(swap(target, plan).await?),
         _ => None,
     };
+    drop(gate);
     let mut all = Vec::new();
     while let Some(stream) = streams.join_next().await {
         all.push(stream.context("a stream panicked")??);

@@ -78,6 +78,15 @@ impl Input {
         Ok(Input { packing: Packing::of(&head), head, rest, bytes })
     }
 
+    /// Gives the last quarter only once `gate` is dropped. Where the length is
+    /// not known nothing is held back.
+    pub fn holding_back(mut self, gate: std::sync::mpsc::Receiver<()>) -> Self {
+        if let Some(bytes) = self.bytes {
+            self.rest = Box::new(Held { rest: self.rest, before: bytes / 4 * 3, gate });
+        }
+        self
+    }
+
     /// Counts the events without sending them.
     pub fn count(mut self) -> anyhow::Result<Option<u64>> {
         let mut counter = Counter::new(self.packing);
@@ -89,6 +98,29 @@ impl Input {
                 count => counter.add(&piece[..count])?,
             }
         }
+    }
+}
+
+/// A reader that stops at a place until a gate opens.
+struct Held {
+    rest: Box<dyn Read + Send>,
+    /// Bytes that are given before.
+    before: u64,
+    gate: std::sync::mpsc::Receiver<()>,
+}
+
+impl Read for Held {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.before == 0 {
+            // Nothing is ever sent: this returns when the other end is gone, and
+            // from then on at once.
+            let _ = self.gate.recv();
+            return self.rest.read(into);
+        }
+        let room = into.len().min(usize::try_from(self.before).unwrap_or(usize::MAX));
+        let count = self.rest.read(&mut into[..room])?;
+        self.before -= count as u64;
+        Ok(count)
     }
 }
 

@@ -17,8 +17,10 @@ pub(super) fn check(name: &str, value: &str, limits: &Limits) -> Result<(), Stri
     if value.len() > limits.attribute_bytes_max {
         return Err(format!("has {} bytes, at most {}", value.len(), limits.attribute_bytes_max));
     }
-    // Section "Type System", String: no control characters.
-    if value.chars().any(char::is_control) {
+    // Section "Type System", String: no control characters. Beyond ASCII they are
+    // two bytes, and most values have none.
+    let beyond_ascii = |value: &str| !value.is_ascii() && value.chars().any(char::is_control);
+    if value.bytes().any(|byte| byte.is_ascii_control()) || beyond_ascii(value) {
         return Err("has a control character".into());
     }
     match name {

@@ -3,11 +3,11 @@
 
 use percent_encoding::percent_decode;
 
+use super::Limits;
 use super::attribute::{self, REQUIRED, SPEC_VERSION};
 use super::json;
 use super::rejection::{Place, Rejection, RejectionKind};
 use super::structured::utf8;
-use super::Limits;
 use crate::event::{Data, Event, Piece};
 
 /// Prefix of the headers that hold attributes.
@@ -71,7 +71,8 @@ fn read<'a>(
     }
     for name in REQUIRED {
         if !attributes.iter().any(|(known, _)| *known == name) {
-            let detail = format!("every event has the attribute {name:?}; in structured mode the content type is application/cloudevents+json");
+            let detail =
+                format!("every event has the attribute {name:?}; in structured mode the content type is application/cloudevents+json");
             return Err(Rejection::new(RejectionKind::MissingAttribute, Place::Header(format!("{PREFIX}{name}")), detail));
         }
     }
@@ -124,13 +125,8 @@ fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, 
 mod tests {
     use super::*;
 
-    const GOOD: [(&str, &[u8]); 5] = [
-        ("ce-specversion", b"1.0"),
-        ("ce-id", b"caf%C3%A9"),
-        ("ce-source", b"/s"),
-        ("ce-type", b"t"),
-        ("ce-region", b"eu"),
-    ];
+    const GOOD: [(&str, &[u8]); 5] =
+        [("ce-specversion", b"1.0"), ("ce-id", b"caf%C3%A9"), ("ce-source", b"/s"), ("ce-type", b"t"), ("ce-region", b"eu")];
 
     fn read(change: &[(&'static str, &'static [u8])], content_type: Option<&str>, body: &[u8]) -> Result<Event, Rejection> {
         let kept = GOOD.into_iter().filter(|(name, _)| !change.iter().any(|(other, _)| other == name));

@@ -40,7 +40,9 @@ pub(super) fn check(text: &str, depth: usize, depth_max: usize) -> Result<(), Fa
         });
     }
     // serde_json reads an integer beyond 64 bits as a float without saying so.
-    if state.wide && let Some(pointer) = find_wide_integer(text) {
+    if state.wide
+        && let Some(pointer) = find_wide_integer(text)
+    {
         return Err(Fault { kind: RejectionKind::Number, pointer, detail: WIDE.into() });
     }
     Ok(())
@@ -155,7 +157,9 @@ impl<'de> Visitor<'de> for Value<'_, 'de> {
             };
             if known {
                 state.path.push(step(&name));
-                return Err(state.fail(RejectionKind::DuplicateName, "the name is there twice in one object; parsers differ on which counts"));
+                return Err(
+                    state.fail(RejectionKind::DuplicateName, "the name is there twice in one object; parsers differ on which counts")
+                );
             }
             state.names.push(name);
             if many.is_none() && state.names.len() - base > NAMES_COMPARED_MAX {

@@ -18,12 +18,19 @@ pub struct Lines {
     begun: BytesMut,
     chunk: Bytes,
     skipping: bool,
+    number: u64,
 }
 
 impl Lines {
     /// Splits in lines of at most so many bytes, their ends not counted.
     pub fn new(line_bytes_max: usize) -> Self {
-        Lines { line_bytes_max, begun: BytesMut::new(), chunk: Bytes::new(), skipping: false }
+        Lines { line_bytes_max, begun: BytesMut::new(), chunk: Bytes::new(), skipping: false, number: 0 }
+    }
+
+    /// The number of the line that was given last, counting all lines of the
+    /// stream from 1, blank ones too: what an editor shows.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Takes the next chunk. The lines of the one before must have been taken.
@@ -44,6 +51,7 @@ impl Lines {
                         self.chunk.clear();
                         self.begun.clear();
                         self.skipping = true;
+                        self.number += 1;
                         return Some(Err(LineTooLong));
                     }
                 }
@@ -55,6 +63,7 @@ impl Lines {
             if std::mem::take(&mut self.skipping) {
                 continue;
             }
+            self.number += 1;
             let line = if self.begun.is_empty() {
                 part
             } else {
@@ -72,6 +81,7 @@ impl Lines {
         if std::mem::take(&mut self.skipping) {
             return None;
         }
+        self.number += 1;
         let line = self.begun.split().freeze();
         self.finished(line)
     }
@@ -91,18 +101,19 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// Feeds `text` in chunks of `size` and returns the lines; `None` for one
-    /// that was too long.
-    fn split(text: &[u8], size: usize, max: usize) -> Vec<Option<Vec<u8>>> {
+    /// Feeds `text` in chunks of `size` and returns the lines with their numbers;
+    /// `None` for one that was too long.
+    fn split(text: &[u8], size: usize, max: usize) -> Vec<(u64, Option<Vec<u8>>)> {
         let mut lines = Lines::new(max);
         let mut found = Vec::new();
         for chunk in text.chunks(size) {
             lines.push(Bytes::copy_from_slice(chunk));
             while let Some(line) = lines.next() {
-                found.push(line.ok().map(|line| line.to_vec()));
+                found.push((lines.number(), line.ok().map(|line| line.to_vec())));
             }
         }
-        found.extend(lines.finish().map(|line| line.ok().map(|line| line.to_vec())));
+        let last = lines.finish();
+        found.extend(last.map(|line| (lines.number(), line.ok().map(|line| line.to_vec()))));
         found
     }
 
@@ -110,7 +121,7 @@ mod tests {
     fn lines_end_with_lf_or_crlf_or_the_stream() {
         for size in 1..20 {
             let found = split(b"one\r\ntwo\n\n \r\nthree", size, 5);
-            assert_eq!(found, [Some(b"one".to_vec()), Some(b"two".to_vec()), Some(b"three".to_vec())]);
+            assert_eq!(found, [(1, Some(b"one".to_vec())), (2, Some(b"two".to_vec())), (5, Some(b"three".to_vec()))]);
         }
     }
 
@@ -118,7 +129,7 @@ mod tests {
     fn a_line_too_long_is_reported_once_and_passed_over() {
         for size in 1..30 {
             let found = split(b"short\nthis is too long\nfine\nagain too long", size, 5);
-            assert_eq!(found, [Some(b"short".to_vec()), None, Some(b"fine".to_vec()), None], "chunks of {size}");
+            assert_eq!(found, [(1, Some(b"short".to_vec())), (2, None), (3, Some(b"fine".to_vec())), (4, None)], "chunks of {size}");
         }
     }
 

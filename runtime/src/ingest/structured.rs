@@ -7,10 +7,10 @@ use base64::Engine as _;
 use serde::de::{self, Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::Limits;
 use super::attribute::{self, REQUIRED, SPEC_VERSION};
 use super::json::{self, Name};
 use super::rejection::{Place, Rejection, RejectionKind};
-use super::Limits;
 use crate::event::{Data, Event, Piece};
 
 /// Reads one event in the JSON format (CloudEvents JSON format 1.0.2, section 3).
@@ -46,7 +46,8 @@ pub fn batch(body: &[u8], limits: &Limits) -> Result<Vec<Result<Event, Rejection
         Rejection::new(fault.kind, Place::Pointer(fault.pointer), fault.detail)
     })?;
     if items.len() > limits.batch_events_max {
-        let detail = format!("the batch has {} events, at most {}; send them as application/x-ndjson", items.len(), limits.batch_events_max);
+        let detail =
+            format!("the batch has {} events, at most {}; send them as application/x-ndjson", items.len(), limits.batch_events_max);
         return Err(Rejection::new(RejectionKind::TooLarge, Place::Body, detail));
     }
     Ok(items.into_iter().map(|item| structured(item.get().as_bytes(), limits)).collect())
@@ -83,9 +84,8 @@ fn read(text: &str, limits: &Limits) -> Result<Event, Rejection> {
     let mut draft = Draft::default();
     let mut problem = None;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let outcome = deserializer
-        .deserialize_map(Envelope { draft: &mut draft, problem: &mut problem, limits })
-        .and_then(|()| deserializer.end());
+    let outcome =
+        deserializer.deserialize_map(Envelope { draft: &mut draft, problem: &mut problem, limits }).and_then(|()| deserializer.end());
     let outcome = match outcome {
         Err(error) => Err(problem.unwrap_or_else(|| {
             if error.is_data() {
@@ -225,9 +225,7 @@ impl<'de> Draft<'de> {
             self.opaque = true;
             return Ok(());
         }
-        let check_text = |text: &str| {
-            attribute::check(&name, text, limits).map_err(|detail| at(RejectionKind::InvalidAttribute, detail))
-        };
+        let check_text = |text: &str| attribute::check(&name, text, limits).map_err(|detail| at(RejectionKind::InvalidAttribute, detail));
         let slot = match &*name {
             "specversion" => &mut self.specversion,
             "id" => &mut self.id,

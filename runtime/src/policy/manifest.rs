@@ -143,7 +143,10 @@ impl Manifest {
             for (index, field) in keyed.key.iter().enumerate() {
                 match self.fields.get(usize::from(*field)) {
                     None => say(format!("keyed.key[{index}]"), format!("is {field}, but there are {} fields", self.fields.len())),
-                    Some(field) if !field.required => say(format!("keyed.key[{index}]"), format!("is {}, which is not required; a key must always be there", field.pointer)),
+                    Some(field) if !field.required => say(
+                        format!("keyed.key[{index}]"),
+                        format!("is {}, which is not required; a key must always be there", field.pointer),
+                    ),
                     Some(_) => {}
                 }
             }

@@ -245,7 +245,8 @@ mod tests {
     }
 
     fn event(data: &str) -> Event {
-        let text = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","time":"1970-01-01T00:00:01Z","n":7,"data":{data}}}"#);
+        let text =
+            format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","time":"1970-01-01T00:00:01Z","n":7,"data":{data}}}"#);
         ingest::structured(text.as_bytes(), &ingest::Limits::default()).expect("a valid event")
     }
 

@@ -204,7 +204,8 @@ impl Spine {
         }
         let name = policy.image.release().policy();
         let parts = rows.len().div_ceil(PART_ROWS_MIN).min(threads);
-        let mut cut: Vec<Task> = (0..parts).map(|_| Task { member, rows: Vec::new(), keys: Some(Keys::default()), key_of: Vec::new() }).collect();
+        let mut cut: Vec<Task> =
+            (0..parts).map(|_| Task { member, rows: Vec::new(), keys: Some(Keys::default()), key_of: Vec::new() }).collect();
         let mut places: HashMap<Key, (usize, u32)> = HashMap::new();
         for row in rows {
             let cells = row_of(row);

@@ -49,7 +49,8 @@ impl Cache {
     }
 
     fn mac(&self, name: Digest) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(&self.key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        let mut mac =
+            <Hmac<Sha256> as hmac::Mac>::new_from_slice(&self.key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
         mac.update(name.bytes());
         mac
     }
@@ -99,7 +100,12 @@ fn read_or_make_key(path: &Path) -> io::Result<[u8; 32]> {
             Err(error) => return Err(error.error),
         }
     }
-    fs::read(path)?.try_into().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} is not a key of 32 bytes; delete it and the folder it is in", path.display())))
+    fs::read(path)?.try_into().map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{} is not a key of 32 bytes; delete it and the folder it is in", path.display()),
+        )
+    })
 }
 
 #[cfg(test)]

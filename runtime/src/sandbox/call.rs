@@ -160,11 +160,8 @@ impl Work<'_> {
     fn call(&mut self, range: Range<usize>) -> Result<(), Failure> {
         let limits = &self.image.sandbox.limits;
         let (keys, key_of) = self.keys_of(&range);
-        let batch = Batch {
-            rows: range.len() as u32,
-            columns: self.view.columns().iter().map(|column| slice(column, &range)).collect(),
-            keys,
-        };
+        let batch =
+            Batch { rows: range.len() as u32, columns: self.view.columns().iter().map(|column| slice(column, &range)).collect(), keys };
         let fail = |error: wasmtime::Error, cost| {
             let (kind, detail) = explain(&error);
             Failure { kind, detail, cost }
@@ -360,7 +357,9 @@ fn slice_bits(bytes: &[u8], range: &Range<usize>) -> Vec<u8> {
         })
         .collect();
     let rest = range.len() % 8;
-    if rest != 0 && let Some(last) = out.last_mut() {
+    if rest != 0
+        && let Some(last) = out.last_mut()
+    {
         *last &= (1 << rest) - 1;
     }
     out

@@ -79,9 +79,7 @@ pub(super) fn config(limits: &Limits, purpose: Purpose) -> Config {
                 .linear_memory_keep_resident(1 << 20)
                 .table_keep_resident(16 << 10)
                 .pagemap_scan(Enabled::Auto);
-            config
-                .cranelift_opt_level(OptLevel::Speed)
-                .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+            config.cranelift_opt_level(OptLevel::Speed).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         }
     }
     config

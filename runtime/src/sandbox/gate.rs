@@ -1,6 +1,8 @@
 //! What can be told about a component by reading it, before anything compiles it.
 
-use wasmparser::{BinaryReaderError, ComponentTypeRef, FuncValidatorAllocations, Operator, Parser, Payload, ValidPayload, Validator, WasmFeatures};
+use wasmparser::{
+    BinaryReaderError, ComponentTypeRef, FuncValidatorAllocations, Operator, Parser, Payload, ValidPayload, Validator, WasmFeatures,
+};
 
 use super::LoadError;
 use super::limits::Gate;
@@ -64,10 +66,7 @@ fn identify(bytes: &[u8]) -> Result<(), LoadError> {
 }
 
 fn check_import(name: &str) -> Result<(), LoadError> {
-    let known = name
-        .strip_prefix(PACKAGE)
-        .and_then(|rest| rest.split_once('@'))
-        .filter(|(interface, _)| INTERFACES.contains(interface));
+    let known = name.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')).filter(|(interface, _)| INTERFACES.contains(interface));
     match known {
         None => Err(LoadError::Import { name: name.to_string() }),
         Some((_, version)) if !version.starts_with(VERSION) => Err(LoadError::ContractVersion { name: name.to_string() }),

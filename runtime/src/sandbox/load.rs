@@ -210,9 +210,9 @@ fn died(status: std::process::ExitStatus, said: &[u8], limits: &super::limits::W
         Some(signal) if signal == rustix::process::Signal::XCPU.as_raw() || signal == rustix::process::Signal::KILL.as_raw() => {
             LoadError::Compile { problem: format!("it took more than {} s of processor time", limits.cpu_seconds_max) }
         }
-        Some(signal) if signal == rustix::process::Signal::ABORT.as_raw() => LoadError::Compile {
-            problem: format!("it took more than {} MiB of memory ({last})", limits.memory_bytes_max >> 20),
-        },
+        Some(signal) if signal == rustix::process::Signal::ABORT.as_raw() => {
+            LoadError::Compile { problem: format!("it took more than {} MiB of memory ({last})", limits.memory_bytes_max >> 20) }
+        }
         Some(signal) => LoadError::Compile { problem: format!("the compiler died of signal {signal}") },
         // A panic: a part of the component that the tools do not support.
         None => LoadError::Compile { problem: format!("the compiler gave up: {last}") },

@@ -129,9 +129,7 @@ fn load(request: &Request, component: &[u8]) -> Result<(Described, Vec<u8>), Loa
         .ok_or_else(|| LoadError::Worker { problem: "the snapshot of memory was not made at once".into() })?
         .map_err(compile)?;
     drop(state);
-    let code = Engine::new(&config(limits, Purpose::Compile))
-        .and_then(|engine| engine.precompile_component(&snapshot))
-        .map_err(compile)?;
+    let code = Engine::new(&config(limits, Purpose::Compile)).and_then(|engine| engine.precompile_component(&snapshot)).map_err(compile)?;
     Ok((described, code))
 }
 

@@ -211,7 +211,7 @@ impl Reader {
 
     /// Decodes one line; `None` stands for one that is too long.
     fn take(&mut self, line: Option<Bytes>) {
-        self.line += 1;
+        self.line = self.lines.number();
         let rejection = match line {
             None => {
                 self.shared.counters.rejected(Cause::LineTooLong.kind());

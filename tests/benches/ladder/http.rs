@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use ephor::server::{Options, Server};
@@ -20,13 +20,18 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// At least so many events in one request.
-const EVENTS: usize = 200_000;
+/// At least so many events on one connection.
+const EVENTS: usize = 150_000;
+
+/// Connections at the same time: one per core, so that the yardstick, which does
+/// the work of a connection on one core, has all of them too.
+const CONNECTIONS: usize = 2;
 
 /// The number of events, and by name the events per second of each round; the
 /// first is parse-only.
 pub(crate) async fn rounds(rounds: usize) -> (usize, Vec<(&'static str, Vec<f64>)>) {
-    let (events, body) = body();
+    let bodies: Vec<(usize, Arc<Vec<u8>>)> = (0..CONNECTIONS).map(body).collect();
+    let events = bodies.iter().map(|(events, _)| events).sum();
     let parse_only = parse_only().await;
     let ephor = ephor().await;
     let ways = [
@@ -37,8 +42,16 @@ pub(crate) async fn rounds(rounds: usize) -> (usize, Vec<(&'static str, Vec<f64>
     let mut rates: Vec<(&'static str, Vec<f64>)> = ways.iter().map(|(name, ..)| (*name, Vec::new())).collect();
     for round in 0..=rounds {
         for ((_, address, headers), (_, rates)) in ways.iter().zip(&mut rates) {
-            let (elapsed, answer) = send(*address, headers, Arc::clone(&body)).await;
-            check(headers, &answer, *address == parse_only, events);
+            let begin = Instant::now();
+            let sending: Vec<_> = bodies.iter().map(|(_, body)| tokio::spawn(send(*address, headers, Arc::clone(body)))).collect();
+            let mut answers = Vec::new();
+            for answer in sending {
+                answers.push(answer.await.expect("an answer"));
+            }
+            let elapsed = begin.elapsed();
+            for (answer, (events, _)) in answers.iter().zip(&bodies) {
+                check(headers, answer, *address == parse_only, *events);
+            }
             // The first round warms up.
             if round > 0 {
                 rates.push(events as f64 / elapsed.as_secs_f64());
@@ -52,14 +65,14 @@ pub(crate) async fn rounds(rounds: usize) -> (usize, Vec<(&'static str, Vec<f64>
 ///
 /// Each repetition has snapshots of its own: otherwise the fleet would grow with
 /// every one, and findings with it.
-fn body() -> (usize, Arc<Vec<u8>>) {
+fn body(connection: usize) -> (usize, Arc<Vec<u8>>) {
     let (columbus, retail) = (data::sample(Set::Columbus), data::sample(Set::Retail));
     let (mut lines, mut events) = (String::new(), 0);
     for repetition in 0.. {
         if events >= EVENTS {
             break;
         }
-        let own = format!("\"snapshot_id\":\"{repetition}-");
+        let own = format!("\"snapshot_id\":\"{connection}-{repetition}-");
         for line in columbus.iter().map(|line| line.replace("\"snapshot_id\":\"", &own)).chain(retail.iter().cloned()) {
             lines.push_str(&line);
             lines.push('\n');
@@ -77,11 +90,10 @@ fn body() -> (usize, Arc<Vec<u8>>) {
 }
 
 /// Sends the body and reads the answer to its end.
-async fn send(address: SocketAddr, headers: &str, body: Arc<Vec<u8>>) -> (Duration, Vec<u8>) {
+async fn send(address: SocketAddr, headers: &'static str, body: Arc<Vec<u8>>) -> Vec<u8> {
     let head = format!(
         "POST /v1/events HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n{headers}\r\n"
     );
-    let begin = Instant::now();
     let socket = TcpStream::connect(address).await.expect("a connection");
     let (mut reading, mut writing) = socket.into_split();
     let writer = tokio::spawn(async move {
@@ -91,9 +103,8 @@ async fn send(address: SocketAddr, headers: &str, body: Arc<Vec<u8>>) -> (Durati
     });
     let mut answer = Vec::new();
     reading.read_to_end(&mut answer).await.expect("an answer");
-    let elapsed = begin.elapsed();
     drop(writer.await.expect("the writer ends"));
-    (elapsed, answer)
+    answer
 }
 
 /// Checks that what was timed was the work.
@@ -150,7 +161,7 @@ async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infa
         let frame = frame.expect("a whole body");
         rest.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
         let mut parsed = 0;
-        while let Some(length) = rest[parsed..].iter().position(|byte| *byte == b'\n') {
+        while let Some(length) = memchr::memchr(b'\n', &rest[parsed..]) {
             let line = &rest[parsed..parsed + length];
             std::hint::black_box(serde_json::from_slice::<serde_json::Value>(line).expect("JSON"));
             count += 1;

@@ -139,7 +139,7 @@ fn policies(threads: &Runtime) -> Vec<Value> {
 
 fn whole_path(threads: &Runtime) -> Vec<Value> {
     let (events, rates) = threads.block_on(http::rounds(ROUNDS));
-    println!("\n{events} sample events over HTTP, one connection, median of {ROUNDS} rounds");
+    println!("\n{events} sample events over HTTP on two connections, median of {ROUNDS} rounds");
     println!("{:<44}{:>18}{:>18}", "", "events per second", "to parse-only");
     let shares: Vec<f64> = rates.iter().map(|(_, own)| median(own.iter().zip(&rates[0].1).map(|(one, parse)| one / parse))).collect();
     for ((name, own), share) in rates.iter().zip(&shares) {
