@@ -64,3 +64,8 @@ pub mod wit {
         additional_derives: [PartialEq],
     });
 }
+
+/// The policy in the project's README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

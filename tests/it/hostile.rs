@@ -300,3 +300,16 @@ async fn many_hostile_guests_together_harm_nothing() {
     }
     assert!(ephor.is_alive());
 }
+
+/// WS-20: the pages that one instance wrote are another's only after they were
+/// set back.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_call_is_left_for_the_next() {
+    let ephor = with_good_policy("").await;
+    ephor.put("remembers", &guest("remembers"), "{}").await.succeeded();
+    for round in 0..200 {
+        let answers = ephor.judge([event::listing(round, "LANTERN")]).await;
+        let finding = event::findings(&answers[0], "remembers").next().unwrap_or_else(|| panic!("a finding: {}", answers[0]));
+        assert_eq!(finding["evidence"], json!({"row": "0", "marked": "0"}), "call {round}");
+    }
+}

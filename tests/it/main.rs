@@ -9,6 +9,7 @@ mod hostile;
 mod limits;
 mod modes;
 mod projection;
+mod readme;
 mod swap;
 mod tidy;
 mod truth;
