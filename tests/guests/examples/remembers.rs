@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ephor_sdk::prelude::*;
 use guests::Nothing;
 
-/// Bytes that are marked: most of the pages of the heap.
-const MARKED: usize = 512 << 10;
+/// Bytes that are marked: as many as the fuel of one event is enough for.
+const MARKED: usize = 128 << 10;
 
 static ROWS: AtomicU64 = AtomicU64::new(0);
 
