@@ -2,13 +2,12 @@
 //! a call fails.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use wasmtime::{Store, Trap};
+use wasmtime::Store;
 
 use super::bindings::{self, Batch, Booleans, Floats, Integers, Texts, WitColumn};
-use super::engine::{Ctx, Exceeded, ticks};
-use super::load::Image;
+use super::engine::{Ctx, explain, ticks};
+use super::image::Image;
 use crate::column::{Bitmap, Column};
 use crate::policy::Granted;
 use crate::verdict::FaultKind;
@@ -48,31 +47,6 @@ pub(crate) struct Outcome {
     pub fuel: u64,
     /// Calls.
     pub calls: u32,
-}
-
-/// How many rows to give a call, so that it stays well within the fuel.
-///
-/// Only how fast the work goes depends on this: a call that runs out is repeated
-/// with fewer rows, and what is said about a row is the same.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    /// Fuel per row, of late; zero if not known.
-    row_fuel: AtomicU64,
-}
-
-impl Pace {
-    fn rows(&self, fuel_max: u64, rows_max: usize) -> usize {
-        let row_fuel = self.row_fuel.load(Ordering::Relaxed);
-        let fitting = fuel_max / 2 / row_fuel.max(1);
-        usize::try_from(fitting).unwrap_or(usize::MAX).clamp(1, rows_max)
-    }
-
-    fn learn(&self, fuel: u64, rows: usize) {
-        let seen = fuel / rows.max(1) as u64;
-        let old = self.row_fuel.load(Ordering::Relaxed);
-        let new = if old == 0 { seen } else { (old * 7 + seen) / 8 };
-        self.row_fuel.store(new.max(1), Ordering::Relaxed);
-    }
 }
 
 /// A call that did not give an outcome.
@@ -308,22 +282,6 @@ struct Checked {
     states: Vec<(u32, Option<Vec<u8>>)>,
 }
 
-/// In which way a call failed, and what a person needs to know of it.
-pub(super) fn explain(error: &wasmtime::Error) -> (FaultKind, String) {
-    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
-        return (FaultKind::Memory, exceeded.to_string());
-    }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => (FaultKind::Fuel, "ran out of fuel".into()),
-        Some(Trap::Interrupt) => (FaultKind::Timeout, "took too long on this machine".into()),
-        Some(trap) => (FaultKind::Trap, trap.to_string()),
-        // Everything else that a call can end with is a value that breaks the
-        // contract, or more of it than the host takes. The message is wasmtime's
-        // and holds nothing of the value.
-        None => (FaultKind::Output, format!("{}", error.root_cause())),
-    }
-}
-
 /// The part of a column that a range of rows has, as the contract shapes it.
 fn slice(column: &Column, range: &Range<usize>) -> WitColumn {
     let bits = |bitmap: &Bitmap| slice_bits(&bitmap.bytes, range);
@@ -383,17 +341,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn the_pace_keeps_a_call_within_half_of_the_fuel() {
-        let pace = Pace::default();
-        assert_eq!(pace.rows(10_000_000, 1_024), 1_024, "nothing is known yet");
-        pace.learn(2_000_000, 100);
-        assert_eq!(pace.rows(10_000_000, 1_024), 250);
-        for _ in 0..100 {
-            pace.learn(50_000_000, 1);
-        }
-        assert_eq!(pace.rows(10_000_000, 1_024), 1);
     }
 }

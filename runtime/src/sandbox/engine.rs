@@ -6,10 +6,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ResourceLimiter};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ResourceLimiter, Trap};
 
 use super::Limits;
 use super::bindings::{self, log, reference};
+use crate::verdict::FaultKind;
 
 /// How often the clock of the safety net ticks.
 const TICK: Duration = Duration::from_millis(5);
@@ -145,6 +146,22 @@ pub(super) fn ticks(milliseconds: u64) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("asks for more than {0} in all")]
 pub(super) struct Exceeded(pub &'static str);
+
+/// In which way a call failed, and what a person needs to know of it.
+pub(super) fn explain(error: &wasmtime::Error) -> (FaultKind, String) {
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return (FaultKind::Memory, exceeded.to_string());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => (FaultKind::Fuel, "ran out of fuel".into()),
+        Some(Trap::Interrupt) => (FaultKind::Timeout, "took too long on this machine".into()),
+        Some(trap) => (FaultKind::Trap, trap.to_string()),
+        // Everything else that a call can end with is a value that breaks the
+        // contract, or more of it than the host takes. The message is wasmtime's
+        // and holds nothing of the value.
+        None => (FaultKind::Output, format!("{}", error.root_cause())),
+    }
+}
 
 /// What a store holds beside the instance: its limits and its log.
 pub(super) struct Ctx {

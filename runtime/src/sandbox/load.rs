@@ -12,29 +12,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::bindings::PolicyPre;
 use super::cache::{Cache, Found};
-use super::call::Pace;
-use super::engine::{Ctx, Sandbox, linker};
+use super::engine::{Sandbox, linker};
 use super::error::LoadError;
+use super::image::{Image, Pace};
 use super::worker::{Described, Reply, Request, split_message, write_message};
 use super::{Limits, code};
 use crate::digest::Digest;
 use crate::policy::{Manifest, Release};
-
-/// A release that can be run.
-pub(crate) struct Image {
-    pub(super) sandbox: Arc<Sandbox>,
-    pub(super) pre: PolicyPre<Ctx>,
-    pub(super) release: Arc<Release>,
-    /// How many rows fit a call, learned from the calls so far.
-    pub(super) pace: Pace,
-}
-
-impl Image {
-    /// What it is the image of.
-    pub fn release(&self) -> &Arc<Release> {
-        &self.release
-    }
-}
 
 /// Loads components, and counts how.
 #[derive(Debug)]

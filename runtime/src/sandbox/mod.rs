@@ -15,13 +15,15 @@ mod code;
 mod engine;
 pub(crate) mod error;
 mod gate;
+mod image;
 pub mod limits;
 mod load;
 pub mod worker;
 
 pub(crate) use call::{Keys, Outcome, Said};
 pub(crate) use engine::Sandbox;
-pub(crate) use load::{Image, Loader};
+pub(crate) use image::Image;
+pub(crate) use load::Loader;
 
 pub use error::{LoadError, SettingsError};
 pub use limits::Limits;

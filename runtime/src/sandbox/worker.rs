@@ -23,8 +23,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::bindings::{Policy, PolicyPre};
-use super::call::explain;
-use super::engine::{Ctx, Purpose, Ticker, config, linker, ticks};
+use super::engine::{Ctx, Purpose, Ticker, config, explain, linker, ticks};
 use super::error::{LoadError, SettingsError};
 use super::{Limits, gate};
 use crate::policy::Manifest;
