@@ -4,6 +4,7 @@
 mod bad_input;
 mod cache;
 mod cli;
+mod determinism;
 mod follow;
 mod hostile;
 mod limits;

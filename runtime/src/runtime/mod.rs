@@ -221,7 +221,8 @@ impl Builder {
         let stats = Arc::new(Stats::new());
         let standing = Arc::new(RwLock::new(Vec::new()));
         let (entrance, sequencer) = sequencer::queue(&self.spine);
-        Spine::start(sequencer, standing.clone(), stats.clone()).map_err(|error| BuildError::Threads(error.to_string()))?;
+        Spine::start(sequencer, self.spine.threads, standing.clone(), stats.clone())
+            .map_err(|error| BuildError::Threads(error.to_string()))?;
         Ok(Runtime(Arc::new(Inner { entrance, loader, standing, changing: Mutex::new(()), stats })))
     }
 }

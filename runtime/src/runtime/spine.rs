@@ -18,7 +18,7 @@ use crate::column::Cell;
 use crate::event::Event;
 use crate::ledger::Ledger;
 use crate::policy::Release;
-use crate::sandbox::{Keys, Outcome, Said};
+use crate::sandbox::{INSTANCES_MAX, Keys, Outcome, Said};
 use crate::sequencer::{Sequencer, Step, Submission};
 use crate::state::{self, Handover, Key, States};
 use crate::stats::{FaultLabel, FindingLabel, PolicyLabel, Stats, VerdictLabel};
@@ -52,8 +52,18 @@ pub(super) struct Spine {
 
 impl Spine {
     /// Starts the thread. It ends when everybody who could submit is gone.
-    pub fn start(mut sequencer: Sequencer<Change>, standing: Arc<RwLock<Vec<Installed>>>, stats: Arc<Stats>) -> io::Result<()> {
+    pub fn start(
+        mut sequencer: Sequencer<Change>,
+        threads: usize,
+        standing: Arc<RwLock<Vec<Installed>>>,
+        stats: Arc<Stats>,
+    ) -> io::Result<()> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
         let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.min(INSTANCES_MAX as usize))
             .stack_size(THREAD_STACK_BYTES)
             .thread_name(|index| format!("evaluate-{index}"))
             .build()

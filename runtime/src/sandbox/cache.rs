@@ -17,6 +17,11 @@ use crate::digest::Digest;
 
 const KEY_FILE: &str = "key";
 const MAC_BYTES: usize = 32;
+const ENDING: &str = "code";
+
+/// Entries that are kept; each is one release, of a megabyte or so. Whoever works
+/// on a policy makes a new one with every build.
+const ENTRIES_MAX: usize = 128;
 
 /// What became of a look-up.
 #[derive(Debug)]
@@ -45,7 +50,7 @@ impl Cache {
     }
 
     fn path(&self, name: Digest) -> PathBuf {
-        self.folder.join(format!("{}.code", name.hex()))
+        self.folder.join(format!("{}.{ENDING}", name.hex()))
     }
 
     fn mac(&self, name: Digest) -> Hmac<Sha256> {
@@ -80,7 +85,22 @@ impl Cache {
         file.write_all(&mac.finalize().into_bytes())?;
         file.write_all(bytes)?;
         file.persist(self.path(name))?;
-        Ok(())
+        self.prune()
+    }
+
+    /// Deletes the entries that were written longest ago, beyond those that are
+    /// kept. One that is still in use is only compiled again at a later start.
+    fn prune(&self) -> io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.path().extension().is_some_and(|ending| ending == ENDING) {
+                entries.push((entry.metadata()?.modified()?, entry.path()));
+            }
+        }
+        entries.sort();
+        let surplus = entries.len().saturating_sub(ENTRIES_MAX);
+        entries.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
     }
 }
 
@@ -111,6 +131,19 @@ fn read_or_make_key(path: &Path) -> io::Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_so_many_entries_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(folder.path()).expect("a cache");
+        let name = |number: usize| Digest::of(&number.to_le_bytes());
+        for number in 0..ENTRIES_MAX + 3 {
+            cache.put(name(number), b"code").expect("written");
+        }
+        let kept = (0..ENTRIES_MAX + 3).filter(|number| matches!(cache.get(name(*number)), Found::Hit(_))).count();
+        assert_eq!(kept, ENTRIES_MAX);
+        assert!(matches!(cache.get(name(ENTRIES_MAX + 2)), Found::Hit(_)), "the last one stays");
+    }
 
     #[test]
     fn what_was_put_is_found_and_what_was_changed_is_not() {

@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// Instances that may be alive at the same time: one per thread that evaluates,
 /// and there are never more threads than this.
-const INSTANCES_MAX: u32 = 128;
+pub(crate) const INSTANCES_MAX: u32 = 128;
 
 /// Bytes that every thread's stack has for policies.
 const STACK_BYTES: usize = 512 << 10;

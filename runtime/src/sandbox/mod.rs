@@ -21,7 +21,7 @@ mod load;
 pub mod worker;
 
 pub(crate) use call::{Keys, Outcome, Said};
-pub(crate) use engine::Sandbox;
+pub(crate) use engine::{INSTANCES_MAX, Sandbox};
 pub(crate) use image::Image;
 pub(crate) use load::Loader;
 
