@@ -26,7 +26,7 @@ impl Policy {
         let here = |problem: String| LoadError::Worker { problem };
         let sandbox = Sandbox::new(Limits::default()).map_err(|error| here(error.to_string()))?;
         let loader = Loader::new(sandbox, worker.to_path_buf(), None).map_err(|error| here(error.to_string()))?;
-        let image = loader.load(component, settings).await?;
+        let image = loader.load(None, component, settings).await?;
         let mut plan = Plan::default();
         let slots = plan.add(&image.release().manifest.fields);
         Ok(Policy { image, plan, slots })

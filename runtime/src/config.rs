@@ -25,7 +25,7 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be read", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
@@ -33,12 +33,20 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not a configuration; the message has line and column.
-    #[error("{}: {source}", path.display())]
+    #[error("{} is not a configuration", path.display())]
     Parse {
         /// Which file.
         path: PathBuf,
         /// What is wrong, and where.
         source: Box<toml::de::Error>,
+    },
+    /// Values that nothing could work with.
+    #[error("{} is not a configuration: {}", path.display(), problems.join("; "))]
+    Values {
+        /// Which file.
+        path: PathBuf,
+        /// Key, value and what is allowed, for each.
+        problems: Vec<String>,
     },
 }
 
@@ -50,6 +58,75 @@ impl Config {
     /// If it cannot be read, or something in it is not known or of another type.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })
+        let config: Config = toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
+        let problems = config.problems();
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Values { path: path.into(), problems }) }
+    }
+
+    /// Values out of the range that the program can work with.
+    fn problems(&self) -> Vec<String> {
+        const MANY: u64 = 1 << 31;
+        let Config { ingest, spine, sandbox, server } = self;
+        let ranges = [
+            ("ingest.event-bytes-max", ingest.event_bytes_max as u64, 64, 64 << 20),
+            ("ingest.attribute-bytes-max", ingest.attribute_bytes_max as u64, 16, 1 << 20),
+            ("ingest.attributes-max", ingest.attributes_max as u64, 4, 10_000),
+            // The parser itself stops at 128.
+            ("ingest.depth-max", ingest.depth_max as u64, 1, 100),
+            ("ingest.batch-events-max", ingest.batch_events_max as u64, 1, 1_000_000),
+            ("ingest.batch-bytes-max", ingest.batch_bytes_max as u64, 64, 1 << 30),
+            ("spine.queue-events-max", spine.queue_events_max as u64, 1, MANY),
+            ("spine.queue-bytes-max", spine.queue_bytes_max as u64, 1 << 10, MANY << 10),
+            ("spine.batch-events-max", spine.batch_events_max as u64, 1, 1_000_000),
+            // Offsets into a batch's text have 32 bits.
+            ("spine.batch-bytes-max", spine.batch_bytes_max as u64, 1, 1 << 30),
+            ("spine.threads", spine.threads as u64, 0, 1_000),
+            ("sandbox.event-fuel-max", sandbox.event_fuel_max, 1_000, u64::MAX / 4),
+            ("sandbox.setup-fuel-max", sandbox.setup_fuel_max, 1_000, u64::MAX / 4),
+            ("sandbox.memory-bytes-max", sandbox.memory_bytes_max as u64, 1 << 16, 1 << 32),
+            ("sandbox.table-elements-max", sandbox.table_elements_max as u64, 1, 10_000_000),
+            ("sandbox.call-ms-max", sandbox.call_ms_max, 1, 60_000),
+            ("sandbox.call-rows-max", sandbox.call_rows_max as u64, 1, 1_000_000),
+            ("sandbox.output-bytes-max", sandbox.output_bytes_max as u64, 1 << 10, 1 << 30),
+            ("sandbox.log-lines-max", sandbox.log_lines_max as u64, 0, 1_000_000),
+            ("sandbox.worker.cpu-seconds-max", sandbox.worker.cpu_seconds_max, 1, 3_600),
+            ("sandbox.worker.wall-seconds-max", sandbox.worker.wall_seconds_max, 1, 3_600),
+            ("sandbox.worker.memory-bytes-max", sandbox.worker.memory_bytes_max, 64 << 20, 1 << 40),
+            ("sandbox.worker.code-bytes-max", sandbox.worker.code_bytes_max as u64, 1 << 16, 1 << 32),
+            ("server.connections-max", server.connections_max as u64, 1, 1_000_000),
+            ("server.headers-max", server.headers_max as u64, 1, 10_000),
+            ("server.header-bytes-max", server.header_bytes_max as u64, 256, 1 << 20),
+            ("server.streams-max", server.streams_max.into(), 1, 100_000),
+            ("server.stream-batch-events-max", server.stream_batch_events_max as u64, 1, 1_000_000),
+            ("server.stream-batch-bytes-max", server.stream_batch_bytes_max as u64, 1, 1 << 30),
+            ("server.stream-submissions-max", server.stream_submissions_max as u64, 1, 10_000),
+            ("server.bodies-bytes-max", server.bodies_bytes_max as u64, 1 << 20, MANY << 10),
+        ];
+        let out = ranges.into_iter().filter(|(_, value, min, max)| !(min..=max).contains(&value));
+        out.map(|(key, value, min, max)| format!("{key} is {value}, but must be from {min} to {max}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_in_range() {
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_named() {
+        let mut config = Config::default();
+        config.sandbox.call_rows_max = 0;
+        config.ingest.depth_max = 1_000;
+        let problems = config.problems();
+        assert!(
+            problems.len() == 2
+                && problems[0].starts_with("ingest.depth-max is 1000")
+                && problems[1].starts_with("sandbox.call-rows-max is 0"),
+            "{problems:?}"
+        );
     }
 }

@@ -55,6 +55,9 @@ pub struct Event {
     /// Every other attribute (`dataschema`, `datacontenttype`, extensions) by
     /// name, as JSON source text, in the order they came.
     pub(crate) other: Vec<(Box<str>, Piece)>,
+    /// The attributes came in headers, where every value is text: an integer or a
+    /// boolean is told by the type that a policy declares.
+    pub(crate) in_headers: bool,
 }
 
 impl Event {
@@ -96,9 +99,15 @@ impl Event {
         self.other.iter().find(|(known, _)| **known == *name).map(|(_, piece)| piece.of(&self.text))
     }
 
-    /// Length in bytes of what came in.
+    /// Bytes of memory that the event takes, about.
     pub fn size(&self) -> usize {
-        self.text.len()
+        let own = |piece: &Piece| match piece {
+            Piece::Span(_) => 0,
+            Piece::Own(own) => own.len(),
+        };
+        let named = [&self.source, &self.id, &self.kind].into_iter().chain(&self.subject).chain(&self.time).map(own).sum::<usize>();
+        let other = self.other.iter().map(|(name, piece)| name.len() + own(piece) + size_of::<(Box<str>, Piece)>()).sum::<usize>();
+        size_of::<Self>() + self.text.len() + named + other
     }
 }
 

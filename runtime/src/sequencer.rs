@@ -26,13 +26,23 @@ pub struct Limits {
     pub batch_events_max: usize,
     /// A batch is closed once its events have so many bytes.
     pub batch_bytes_max: usize,
+    /// Bytes of keys and states of one policy. Beyond it, events of keys that have
+    /// no state yet get a fault.
+    pub state_bytes_max: usize,
     /// Threads that project and evaluate; 0 for as many as there are cores.
     pub threads: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { queue_events_max: 32_768, queue_bytes_max: 64 << 20, batch_events_max: 2_048, batch_bytes_max: 4 << 20, threads: 0 }
+        Limits {
+            queue_events_max: 32_768,
+            queue_bytes_max: 64 << 20,
+            batch_events_max: 2_048,
+            batch_bytes_max: 4 << 20,
+            state_bytes_max: 256 << 20,
+            threads: 0,
+        }
     }
 }
 

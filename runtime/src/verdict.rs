@@ -63,6 +63,10 @@ impl Finding {
     }
 }
 
+/// Bytes of a message beyond which no more evidence is filled in: a template can
+/// name the same long value many times. The evidence itself is always whole.
+const MESSAGE_BYTES_MAX: usize = 32 << 10;
+
 /// Puts evidence in the place of `{name}`. A name without evidence stays as it
 /// is: a message that admits a gap is better than one with a hole.
 fn fill(template: &str, evidence: &[(String, String)]) -> String {
@@ -73,6 +77,10 @@ fn fill(template: &str, evidence: &[(String, String)]) -> String {
         rest = &rest[open..];
         let Some(close) = rest.find('}') else { break };
         let name = &rest[1..close];
+        if message.len() > MESSAGE_BYTES_MAX {
+            message.push('…');
+            return message;
+        }
         match evidence.iter().find(|(known, _)| known == name) {
             Some((_, value)) => message.push_str(value),
             None => message.push_str(&rest[..=close]),

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use ephor::runtime::RemoveError;
 use ephor::{LoadError, Runtime, Swap};
 
 /// Time between two looks at the folder. A file is taken when two looks in a
@@ -183,6 +184,8 @@ impl Folder {
                             self.watch.set_in_force(&name, false);
                             tracing::info!(policy = name, sequence, "Policy removed");
                         }
+                        // Somebody else took it out of force, over HTTP.
+                        Err(RemoveError::NotInForce(_)) => self.watch.set_in_force(&name, false),
                         Err(error) => tracing::error!(policy = name, %error, "Policy not removed"),
                     },
                 }

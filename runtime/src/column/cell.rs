@@ -66,6 +66,20 @@ impl<'e> Cell<'e> {
         }
     }
 
+    /// An attribute that came in a header, given as a JSON string, as a field of
+    /// this type: its text is what the JSON value would be (CloudEvents, section
+    /// "Type System", canonical string representation).
+    pub(crate) fn read_header(kind: Kind, source: &'e str) -> Self {
+        let inner = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        match (kind, inner) {
+            (Kind::Boolean | Kind::Integer | Kind::Float, Some(inner)) => match Cell::read(kind, inner) {
+                Cell::Absent | Cell::Mistyped(_) => Cell::Mistyped("a string"),
+                cell => cell,
+            },
+            _ => Cell::read(kind, source),
+        }
+    }
+
     fn read_time(text: &str) -> Self {
         match OffsetDateTime::parse(text, &Rfc3339) {
             Ok(time) => match i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)) {
@@ -99,6 +113,14 @@ fn describe(first: Option<&u8>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_is_read_as_the_type_that_is_declared() {
+        assert_eq!(Cell::read_header(Kind::Integer, "\"7\""), Cell::Integer(7));
+        assert_eq!(Cell::read_header(Kind::Boolean, "\"true\""), Cell::Boolean(true));
+        assert_eq!(Cell::read_header(Kind::Text, "\"7\""), Cell::Text("7".into()));
+        assert_eq!(Cell::read_header(Kind::Integer, "\"seven\""), Cell::Mistyped("a string"));
+    }
 
     #[test]
     fn each_type_reads_its_own_json_and_nothing_else() {

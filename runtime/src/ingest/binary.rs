@@ -1,6 +1,8 @@
 //! Binary mode: attributes in headers, data in the body (CloudEvents HTTP
 //! protocol binding 1.0.2, section 3.1).
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode;
 
 use super::Limits;
@@ -59,7 +61,7 @@ fn read<'a>(
         if attributes.len() == limits.attributes_max {
             return Err(at(RejectionKind::TooLarge, format!("the event has more than {} attributes", limits.attributes_max)));
         }
-        let value = percent_decode(value)
+        let value = percent_decode(&unquoted(value))
             .decode_utf8()
             .map_err(|_| at(RejectionKind::Encoding, "is not UTF-8 after percent-decoding".into()))?
             .into_owned();
@@ -98,6 +100,18 @@ fn read<'a>(
     Ok(event(attributes, content_type, text, data))
 }
 
+/// A header's value without the quotes and escapes of a quoted string (RFC 9110,
+/// section 5.6.4), which the binding allows (section 3.1.3.2).
+fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
+    let Some(inner) = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else { return Cow::Borrowed(value) };
+    let mut plain = Vec::with_capacity(inner.len());
+    let mut bytes = inner.iter().copied();
+    while let Some(byte) = bytes.next() {
+        plain.push(if byte == b'\\' { bytes.next().unwrap_or(byte) } else { byte });
+    }
+    Cow::Owned(plain)
+}
+
 fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, data: Data) -> Event {
     let get = |name| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| Piece::Own(value.as_str().into()));
     let quoted = |value: &str| Piece::Own(serde_json::Value::from(value).to_string().into());
@@ -117,6 +131,7 @@ fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, 
         time: get("time"),
         data,
         other,
+        in_headers: true,
         text: text.into(),
     }
 }
@@ -141,6 +156,12 @@ mod tests {
         assert_eq!(event.data(), Some(r#"{"a":1}"#));
         assert_eq!(read(&[], Some("text/plain"), b"{").expect("opaque").data(), None);
         assert_eq!(read(&[], None, b"1").expect("JSON").data(), Some("1"));
+    }
+
+    #[test]
+    fn quoted_values_are_unquoted_before_they_are_decoded() {
+        let event = read(&[("ce-id", br#""a \"b\" %41""#)], None, b"").expect("a valid event");
+        assert_eq!(event.id(), r#"a "b" A"#);
     }
 
     #[test]

@@ -142,6 +142,7 @@ impl Draft<'_> {
             time: self.time.map(piece),
             data,
             other: self.other.into_iter().map(|(name, value)| (name.into(), span(text, value.get()))).collect(),
+            in_headers: false,
             text: text.into(),
         }
     }

@@ -8,6 +8,14 @@ use crate::column::Kind;
 
 /// Most fields that a policy may declare.
 pub const FIELDS_MAX: usize = 64;
+/// Most event types, and reference lists, that a policy may name.
+pub const NAMES_MAX: usize = 64;
+/// Most fields of a key.
+pub const KEY_FIELDS_MAX: usize = 8;
+/// Most languages of a rule's messages.
+pub const LANGUAGES_MAX: usize = 32;
+/// Bytes of any text in a manifest but the settings schema.
+pub const TEXT_BYTES_MAX: usize = 2 << 10;
 /// Most rules that a policy may declare.
 pub const RULES_MAX: usize = 1_000;
 
@@ -125,12 +133,27 @@ impl Manifest {
         if self.events.is_empty() {
             say("events".into(), "names no event type; the policy would never be asked".into());
         }
+        if self.events.len() > NAMES_MAX {
+            say("events".into(), format!("names {} event types, at most {NAMES_MAX}", self.events.len()));
+        }
+        if self.lists.len() > NAMES_MAX {
+            say("lists".into(), format!("names {} lists, at most {NAMES_MAX}", self.lists.len()));
+        }
+        let texts = [("summary", std::slice::from_ref(&self.summary)), ("events", &self.events), ("lists", &self.lists)];
+        for (place, texts) in texts {
+            if let Some(text) = texts.iter().find(|text| text.len() > TEXT_BYTES_MAX) {
+                say(place.into(), format!("has a text of {} bytes, at most {TEXT_BYTES_MAX}", text.len()));
+            }
+        }
         if self.fields.len() > FIELDS_MAX {
             say("fields".into(), format!("has {} fields, at most {FIELDS_MAX}", self.fields.len()));
         }
         for (index, field) in self.fields.iter().enumerate() {
             if let Err(problem) = check_pointer(&field.pointer) {
                 say(format!("fields[{index}].pointer"), format!("{:?} {problem}", field.pointer));
+            }
+            if field.purpose.len() > TEXT_BYTES_MAX {
+                say(format!("fields[{index}].purpose"), format!("has {} bytes, at most {TEXT_BYTES_MAX}", field.purpose.len()));
             }
             if field.purpose.trim().is_empty() {
                 say(format!("fields[{index}].purpose"), format!("is empty; say why the policy needs {}", field.pointer));
@@ -140,7 +163,10 @@ impl Manifest {
             if keyed.key.is_empty() {
                 say("keyed.key".into(), "names no field; a key has at least one".into());
             }
-            for (index, field) in keyed.key.iter().enumerate() {
+            if keyed.key.len() > KEY_FIELDS_MAX {
+                say("keyed.key".into(), format!("names {} fields, at most {KEY_FIELDS_MAX}", keyed.key.len()));
+            }
+            for (index, field) in keyed.key.iter().enumerate().take(KEY_FIELDS_MAX) {
                 match self.fields.get(usize::from(*field)) {
                     None => say(format!("keyed.key[{index}]"), format!("is {field}, but there are {} fields", self.fields.len())),
                     Some(field) if !field.required => say(
@@ -165,6 +191,20 @@ impl Manifest {
             if rule.legal_basis.trim().is_empty() {
                 say(format!("rules[{index}].legal-basis"), "is empty; name the clause that the rule carries out".into());
             }
+            let texts = rule.messages.iter().map(|message| message.text.len() + message.language.len());
+            if let Some(bytes) = texts.chain([rule.legal_basis.len()]).find(|bytes| *bytes > TEXT_BYTES_MAX) {
+                say(format!("rules[{index}]"), format!("has a text of {bytes} bytes, at most {TEXT_BYTES_MAX}"));
+            }
+            if rule.messages.len() > LANGUAGES_MAX {
+                say(format!("rules[{index}].messages"), format!("has {} languages, at most {LANGUAGES_MAX}", rule.messages.len()));
+            }
+            let mut languages = rule.messages.iter();
+            if let Some(first) = languages.next()
+                && let Some(other) = languages.find(|other| placeholders(&other.text) != placeholders(&first.text))
+            {
+                let (one, two) = (&first.language, &other.language);
+                say(format!("rules[{index}].messages"), format!("the texts in {one} and {two} have different {{names}} of evidence"));
+            }
             if rule.messages.is_empty() {
                 say(format!("rules[{index}].messages"), "is empty; give the message in at least one language".into());
             }
@@ -176,6 +216,11 @@ impl Manifest {
     pub fn asks_about(&self, kind: &str) -> bool {
         self.events.iter().any(|pattern| matches(pattern, kind))
     }
+}
+
+/// The names in braces of a message.
+fn placeholders(text: &str) -> BTreeSet<&str> {
+    text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
 }
 
 fn is_name(text: &str) -> bool {

@@ -83,7 +83,10 @@ impl Plan {
                 "specversion" => Some("1.0"),
                 other => {
                     if let Some(source) = event.other(other) {
-                        cells[*slot] = Cell::read(kind, source);
+                        cells[*slot] = match event.in_headers {
+                            true => Cell::read_header(kind, source),
+                            false => Cell::read(kind, source),
+                        };
                     }
                     continue;
                 }

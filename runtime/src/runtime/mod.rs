@@ -221,8 +221,7 @@ impl Builder {
         let stats = Arc::new(Stats::new());
         let standing = Arc::new(RwLock::new(Vec::new()));
         let (entrance, sequencer) = sequencer::queue(&self.spine);
-        Spine::start(sequencer, self.spine.threads, standing.clone(), stats.clone())
-            .map_err(|error| BuildError::Threads(error.to_string()))?;
+        Spine::start(sequencer, &self.spine, standing.clone(), stats.clone()).map_err(|error| BuildError::Threads(error.to_string()))?;
         Ok(Runtime(Arc::new(Inner { entrance, loader, standing, changing: Mutex::new(()), stats })))
     }
 }
@@ -302,7 +301,7 @@ impl Runtime {
     }
 
     async fn put_in_force(&self, name: Option<&str>, component: Arc<[u8]>, settings: Arc<[u8]>) -> Result<Swap, LoadError> {
-        let loaded = self.0.loader.load(&component, &settings).await;
+        let loaded = self.0.loader.load(name, &component, &settings).await;
         self.count_load(loaded.as_ref().err());
         let image = loaded?;
         let found = image.release().policy();

@@ -18,9 +18,10 @@ use crate::column::Cell;
 use crate::event::Event;
 use crate::ledger::Ledger;
 use crate::policy::Release;
+use crate::policy::manifest::Keyed;
 use crate::sandbox::{INSTANCES_MAX, Keys, Outcome, Said};
-use crate::sequencer::{Sequencer, Step, Submission};
-use crate::state::{self, Handover, Key, States};
+use crate::sequencer::{Limits, Sequencer, Step, Submission};
+use crate::state::{self, Form, Handover, Key, States};
 use crate::stats::{FaultLabel, FindingLabel, PolicyLabel, Stats, VerdictLabel};
 use crate::verdict::{Fault, FaultKind, Finding, Verdict};
 
@@ -45,6 +46,8 @@ pub(super) struct Spine {
     set: Set,
     standing: Arc<RwLock<Vec<Installed>>>,
     states: States,
+    /// Bytes of keys and states of one policy.
+    state_bytes_max: usize,
     ledger: Ledger,
     pool: rayon::ThreadPool,
     stats: Arc<Stats>,
@@ -54,11 +57,11 @@ impl Spine {
     /// Starts the thread. It ends when everybody who could submit is gone.
     pub fn start(
         mut sequencer: Sequencer<Change>,
-        threads: usize,
+        limits: &Limits,
         standing: Arc<RwLock<Vec<Installed>>>,
         stats: Arc<Stats>,
     ) -> io::Result<()> {
-        let threads = match threads {
+        let threads = match limits.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
@@ -68,7 +71,15 @@ impl Spine {
             .thread_name(|index| format!("evaluate-{index}"))
             .build()
             .map_err(io::Error::other)?;
-        let mut spine = Spine { set: Set::default(), standing, states: States::default(), ledger: Ledger::new(), pool, stats };
+        let mut spine = Spine {
+            set: Set::default(),
+            standing,
+            states: States::default(),
+            state_bytes_max: limits.state_bytes_max,
+            ledger: Ledger::new(),
+            pool,
+            stats,
+        };
         std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(move || {
             while let Some(step) = sequencer.next() {
                 match step {
@@ -93,7 +104,7 @@ impl Spine {
                     release: release.id.clone(),
                     replaced: standing.iter().find(|old| old.name() == release.policy()).map(|old| old.image.release().id.clone()),
                     sequence,
-                    state: self.states.hand_over(release.policy(), keyed.map(|keyed| keyed.state_version)),
+                    state: self.states.hand_over(release.policy(), keyed.map(|keyed| form(&release, keyed))),
                 };
                 match standing.binary_search_by(|old| old.name().cmp(release.policy())) {
                     Ok(at) => standing[at] = installed,
@@ -171,10 +182,12 @@ impl Spine {
                 }
                 match readable(policy, row_of(row as u32)) {
                     Ok(()) => rows.push(row as u32),
-                    Err(detail) => unreadable.push(Unreadable { member, row: row as u32, detail }),
+                    Err(detail) => unreadable.push(Unreadable { member, row: row as u32, kind: FaultKind::Unreadable, detail }),
                 }
             }
-            self.split(member, rows, row_of, &mut tasks);
+            let mut refused = Vec::new();
+            self.split(member, rows, row_of, &mut tasks, &mut refused);
+            unreadable.extend(refused.into_iter().map(|row| Unreadable { member, row, kind: FaultKind::Memory, detail: NO_ROOM.into() }));
         }
         let run = |task: Task| {
             let policy = &self.set.members[task.member];
@@ -200,8 +213,16 @@ impl Spine {
     }
 
     /// Cuts a policy's rows into parts that can be evaluated side by side: rows
-    /// of one key stay together.
-    fn split<'c, 'e: 'c>(&self, member: usize, rows: Vec<u32>, row_of: impl Fn(u32) -> &'c [Cell<'e>], tasks: &mut Vec<Task>) {
+    /// of one key stay together. A row of a new key is refused once the policy's
+    /// states take all the memory that they may have.
+    fn split<'c, 'e: 'c>(
+        &self,
+        member: usize,
+        rows: Vec<u32>,
+        row_of: impl Fn(u32) -> &'c [Cell<'e>],
+        tasks: &mut Vec<Task>,
+        refused: &mut Vec<u32>,
+    ) {
         let policy = &self.set.members[member];
         if rows.is_empty() {
             return;
@@ -217,9 +238,14 @@ impl Spine {
         let mut cut: Vec<Task> =
             (0..parts).map(|_| Task { member, rows: Vec::new(), keys: Some(Keys::default()), key_of: Vec::new() }).collect();
         let mut places: HashMap<Key, (usize, u32)> = HashMap::new();
+        let full = self.states.bytes(name) >= self.state_bytes_max;
         for row in rows {
             let cells = row_of(row);
             let key = state::key(policy.key_slots.iter().map(|slot| &cells[*slot]));
+            if full && self.states.get(name, &key).is_none() {
+                refused.push(row);
+                continue;
+            }
             let next = places.len() % parts;
             let (part, index) = *places.entry(key).or_insert_with_key(|key| {
                 let task = &mut cut[next];
@@ -248,8 +274,8 @@ impl Spine {
             self.stats.faults.get_or_create(&FaultLabel { policy: release.policy().to_string(), fault: kind.name() }).inc();
             Fault { release: release.clone(), kind, detail }
         };
-        for Unreadable { member, row, detail } in unreadable {
-            said[row as usize].1.push(fault(release_of(member), FaultKind::Unreadable, detail));
+        for Unreadable { member, row, kind, detail } in unreadable {
+            said[row as usize].1.push(fault(release_of(member), kind, detail));
         }
         for answer in answers {
             let release = release_of(answer.member);
@@ -314,7 +340,17 @@ struct Answer {
 struct Unreadable {
     member: usize,
     row: u32,
+    kind: FaultKind,
     detail: String,
+}
+
+/// What is said of a row whose key has no state yet when there is no room for one.
+const NO_ROOM: &str = "the policy's states take all the memory that they may have; a new key has none";
+
+/// The form of a release's states.
+fn form(release: &Release, keyed: &Keyed) -> Form {
+    let fields = keyed.key.iter().filter_map(|field| release.manifest.fields.get(usize::from(*field)));
+    Form { version: keyed.state_version, key: fields.map(|field| (field.pointer.clone(), field.kind)).collect() }
 }
 
 /// Whether a row has what a policy declares (`wit/manifest.wit`, `required`).

@@ -13,7 +13,7 @@ mod generated {
 }
 
 pub(super) use generated::ephor::policy::columns::{Booleans, Column as WitColumn, Floats, Integers, Texts};
-pub(super) use generated::ephor::policy::evaluation::{Batch, Keys, Outcome};
+pub(super) use generated::ephor::policy::evaluation::{Batch, Evidence, Keys, Outcome};
 pub(super) use generated::ephor::policy::{columns, evaluation, log, manifest, reference, settings};
 pub(super) use generated::{Policy, PolicyPre};
 

@@ -15,6 +15,10 @@ use crate::verdict::FaultKind;
 /// Calls that are tried for one row which runs into the safety net.
 const TIMEOUT_TRIES: u32 = 3;
 
+/// What a finding or a piece of evidence counts beside its texts: an empty one
+/// takes memory too.
+const EVIDENCE_BYTES: usize = 64;
+
 /// The least that a failed call counts, in fuel: making the instance.
 const CALL_COST: u64 = 50_000;
 
@@ -70,11 +74,20 @@ impl Image {
         let rows = view.rows();
         let mut work = Work { image: self, view, keys, changed: Vec::new(), outcome: Outcome::default(), failure_cost: 0 };
         work.changed.resize(work.keys.as_ref().map_or(0, |keys| keys.states.len()), false);
-        let pace = self.pace.rows(limits.event_fuel_max, limits.call_rows_max);
+        // Rows of a call at most. Only ever gets smaller: what a row costs is told
+        // by the first calls, and trying more again would be paid for each time.
+        let mut call_rows = self.pace.rows(limits.event_fuel_max, limits.call_rows_max);
         // Ranges of rows that are still to be judged, the next one last.
-        let mut open: Vec<Range<usize>> = (0..rows).step_by(pace).map(|from| from..rows.min(from + pace)).rev().collect();
+        let mut open: Vec<Range<usize>> = Vec::new();
+        if rows > 0 {
+            open.push(0..rows);
+        }
         let mut tries = 0;
-        while let Some(range) = open.pop() {
+        while let Some(mut range) = open.pop() {
+            if range.len() > call_rows {
+                open.push(range.start + call_rows..range.end);
+                range.end = range.start + call_rows;
+            }
             if work.failure_cost > limits.failure_cost_max {
                 let detail = "too many rows of the same batch failed before it";
                 work.outcome.said.extend(range.map(|row| (row as u32, Said::Fault(FaultKind::Abandoned, detail.into()))));
@@ -84,7 +97,20 @@ impl Image {
                 tries = 0;
                 continue;
             };
-            work.failure_cost += failure.cost.max(CALL_COST);
+            let too_many_rows = range.len() > 1 && matches!(failure.kind, FaultKind::Fuel | FaultKind::Memory);
+            if too_many_rows {
+                // Honest rows may together need more than one call has. That is no
+                // failure of theirs, and there are few such calls: each halves.
+                call_rows = range.len() / 2;
+                self.pace.learn(limits.event_fuel_max, range.len());
+                open.push(range);
+                continue;
+            }
+            work.failure_cost += match failure.kind {
+                // Costs nothing that could be counted, and the most of all.
+                FaultKind::Timeout => limits.failure_cost_max / 4,
+                _ => failure.cost.max(CALL_COST),
+            };
             if range.len() > 1 {
                 let middle = range.start + range.len() / 2;
                 open.push(middle..range.end);
@@ -216,7 +242,8 @@ impl Work<'_> {
             if usize::from(finding.rule) >= rules {
                 return Err(format!("makes a finding of rule {}, but there are {rules}", finding.rule));
             }
-            bytes += finding.evidence.iter().map(|evidence| evidence.name.len() + evidence.value.len()).sum::<usize>();
+            let one = |evidence: &bindings::Evidence| evidence.name.len() + evidence.value.len() + EVIDENCE_BYTES;
+            bytes += EVIDENCE_BYTES + finding.evidence.iter().map(one).sum::<usize>();
             if bytes > limits.row_evidence_bytes_max {
                 return Err(format!("gives more than {} bytes of evidence on one row", limits.row_evidence_bytes_max));
             }

@@ -163,6 +163,11 @@ pub(super) fn explain(error: &wasmtime::Error) -> (FaultKind, String) {
     }
 }
 
+/// A policy writes to its log without end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("writes more to its log than anybody would read")]
+struct Endless;
+
 /// What a store holds beside the instance: its limits and its log.
 pub(super) struct Ctx {
     memory_left: usize,
@@ -173,6 +178,8 @@ pub(super) struct Ctx {
     log_line_bytes_max: usize,
     pub log: Vec<LogLine>,
     pub log_dropped: u64,
+    /// Bytes that may still be written; taking them in costs the guest no fuel.
+    log_bytes_left: usize,
 }
 
 /// A line that a policy wrote.
@@ -192,6 +199,7 @@ impl Ctx {
             log_line_bytes_max: limits.log_line_bytes_max,
             log: Vec::new(),
             log_dropped: 0,
+            log_bytes_left: limits.output_bytes_max,
         }
     }
 }
@@ -227,6 +235,10 @@ impl ResourceLimiter for Ctx {
 
 impl log::Host for Ctx {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        match self.log_bytes_left.checked_sub(message.len()) {
+            Some(left) if self.log_dropped < self.log_lines_max as u64 * 100 => self.log_bytes_left = left,
+            _ => return Err(wasmtime::Error::new(Endless)),
+        }
         if self.log.len() >= self.log_lines_max {
             self.log_dropped += 1;
             return Ok(());

@@ -32,12 +32,14 @@ pub struct Limits {
     pub row_evidence_bytes_max: usize,
     /// Bytes of one key's state.
     pub state_bytes_max: usize,
-    /// Log lines that are kept of one call.
+    /// Log lines that are kept of one call. A hundred times as many, or more bytes
+    /// than `output_bytes_max`, end the call.
     pub log_lines_max: usize,
     /// Bytes of a log line that are kept.
     pub log_line_bytes_max: usize,
-    /// What failed calls of one policy may cost in one batch, in fuel and bytes
-    /// of memory together. Beyond it the rows that have no answer are given up.
+    /// What failed calls of one policy may cost in one part of a batch (there are
+    /// as many as threads), in fuel and bytes of memory together. Beyond it the
+    /// rows that have no answer are given up.
     pub failure_cost_max: u64,
     /// Rows of one call, at most.
     pub call_rows_max: usize,

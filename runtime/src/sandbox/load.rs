@@ -42,8 +42,8 @@ impl Loader {
         Ok(Loader { sandbox, worker, cache, hits: 0.into(), misses: 0.into(), forged: 0.into() })
     }
 
-    /// Loads a component with settings.
-    pub async fn load(&self, component: &[u8], settings: &[u8]) -> Result<Image, LoadError> {
+    /// Loads a component with settings; with a name, only if it is that policy.
+    pub async fn load(&self, name: Option<&str>, component: &[u8], settings: &[u8]) -> Result<Image, LoadError> {
         let limits = &self.sandbox.limits;
         let max = limits.worker.settings_bytes_max;
         if settings.len() > max {
@@ -52,9 +52,9 @@ impl Loader {
         }
         let text = std::str::from_utf8(settings)
             .map_err(|error| LoadError::SettingsDocument { problem: format!("they are not UTF-8: {error}") })?;
-        let name = self.cache_name(component, settings);
+        let entry = self.cache_name(component, settings);
         if let Some(cache) = &self.cache {
-            match cache.get(name) {
+            match cache.get(entry) {
                 Found::Hit(bytes) => match self.image(component, settings, &bytes) {
                     Ok(image) => {
                         self.hits.fetch_add(1, Ordering::Relaxed);
@@ -65,19 +65,19 @@ impl Loader {
                 Found::Miss => {}
                 Found::Forged => {
                     self.forged.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(entry = %name, "cached code was not written by this installation; deleted, compiling again");
+                    tracing::warn!(%entry, "cached code was not written by this installation; deleted, compiling again");
                 }
             }
         }
-        self.misses.fetch_add(1, Ordering::Relaxed);
-        let request = Request { limits: limits.clone(), settings: Some(text.to_string()) };
+        let request = Request { limits: limits.clone(), settings: Some(text.to_string()), name: name.map(str::to_string) };
         let (described, code) = run_worker(&self.worker, &request, component).await?;
+        self.misses.fetch_add(1, Ordering::Relaxed);
         let mut bytes = Vec::with_capacity(code.len() + 4096);
         write_message(&mut bytes, &described).map_err(here)?;
         bytes.extend_from_slice(&code);
         let image = self.image(component, settings, &bytes)?;
         if let Some(cache) = &self.cache
-            && let Err(error) = cache.put(name, &bytes)
+            && let Err(error) = cache.put(entry, &bytes)
         {
             tracing::warn!(%error, "compiled code could not be cached; the next start will compile again");
         }
@@ -130,7 +130,7 @@ pub struct Inspection {
 ///
 /// Why it would not be taken.
 pub async fn inspect(component: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
-    let (described, _) = run_worker(worker, &Request { limits, settings: None }, component).await?;
+    let (described, _) = run_worker(worker, &Request { limits, settings: None, name: None }, component).await?;
     Ok(Inspection {
         manifest: described.manifest,
         digest: Digest::of(component),
@@ -145,6 +145,7 @@ async fn run_worker(worker: &Path, request: &Request, component: &[u8]) -> Resul
     let limits = &request.limits.worker;
     let mut child = tokio::process::Command::new(worker)
         .arg("compile-worker")
+        .args([limits.cpu_seconds_max.to_string(), limits.memory_bytes_max.to_string()])
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -160,7 +161,7 @@ async fn run_worker(worker: &Path, request: &Request, component: &[u8]) -> Resul
     let talk = async {
         let mut bytes = Vec::new();
         let mut said = Vec::new();
-        let (mut output, mut errors) = (output.take(limits.code_bytes_max as u64), errors.take(64 << 10));
+        let (mut output, mut errors) = (output.take(limits.code_bytes_max as u64 + 1), errors.take(64 << 10));
         let send = async {
             // A worker that dies early leaves the rest unread; why it died is
             // told by its status.
@@ -170,6 +171,10 @@ async fn run_worker(worker: &Path, request: &Request, component: &[u8]) -> Resul
         };
         let (_, read, _) = tokio::join!(send, output.read_to_end(&mut bytes), errors.read_to_end(&mut said));
         read.map_err(here)?;
+        if bytes.len() > limits.code_bytes_max {
+            // It would wait for ever to write the rest; dropping it ends it.
+            return Err(LoadError::Compile { problem: format!("it makes more than {} bytes of code", limits.code_bytes_max) });
+        }
         let status = child.wait().await.map_err(here)?;
         Ok::<_, LoadError>((bytes, said, status))
     };

@@ -35,6 +35,8 @@ pub(super) struct Request {
     pub limits: Limits,
     /// Absent: only describe the component.
     pub settings: Option<String>,
+    /// The name that the policy must have.
+    pub name: Option<String>,
 }
 
 /// What it answers.
@@ -66,9 +68,8 @@ pub(super) fn split_message<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> io::R
 /// The worker's whole life. Called by the hidden verb `ephor compile-worker`.
 pub fn main() -> ExitCode {
     let mut input = Vec::new();
-    let outcome = io::stdin().lock().read_to_end(&mut input).and_then(|_| {
+    let outcome = restrict(std::env::args().skip(2)).and_then(|()| io::stdin().lock().read_to_end(&mut input)).and_then(|_| {
         let (request, component): (Request, _) = split_message(&input)?;
-        restrict(&request.limits)?;
         let (reply, code) = match load(&request, component) {
             Ok((described, code)) => (Ok(described), code),
             Err(error) => (Err(error), Vec::new()),
@@ -90,10 +91,17 @@ pub fn main() -> ExitCode {
 /// Limits this process. Memory is limited as private data rather than as address
 /// space, because a guest's memory reserves gigabytes of addresses that nothing
 /// stands behind.
-fn restrict(limits: &Limits) -> io::Result<()> {
+///
+/// The limits come as arguments, so that they hold before anything is read.
+fn restrict(arguments: impl Iterator<Item = String>) -> io::Result<()> {
+    let limits: Result<Vec<u64>, _> = arguments.map(|argument| argument.parse()).collect();
+    let Ok([cpu_seconds, memory_bytes]) = limits.as_deref() else {
+        let usage = "two arguments: seconds of processor time, bytes of memory";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, usage));
+    };
     let set = |resource, limit: u64| setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) });
-    set(Resource::Cpu, limits.worker.cpu_seconds_max)?;
-    set(Resource::Data, limits.worker.memory_bytes_max)?;
+    set(Resource::Cpu, *cpu_seconds)?;
+    set(Resource::Data, *memory_bytes)?;
     set(Resource::Core, 0)?;
     Ok(())
 }
@@ -115,6 +123,11 @@ fn load(request: &Request, component: &[u8]) -> Result<(Described, Vec<u8>), Loa
     let errors = manifest.problems();
     if !errors.is_empty() {
         return Err(LoadError::Manifest { errors });
+    }
+    if let Some(expected) = &request.name
+        && *expected != manifest.name
+    {
+        return Err(LoadError::Name { expected: expected.clone(), found: manifest.name });
     }
     let described = Described { manifest, imports: seen.imports, exports: seen.exports };
     let Some(settings) = &request.settings else { return Ok((described, Vec::new())) };
@@ -190,10 +203,20 @@ fn check_settings(schema: &str, settings: &str) -> Result<(), LoadError> {
     let validator = jsonschema::draft202012::new(&parsed).map_err(|error| fail(format!("is not a JSON Schema: {error}")))?;
     let errors: Vec<_> = validator
         .iter_errors(&settings)
-        .map(|error| SettingsError { pointer: error.instance_path().to_string(), message: error.to_string() })
+        .map(|error| SettingsError { pointer: error.instance_path().to_string(), message: shortened(error.to_string()) })
         .take(100)
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(LoadError::Settings { errors }) }
+}
+
+/// A message that repeats a value repeats as much of it as somebody would read.
+fn shortened(mut message: String) -> String {
+    let end = message.floor_char_boundary(500);
+    if end < message.len() {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 /// An instance whose memory is being read.

@@ -18,13 +18,16 @@ use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::CONTENT_ENCODING;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, ReadBuf};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::problem::{Cause, Problem};
 
 /// Bytes that are expanded at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What a semaphore's permit stands for: it counts in 32 bits.
+const ROOM_UNIT_BYTES: usize = 1024;
 /// From this size on the ratio of a compressed body is looked at: a small body
 /// may well be a very regular one.
 const RATIO_FREE_BYTES: u64 = 1024 * 1024;
@@ -81,6 +84,21 @@ pub(super) struct RequestBody {
     spare: BytesMut,
     /// Nothing more is expected to come.
     stalled: bool,
+    /// Room for what is collected, given back when the request is over.
+    held: Option<OwnedSemaphorePermit>,
+}
+
+/// What all collected bodies share. Counts in units of [`ROOM_UNIT_BYTES`].
+#[derive(Clone)]
+pub(super) struct Room {
+    units: Arc<Semaphore>,
+    retry_after_s: u64,
+}
+
+impl Room {
+    pub(super) fn new(bytes_max: usize, retry_after_s: u64) -> Self {
+        Room { units: Arc::new(Semaphore::new((bytes_max / ROOM_UNIT_BYTES).min(Semaphore::MAX_PERMITS))), retry_after_s }
+    }
 }
 
 enum Source {
@@ -93,7 +111,7 @@ enum Source {
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, ratio_max: u64) -> Self {
-        RequestBody { source: Source::Plain(incoming), given: 0, ratio_max, spare: BytesMut::new(), stalled: false }
+        RequestBody { source: Source::Plain(incoming), given: 0, ratio_max, spare: BytesMut::new(), stalled: false, held: None }
     }
 
     /// From here on gives the body decoded. Meant to be called once, before the
@@ -130,6 +148,7 @@ impl RequestBody {
             ratio_max: self.ratio_max,
             spare: std::mem::take(&mut self.spare),
             stalled: self.stalled,
+            held: None,
         }
     }
 
@@ -186,8 +205,9 @@ impl RequestBody {
         poll_fn(|cx| Poll::Ready(self.poll_chunk(cx))).await
     }
 
-    /// The whole body, decoded, of `bytes_max` at most.
-    pub(super) async fn collect(&mut self, bytes_max: usize, idle: Duration, total: Duration) -> Result<Bytes, Problem> {
+    /// The whole body, decoded, of `bytes_max` at most. Its bytes count against
+    /// `room` as long as this body lives.
+    pub(super) async fn collect(&mut self, bytes_max: usize, idle: Duration, total: Duration, room: &Room) -> Result<Bytes, Problem> {
         // Refused before a byte of it is read: a client that asked with
         // `Expect: 100-continue` need not send it at all.
         if let Source::Plain(incoming) = &self.source
@@ -195,7 +215,7 @@ impl RequestBody {
         {
             return Err(too_large(bytes_max));
         }
-        match timeout(total, self.collect_within(bytes_max, idle)).await {
+        match timeout(total, self.collect_within(bytes_max, idle, room)).await {
             Ok(collected) => collected,
             Err(_) => {
                 self.stalled = true;
@@ -205,21 +225,39 @@ impl RequestBody {
         }
     }
 
-    async fn collect_within(&mut self, bytes_max: usize, idle: Duration) -> Result<Bytes, Problem> {
+    async fn collect_within(&mut self, bytes_max: usize, idle: Duration, room: &Room) -> Result<Bytes, Problem> {
         let Some(first) = self.next(idle).await.transpose()? else { return Ok(Bytes::new()) };
         self.check_size(first.len(), bytes_max)?;
+        self.hold(first.len(), room)?;
         let Some(second) = self.next(idle).await.transpose()? else { return Ok(first) };
         let mut whole = BytesMut::with_capacity((first.len() + second.len()).max(CHUNK_BYTES));
         whole.extend_from_slice(&first);
         let mut chunk = second;
         loop {
             self.check_size(whole.len() + chunk.len(), bytes_max)?;
+            self.hold(whole.len() + chunk.len(), room)?;
             whole.extend_from_slice(&chunk);
             match self.next(idle).await.transpose()? {
                 Some(next) => chunk = next,
                 None => return Ok(whole.freeze()),
             }
         }
+    }
+
+    /// Takes room for this many bytes in all.
+    fn hold(&mut self, bytes: usize, room: &Room) -> Result<(), Problem> {
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = bytes.div_ceil(ROOM_UNIT_BYTES).saturating_sub(held);
+        let permit = u32::try_from(more).ok().and_then(|more| Arc::clone(&room.units).try_acquire_many_owned(more).ok());
+        match (permit, &mut self.held) {
+            (Some(permit), Some(held)) => held.merge(permit),
+            (Some(permit), empty) => *empty = Some(permit),
+            (None, _) => {
+                let detail = format!("Nothing of the request was taken. Send it again in {} s.", room.retry_after_s);
+                return Err(Problem::new(Cause::Crowded, detail).retry_after(room.retry_after_s));
+            }
+        }
+        Ok(())
     }
 
     fn check_size(&self, bytes: usize, bytes_max: usize) -> Result<(), Problem> {

@@ -38,7 +38,7 @@ pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: &mut R
     // One byte more than an event may have: the event's own check then says so.
     let event_max = ingest.event_bytes_max;
     let bytes_max = if form == Form::Batch { ingest.batch_bytes_max } else { event_max.saturating_add(1) };
-    let body = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout()).await.map_err(|mut problem| {
+    let body = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await.map_err(|mut problem| {
         if form != Form::Batch && matches!(problem.cause, Cause::BodyTooLarge | Cause::ExpandedTooLarge) {
             problem.detail = format!("An event has at most {event_max} bytes.");
         }

@@ -37,6 +37,10 @@ pub struct Limits {
     /// Milliseconds that a client may leave answers unread before it is taken
     /// for gone.
     pub write_timeout_ms: u64,
+    /// Bytes of all bodies together that are held before they are judged, streams
+    /// aside. Beyond it a request is refused with a time to come back: many
+    /// connections with many HTTP/2 streams each would otherwise add up.
+    pub bodies_bytes_max: usize,
     /// Milliseconds without a request after which an HTTP/2 connection is
     /// closed.
     pub idle_timeout_ms: u64,
@@ -75,6 +79,7 @@ impl Default for Limits {
             body_timeout_ms: 30_000,
             stream_idle_timeout_ms: 60_000,
             write_timeout_ms: 30_000,
+            bodies_bytes_max: 128 * 1024 * 1024,
             idle_timeout_ms: 60_000,
             drain_timeout_ms: 10_000,
             expansion_ratio_max: 100,

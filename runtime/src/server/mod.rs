@@ -34,6 +34,7 @@ pub use limits::Limits;
 
 use crate::ingest;
 use crate::runtime::Runtime;
+use body::Room;
 use metrics::Counters;
 
 /// How long the accept loop rests after an error. Without descriptors left it
@@ -66,6 +67,7 @@ struct Shared {
     limits: Limits,
     options: Options,
     counters: Counters,
+    room: Room,
     phase: watch::Receiver<Phase>,
 }
 
@@ -110,7 +112,8 @@ impl Server {
         let (phase, phase_seen) = watch::channel(Phase::Running);
         let counters = Counters::default();
         runtime.stats().register(|registry| counters.register(registry));
-        let shared = Arc::new(Shared { runtime, limits, options, counters, phase: phase_seen });
+        let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
+        let shared = Arc::new(Shared { runtime, limits, options, counters, room, phase: phase_seen });
         Ok(Server { listener, address, shared, phase })
     }
 

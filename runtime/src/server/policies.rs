@@ -99,11 +99,25 @@ pub(super) async fn put(
     // In a task of its own: a client that hangs up must not leave a swap half
     // done.
     let swap = tokio::spawn(async move {
-        match publication {
+        let swap = match publication {
             Publication::Component(component) => runtime.replace_component(&policy, component).await,
             Publication::Settings(settings) => runtime.reconfigure(&policy, settings).await,
             Publication::Both { component, settings } => runtime.install_as(&policy, component, settings).await,
+        };
+        match &swap {
+            Ok(swap) => tracing::info!(
+                policy,
+                release = swap.release,
+                replaced = swap.replaced.as_deref().unwrap_or("nothing"),
+                sequence = swap.sequence,
+                state = swap.state.name(),
+                "Policy in force, over HTTP"
+            ),
+            Err(error) => {
+                tracing::warn!(policy, kind = error.kind(), reason = %error, "Policy refused, over HTTP; what was in force stays")
+            }
         }
+        swap
     });
     let swap = swap.await.map_err(|error| broken_down(name, &error))?.map_err(|error| match error {
         LoadError::Stopped => stopped(),
@@ -120,7 +134,14 @@ pub(super) async fn put(
 pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
     let (runtime, policy) = (shared.runtime.clone(), name.to_owned());
-    let removed = tokio::spawn(async move { runtime.remove(&policy).await }).await.map_err(|error| broken_down(name, &error))?;
+    let removed = tokio::spawn(async move {
+        let removed = runtime.remove(&policy).await;
+        if let Ok(sequence) = removed {
+            tracing::info!(policy, sequence, "Policy out of force, over HTTP");
+        }
+        removed
+    });
+    let removed = removed.await.map_err(|error| broken_down(name, &error))?;
     let sequence = removed.map_err(|error| match error {
         RemoveError::NotInForce(name) => unknown(&name),
         RemoveError::Stopped(_) => stopped(),
@@ -177,7 +198,7 @@ async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<
             return Err(Problem::new(Cause::PolicyMediaType, detail).at_header("content-type"));
         }
     };
-    let whole = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout()).await?;
+    let whole = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
     match media.as_deref() {
         Some("application/wasm") => Ok(Publication::Component(whole.into())),
         Some("application/json") => Ok(Publication::Settings(whole.into())),

@@ -56,6 +56,8 @@ pub(crate) enum Cause {
     Multipart,
     /// The queue of events is full.
     QueueFull,
+    /// Too many bytes of other requests' bodies are held.
+    Crowded,
     /// The server is about to stop.
     Stopping,
     /// Only in development mode.
@@ -98,6 +100,7 @@ impl Cause {
             Cause::BodyCut => (S::BAD_REQUEST, "body-cut", "The body ended before its end"),
             Cause::Multipart => (S::BAD_REQUEST, "multipart", "The multipart body is not as it should be"),
             Cause::QueueFull => (S::SERVICE_UNAVAILABLE, "queue-full", "The queue of events is full"),
+            Cause::Crowded => (S::SERVICE_UNAVAILABLE, "crowded", "Too many requests come in at once"),
             Cause::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The server is about to stop"),
             Cause::DevelopmentOnly => (S::FORBIDDEN, "development-only", "Only in development mode"),
             Cause::ForeignHost => (S::FORBIDDEN, "foreign-host", "Only under the name of the loopback interface"),

@@ -375,15 +375,14 @@ impl Writer {
             };
             return head.send(answer).map_err(|_| Cut);
         }
-        match problem {
-            Some(problem) => self.problem(&problem, line),
-            // Without it, a client that left out the clean ones could not tell
-            // the end of the answers from a cut.
-            None if self.minimal => {
-                self.summary.write(&mut self.out);
-                self.out.push(b'\n');
-            }
-            None => {}
+        // Without it, a client that left out the clean ones could not tell the
+        // end of the answers from a cut, nor how many there were.
+        if self.minimal {
+            self.summary.write(&mut self.out);
+            self.out.push(b'\n');
+        }
+        if let Some(problem) = problem {
+            self.problem(&problem, line);
         }
         self.flush(frames).await
     }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::column::Cell;
+use crate::column::{Cell, Kind};
 
 /// A key, as bytes that are equal if and only if its fields' values are.
 pub(crate) type Key = Box<[u8]>;
@@ -72,8 +72,19 @@ pub(crate) struct States {
 
 #[derive(Debug, Default)]
 struct Keyspace {
-    version: u32,
+    /// How states are encoded, and what they are kept by.
+    form: Form,
     states: HashMap<Key, Vec<u8>>,
+    /// Bytes of keys and states together.
+    bytes: usize,
+}
+
+/// What must be the same for a release to go on with the states of another: the
+/// version of the encoding, and the fields of the key with their types.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub version: u32,
+    pub key: Vec<(String, Kind)>,
 }
 
 impl States {
@@ -84,23 +95,31 @@ impl States {
 
     /// Takes over what a batch changed.
     pub fn apply(&mut self, policy: &str, changes: impl Iterator<Item = (Key, Option<Vec<u8>>)>) {
-        let Some(keyspace) = self.policies.get_mut(policy) else { return };
+        let Some(Keyspace { states, bytes, .. }) = self.policies.get_mut(policy) else { return };
         for (key, state) in changes {
-            match state {
-                Some(state) => keyspace.states.insert(key, state),
-                None => keyspace.states.remove(&key),
+            let key_bytes = key.len();
+            let more = state.as_ref().map_or(0, |state| key_bytes + state.len());
+            let before = match state {
+                Some(state) => states.insert(key, state),
+                None => states.remove(&key),
             };
+            *bytes = *bytes + more - before.map_or(0, |before| key_bytes + before.len());
         }
     }
 
-    /// Hands a policy's states to a release that encodes them in this version;
-    /// absent for one that has none.
-    pub fn hand_over(&mut self, policy: &str, version: Option<u32>) -> Handover {
+    /// Bytes of a policy's keys and states.
+    pub fn bytes(&self, policy: &str) -> usize {
+        self.policies.get(policy).map_or(0, |keyspace| keyspace.bytes)
+    }
+
+    /// Hands a policy's states to a release that has them in this form; absent
+    /// for one that has none.
+    pub fn hand_over(&mut self, policy: &str, form: Option<Form>) -> Handover {
         let before = self.policies.get(policy).is_some_and(|keyspace| !keyspace.states.is_empty());
-        let same = self.policies.get(policy).map(|keyspace| keyspace.version) == version;
-        match version {
-            Some(version) if !same => {
-                self.policies.insert(policy.into(), Keyspace { version, states: HashMap::new() });
+        let same = self.policies.get(policy).map(|keyspace| &keyspace.form) == form.as_ref();
+        match form {
+            Some(form) if !same => {
+                self.policies.insert(policy.into(), Keyspace { form, ..Keyspace::default() });
             }
             Some(_) => {}
             None => self.forget(policy),
@@ -142,11 +161,16 @@ mod tests {
     fn states_cross_a_swap_if_they_are_encoded_alike() {
         let mut states = States::default();
         let one = key([Cell::Integer(1)].iter());
-        assert_eq!(states.hand_over("p", Some(1)), Handover::None);
+        let form = |version, pointer: &str| Some(Form { version, key: vec![(pointer.to_string(), Kind::Integer)] });
+        assert_eq!(states.hand_over("p", form(1, "/data/a")), Handover::None);
         states.apply("p", [(one.clone(), Some(vec![7]))].into_iter());
-        assert_eq!(states.hand_over("p", Some(1)), Handover::Kept);
-        assert_eq!(states.get("p", &one), Some([7].as_slice()));
-        assert_eq!(states.hand_over("p", Some(2)), Handover::Reset);
-        assert_eq!((states.get("p", &one), states.keys()), (None, 0));
+        assert_eq!(states.hand_over("p", form(1, "/data/a")), Handover::Kept);
+        assert_eq!((states.get("p", &one), states.bytes("p")), (Some([7].as_slice()), one.len() + 1));
+        assert_eq!(states.hand_over("p", form(2, "/data/a")), Handover::Reset);
+        assert_eq!((states.get("p", &one), states.keys(), states.bytes("p")), (None, 0, 0));
+        states.apply("p", [(one.clone(), Some(vec![7])), (one.clone(), Some(vec![7, 8])), (one.clone(), None)].into_iter());
+        assert_eq!(states.bytes("p"), 0);
+        states.apply("p", [(one, Some(vec![7]))].into_iter());
+        assert_eq!(states.hand_over("p", form(2, "/data/b")), Handover::Reset, "kept by something else");
     }
 }
