@@ -65,7 +65,7 @@ impl Finding {
 
 /// Bytes of a message beyond which no more evidence is filled in: a template can
 /// name the same long value many times. The evidence itself is always whole.
-const MESSAGE_BYTES_MAX: usize = 32 << 10;
+const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
 /// Puts evidence in the place of `{name}`. A name without evidence stays as it
 /// is: a message that admits a gap is better than one with a hole.
@@ -82,7 +82,7 @@ fn fill(template: &str, evidence: &[(String, String)]) -> String {
             return message;
         }
         match evidence.iter().find(|(known, _)| known == name) {
-            Some((_, value)) => message.push_str(value),
+            Some((_, value)) => message.push_str(&value[..value.floor_char_boundary(MESSAGE_BYTES_MAX)]),
             None => message.push_str(&rest[..=close]),
         }
         rest = &rest[close + 1..];

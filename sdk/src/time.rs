@@ -55,8 +55,8 @@ const fn date(day: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + january_or_february as i64, month, day)
 }
 
-/// Reads an RFC 3339 date-time (section 5.6) as the host does: the second 60 is
-/// the first of the next minute, finer fractions are cut off.
+/// Reads an RFC 3339 date-time (section 5.6) as the host does: the second 60
+/// is the last microsecond of its minute, finer fractions are cut off.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn parse(text: &str) -> Option<Time> {
     let bytes = text.as_bytes();
@@ -94,6 +94,7 @@ pub(crate) fn parse(text: &str) -> Option<Time> {
         }
         at += 1 + digits;
     }
+    let (second, micros) = if second == 60 { (59, 999_999) } else { (second, micros) };
     let east = if is(at, b"Zz") {
         at += 1;
         0
@@ -149,7 +150,7 @@ mod tests {
         for (text, micros, shown) in [
             ("1970-01-01T00:00:00Z", 0, "1970-01-01T00:00:00Z"),
             ("2026-02-26T18:31:58.500Z", 1_772_130_718_500_000, "2026-02-26T18:31:58.5Z"),
-            ("2024-02-29t23:59:60z", 1_709_251_200_000_000, "2024-03-01T00:00:00Z"),
+            ("2024-02-29t23:59:60z", 1_709_251_199_999_999, "2024-02-29T23:59:59.999999Z"),
             ("1969-12-31T19:00:00.0000019-05:00", 1, "1970-01-01T00:00:00.000001Z"),
             ("0000-03-01T00:00:00Z", -62_162_035_200_000_000, "0000-03-01T00:00:00Z"),
             ("9999-12-31T23:59:59.999999+00:00", 253_402_300_799_999_999, "9999-12-31T23:59:59.999999Z"),

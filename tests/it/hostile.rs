@@ -313,3 +313,39 @@ async fn nothing_of_a_call_is_left_for_the_next() {
         assert_eq!(finding["evidence"], json!({"row": "0", "marked": "0"}), "call {round}");
     }
 }
+
+/// Rows that fail are found one by one, however many there are; the good ones
+/// between them keep their answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_bad_rows_leave_their_neighbours_alone() {
+    let ephor = with_good_policy("").await;
+    ephor.put("traps-on-a-row", &guest("traps_on_a_row"), "{}").await.succeeded();
+    let description = |row| if row % 16 == 3 { "boom" } else { "SEEN" };
+    let answers = ephor.judge((0..1_000).map(|row| event::listing(row, description(row)))).await;
+    for (row, answer) in answers.iter().enumerate() {
+        let faults: Vec<&str> = event::faults(answer, "traps-on-a-row").map(|fault| event::text(fault, "kind")).collect();
+        match row % 16 {
+            3 => assert!(faults.len() == 1, "row {row}: {answer}"),
+            _ => assert!(faults.is_empty() && answer["verdict"] == "flag", "row {row}: {answer}"),
+        }
+    }
+}
+
+/// What rows cost is not known yet when a policy is new: a call that has too many
+/// is repeated with fewer, and no row is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_heavy_together_are_all_judged_by_a_new_policy() {
+    let ephor = with_good_policy("").await;
+    let settings = json!({"negative_categories": ["a.b"], "limit_cents": 500_000}).to_string();
+    ephor.put("json-in-guest", &guest("json_in_guest"), &settings).await.succeeded();
+    let filling: Vec<u32> = (0..1_500).collect();
+    let order = |row: usize| {
+        json!({"specversion": "1.0", "id": row.to_string(), "source": "/tests", "type": "order.placed",
+            "data": {"category": if row % 2 == 0 { "a.b" } else { "c.d" }, "amount_cents": 1, "filling": filling}})
+    };
+    let answers = ephor.judge((0..600).map(order)).await;
+    for (row, answer) in answers.iter().enumerate() {
+        assert_eq!(event::findings(answer, "json-in-guest").count(), usize::from(row % 2 == 0), "row {row}: {answer}");
+        assert!(answer.get("faults").is_none(), "row {row}: {answer}");
+    }
+}

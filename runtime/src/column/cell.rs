@@ -72,23 +72,34 @@ impl<'e> Cell<'e> {
     pub(crate) fn read_header(kind: Kind, source: &'e str) -> Self {
         let inner = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         match (kind, inner) {
-            (Kind::Boolean | Kind::Integer | Kind::Float, Some(inner)) => match Cell::read(kind, inner) {
-                Cell::Absent | Cell::Mistyped(_) => Cell::Mistyped("a string"),
-                cell => cell,
-            },
+            (Kind::Boolean, Some("true")) => Cell::Boolean(true),
+            (Kind::Boolean, Some("false")) => Cell::Boolean(false),
+            // A header is not JSON that was checked: only what JSON would accept
+            // as a number is one.
+            (Kind::Integer | Kind::Float, Some(inner)) if serde_json::from_str::<serde_json::Number>(inner).is_ok() => {
+                Cell::read(kind, inner.trim())
+            }
+            (Kind::Boolean | Kind::Integer | Kind::Float, _) => Cell::Mistyped("a string"),
             _ => Cell::read(kind, source),
         }
     }
 
     fn read_time(text: &str) -> Self {
-        match OffsetDateTime::parse(text, &Rfc3339) {
-            Ok(time) => match i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)) {
+        match parse_time(text) {
+            Some(time) => match i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)) {
                 Ok(micros) => Cell::Time(micros),
                 Err(_) => Cell::Mistyped("a time out of range"),
             },
-            Err(_) => Cell::Mistyped("a string that is no RFC 3339 date-time"),
+            None => Cell::Mistyped("a string that is no RFC 3339 date-time"),
         }
     }
+}
+
+/// An RFC 3339 date-time (section 5.6). The library takes any separator between
+/// date and time; the grammar has "T" alone.
+pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
+    let separated = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
+    if separated { OffsetDateTime::parse(text, &Rfc3339).ok() } else { None }
 }
 
 fn unescape(source: &str) -> Option<Cow<'_, str>> {
@@ -119,7 +130,9 @@ mod tests {
         assert_eq!(Cell::read_header(Kind::Integer, "\"7\""), Cell::Integer(7));
         assert_eq!(Cell::read_header(Kind::Boolean, "\"true\""), Cell::Boolean(true));
         assert_eq!(Cell::read_header(Kind::Text, "\"7\""), Cell::Text("7".into()));
-        assert_eq!(Cell::read_header(Kind::Integer, "\"seven\""), Cell::Mistyped("a string"));
+        for (kind, source) in [(Kind::Integer, "\"007\""), (Kind::Float, "\"1.\""), (Kind::Boolean, "\"tomorrow\"")] {
+            assert_eq!(Cell::read_header(kind, source), Cell::Mistyped("a string"), "{source}");
+        }
     }
 
     #[test]
@@ -138,6 +151,7 @@ mod tests {
             (Kind::Time, r#""1970-01-01T01:00:00.0000019+01:00""#, Time(1)),
             (Kind::Time, r#""1969-12-31T23:59:59.9999999Z""#, Time(-1)),
             (Kind::Time, r#""2026-02-30T00:00:00Z""#, Mistyped("a string that is no RFC 3339 date-time")),
+            (Kind::Time, r#""2026-02-26 18:31:58Z""#, Mistyped("a string that is no RFC 3339 date-time")),
             (Kind::Json, "[1, 2]", Json("[1, 2]")),
             (Kind::Json, "null", Absent),
             (Kind::Text, "null", Absent),

@@ -1,10 +1,8 @@
 //! What CloudEvents 1.0.2 says about the values of context attributes, for all
 //! modes alike.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::Limits;
+use crate::column::parse_time;
 
 /// The `specversion` that this runtime reads.
 pub(super) const SPEC_VERSION: &str = "1.0";
@@ -28,9 +26,7 @@ pub(super) fn check(name: &str, value: &str, limits: &Limits) -> Result<(), Stri
         "source" | "dataschema" if value.is_empty() => Err("must be a URI, not empty".into()),
         "source" | "dataschema" if value.contains(' ') => Err("must be a URI: write a space as %20".into()),
         "datacontenttype" if !is_media_type(value) => Err("must be a media type, such as application/json".into()),
-        "time" if OffsetDateTime::parse(value, &Rfc3339).is_err() => {
-            Err("must be an RFC 3339 date-time with a zone, such as 2026-11-24T08:00:00Z".into())
-        }
+        "time" if parse_time(value).is_none() => Err("must be an RFC 3339 date-time with a zone, such as 2026-11-24T08:00:00Z".into()),
         _ => Ok(()),
     }
 }

@@ -19,8 +19,8 @@ pub struct Limits {
     pub depth_max: usize,
     /// Events of one batch-mode request.
     pub batch_events_max: usize,
-    /// Bytes of one request body after decompression, in every mode but NDJSON,
-    /// which has no end.
+    /// Bytes of one batch-mode request body after decompression. Single events
+    /// are bounded by `event_bytes_max`, streams have no end.
     pub batch_bytes_max: usize,
 }
 

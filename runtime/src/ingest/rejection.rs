@@ -104,12 +104,27 @@ pub struct Rejection {
 
 impl Rejection {
     pub(super) fn new(kind: RejectionKind, place: Place, detail: impl Into<String>) -> Self {
-        Rejection { kind, place, detail: detail.into(), source: None, id: None }
+        let place = match place {
+            Place::Pointer(pointer) => Place::Pointer(cut(pointer, 1_024)),
+            other => other,
+        };
+        Rejection { kind, place, detail: cut(detail.into(), 512), source: None, id: None }
     }
 }
 
 // Not derived: thiserror takes a field named `source` for an error's cause.
 impl std::error::Error for Rejection {}
+
+/// At most so many bytes: what is wrong can repeat what came in, which is the
+/// client's to choose and ours to hold.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    let end = text.floor_char_boundary(bytes_max);
+    if end < text.len() {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,7 +37,14 @@ pub fn structured(text: &[u8], limits: &Limits) -> Result<Event, Rejection> {
 /// wrong with single items stands in their places.
 pub fn batch(body: &[u8], limits: &Limits) -> Result<Vec<Result<Event, Rejection>>, Rejection> {
     let text = utf8(body)?;
-    let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut too_many = false;
+    let items = deserializer.deserialize_seq(Items { max: limits.batch_events_max, too_many: &mut too_many });
+    let items = items.and_then(|items| deserializer.end().map(|()| items)).map_err(|error| {
+        if too_many {
+            let detail = format!("the batch has more than {} events; send them as application/x-ndjson", limits.batch_events_max);
+            return Rejection::new(RejectionKind::TooLarge, Place::Body, detail);
+        }
         if error.is_data() {
             let detail = "a batch is a JSON array of events; send a single event as application/cloudevents+json";
             return Rejection::new(RejectionKind::NotAnEvent, Place::Pointer(String::new()), detail);
@@ -45,12 +52,33 @@ pub fn batch(body: &[u8], limits: &Limits) -> Result<Vec<Result<Event, Rejection
         let fault = json::syntax(&error, String::new());
         Rejection::new(fault.kind, Place::Pointer(fault.pointer), fault.detail)
     })?;
-    if items.len() > limits.batch_events_max {
-        let detail =
-            format!("the batch has {} events, at most {}; send them as application/x-ndjson", items.len(), limits.batch_events_max);
-        return Err(Rejection::new(RejectionKind::TooLarge, Place::Body, detail));
-    }
     Ok(items.into_iter().map(|item| structured(item.get().as_bytes(), limits)).collect())
+}
+
+/// The items of an array, read no further than the bound.
+struct Items<'s> {
+    max: usize,
+    too_many: &'s mut bool,
+}
+
+impl<'de> Visitor<'de> for Items<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut found = Vec::new();
+        while let Some(item) = items.next_element()? {
+            if found.len() == self.max {
+                *self.too_many = true;
+                return Err(de::Error::custom("too many"));
+            }
+            found.push(item);
+        }
+        Ok(found)
+    }
 }
 
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Rejection> {

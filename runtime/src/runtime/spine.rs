@@ -166,7 +166,7 @@ impl Spine {
 
     /// Asks every policy about the events that it is to judge. Returns what they
     /// say by policy, and the rows that could not be given to them.
-    fn evaluate<'e>(&mut self, events: &[&'e Event], cells: &[Cell<'e>]) -> (Vec<Answer>, Vec<Unreadable>) {
+    fn evaluate<'e>(&mut self, events: &[&'e Event], cells: &[Cell<'e>]) -> (Vec<Answer>, Vec<Unasked>) {
         let began = Instant::now();
         let width = self.set.plan.width();
         let row_of = |row: u32| &cells[row as usize * width..][..width];
@@ -182,12 +182,12 @@ impl Spine {
                 }
                 match readable(policy, row_of(row as u32)) {
                     Ok(()) => rows.push(row as u32),
-                    Err(detail) => unreadable.push(Unreadable { member, row: row as u32, kind: FaultKind::Unreadable, detail }),
+                    Err(detail) => unreadable.push(Unasked { member, row: row as u32, kind: FaultKind::Unreadable, detail }),
                 }
             }
             let mut refused = Vec::new();
             self.split(member, rows, row_of, &mut tasks, &mut refused);
-            unreadable.extend(refused.into_iter().map(|row| Unreadable { member, row, kind: FaultKind::Memory, detail: NO_ROOM.into() }));
+            unreadable.extend(refused.into_iter().map(|row| Unasked { member, row, kind: FaultKind::Memory, detail: NO_ROOM.into() }));
         }
         let run = |task: Task| {
             let policy = &self.set.members[task.member];
@@ -213,8 +213,8 @@ impl Spine {
     }
 
     /// Cuts a policy's rows into parts that can be evaluated side by side: rows
-    /// of one key stay together. A row of a new key is refused once the policy's
-    /// states take all the memory that they may have.
+    /// of one key stay together. A row whose key would make the policy's states
+    /// larger is refused once they take all the memory that they may have.
     fn split<'c, 'e: 'c>(
         &self,
         member: usize,
@@ -238,11 +238,13 @@ impl Spine {
         let mut cut: Vec<Task> =
             (0..parts).map(|_| Task { member, rows: Vec::new(), keys: Some(Keys::default()), key_of: Vec::new() }).collect();
         let mut places: HashMap<Key, (usize, u32)> = HashMap::new();
-        let full = self.states.bytes(name) >= self.state_bytes_max;
+        // Known keys may still grow a little; then they are refused too.
+        let (bytes, max) = (self.states.bytes(name), self.state_bytes_max);
+        let (full, over) = (bytes >= max, bytes >= max + max / 4);
         for row in rows {
             let cells = row_of(row);
             let key = state::key(policy.key_slots.iter().map(|slot| &cells[*slot]));
-            if full && self.states.get(name, &key).is_none() {
+            if over || full && self.states.get(name, &key).is_none() {
                 refused.push(row);
                 continue;
             }
@@ -266,7 +268,7 @@ impl Spine {
 
     /// Puts what the policies say together, event by event, and takes over the
     /// states.
-    fn combine(&mut self, events: usize, answers: Vec<Answer>, unreadable: Vec<Unreadable>) -> Vec<Verdict> {
+    fn combine(&mut self, events: usize, answers: Vec<Answer>, unreadable: Vec<Unasked>) -> Vec<Verdict> {
         let began = Instant::now();
         let mut said: Vec<(Vec<Finding>, Vec<Fault>)> = (0..events).map(|_| (Vec::new(), Vec::new())).collect();
         let release_of = |member: usize| self.set.members[member].image.release();
@@ -274,7 +276,7 @@ impl Spine {
             self.stats.faults.get_or_create(&FaultLabel { policy: release.policy().to_string(), fault: kind.name() }).inc();
             Fault { release: release.clone(), kind, detail }
         };
-        for Unreadable { member, row, kind, detail } in unreadable {
+        for Unasked { member, row, kind, detail } in unreadable {
             said[row as usize].1.push(fault(release_of(member), kind, detail));
         }
         for answer in answers {
@@ -300,8 +302,8 @@ impl Spine {
         let verdicts: Vec<Verdict> = said
             .into_iter()
             .map(|(findings, mut faults)| {
-                // Rows that could not be read were taken first; every other
-                // fault came in the order of the policies' names.
+                // Rows that were not given to a policy were taken first; every
+                // other fault came in the order of the policies' names.
                 if faults.len() > 1 {
                     faults.sort_by(|a, b| a.release.policy().cmp(b.release.policy()));
                 }
@@ -337,7 +339,7 @@ struct Answer {
 }
 
 /// A row that a policy could not be given.
-struct Unreadable {
+struct Unasked {
     member: usize,
     row: u32,
     kind: FaultKind,
@@ -345,7 +347,7 @@ struct Unreadable {
 }
 
 /// What is said of a row whose key has no state yet when there is no room for one.
-const NO_ROOM: &str = "the policy's states take all the memory that they may have; a new key has none";
+const NO_ROOM: &str = "the policy's states take all the memory that they may have";
 
 /// The form of a release's states.
 fn form(release: &Release, keyed: &Keyed) -> Form {

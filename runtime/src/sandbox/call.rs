@@ -74,8 +74,8 @@ impl Image {
         let rows = view.rows();
         let mut work = Work { image: self, view, keys, changed: Vec::new(), outcome: Outcome::default(), failure_cost: 0 };
         work.changed.resize(work.keys.as_ref().map_or(0, |keys| keys.states.len()), false);
-        // Rows of a call at most. Only ever gets smaller: what a row costs is told
-        // by the first calls, and trying more again would be paid for each time.
+        // Rows of a call at most: halved when a call had too many, doubled when one
+        // went well.
         let mut call_rows = self.pace.rows(limits.event_fuel_max, limits.call_rows_max);
         // Ranges of rows that are still to be judged, the next one last.
         let mut open: Vec<Range<usize>> = Vec::new();
@@ -88,21 +88,24 @@ impl Image {
                 open.push(range.start + call_rows..range.end);
                 range.end = range.start + call_rows;
             }
-            if work.failure_cost > limits.failure_cost_max {
-                let detail = "too many rows of the same batch failed before it";
+            let Err(failure) = work.call(range.clone()) else {
+                tries = 0;
+                call_rows = (call_rows * 2).min(self.pace.rows(limits.event_fuel_max, limits.call_rows_max));
+                continue;
+            };
+            // What is open is still tried once, so that good rows keep their
+            // answers; what fails is not looked into any further.
+            if work.failure_cost > limits.failure_cost_max && range.len() > 1 {
+                let detail = "too many rows of the same batch failed, so that which of its neighbours is at fault was not looked for";
                 work.outcome.said.extend(range.map(|row| (row as u32, Said::Fault(FaultKind::Abandoned, detail.into()))));
                 continue;
             }
-            let Err(failure) = work.call(range.clone()) else {
-                tries = 0;
-                continue;
-            };
             let too_many_rows = range.len() > 1 && matches!(failure.kind, FaultKind::Fuel | FaultKind::Memory);
             if too_many_rows {
-                // Honest rows may together need more than one call has. That is no
-                // failure of theirs, and there are few such calls: each halves.
+                // Honest rows may together need more than one call has, which is no
+                // failure of theirs: it counts for little.
                 call_rows = range.len() / 2;
-                self.pace.learn(limits.event_fuel_max, range.len());
+                work.failure_cost += failure.cost / 10;
                 open.push(range);
                 continue;
             }

@@ -64,9 +64,9 @@ pub(super) fn config(limits: &Limits, purpose: Purpose) -> Config {
         Purpose::Run => {
             let mut pool = PoolingAllocationConfig::new();
             pool.total_component_instances(INSTANCES_MAX)
-                .total_core_instances(INSTANCES_MAX * 4)
-                .total_memories(INSTANCES_MAX * 2)
-                .total_tables(INSTANCES_MAX * 4)
+                .total_core_instances(INSTANCES_MAX * 16)
+                .total_memories(INSTANCES_MAX * 4)
+                .total_tables(INSTANCES_MAX * 8)
                 .max_core_instances_per_component(16)
                 .max_memories_per_component(4)
                 .max_tables_per_component(8)
@@ -236,7 +236,7 @@ impl ResourceLimiter for Ctx {
 impl log::Host for Ctx {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
         match self.log_bytes_left.checked_sub(message.len()) {
-            Some(left) if self.log_dropped < self.log_lines_max as u64 * 100 => self.log_bytes_left = left,
+            Some(left) if self.log_dropped < (self.log_lines_max as u64).max(64) * 100 => self.log_bytes_left = left,
             _ => return Err(wasmtime::Error::new(Endless)),
         }
         if self.log.len() >= self.log_lines_max {

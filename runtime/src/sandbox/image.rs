@@ -37,7 +37,7 @@ impl Pace {
     pub(super) fn rows(&self, fuel_max: u64, rows_max: usize) -> usize {
         let row_fuel = self.row_fuel.load(Ordering::Relaxed);
         let fitting = fuel_max / 2 / row_fuel.max(1);
-        usize::try_from(fitting).unwrap_or(usize::MAX).clamp(1, rows_max)
+        usize::try_from(fitting).unwrap_or(usize::MAX).min(rows_max).max(1)
     }
 
     pub(super) fn learn(&self, fuel: u64, rows: usize) {

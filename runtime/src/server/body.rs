@@ -246,6 +246,11 @@ impl RequestBody {
 
     /// Takes room for this many bytes in all.
     fn hold(&mut self, bytes: usize, room: &Room) -> Result<(), Problem> {
+        // Connections and their streams bound the small ones, which a few large
+        // ones must not keep out.
+        if bytes <= CHUNK_BYTES {
+            return Ok(());
+        }
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let more = bytes.div_ceil(ROOM_UNIT_BYTES).saturating_sub(held);
         let permit = u32::try_from(more).ok().and_then(|more| Arc::clone(&room.units).try_acquire_many_owned(more).ok());

@@ -38,6 +38,9 @@ use crate::runtime::{Judged, Pending, Stopped};
 
 /// Rendered submissions that wait for the client to read.
 const FRAMES_MAX: usize = 4;
+/// Bytes of answers that are handed on before their group is complete.
+const OUT_BYTES_MAX: usize = 1024 * 1024;
+
 /// Bytes of errors held back while no line was valid.
 const HOLD_BYTES_MAX: usize = 64 * 1024;
 /// How long they are held back.
@@ -146,7 +149,7 @@ enum Early {
 struct Reader {
     shared: Arc<Shared>,
     lines: Lines,
-    /// Lines taken so far, blank ones not counted.
+    /// Number of the line that was taken last.
     line: u64,
     /// Of these, the ones that were handed to the writer.
     settled: u64,
@@ -212,6 +215,8 @@ impl Reader {
     /// Decodes one line; `None` stands for one that is too long.
     fn take(&mut self, line: Option<Bytes>) {
         self.line = self.lines.number();
+        // Every line counts, for what is wrong with one is held as long.
+        self.bytes += line.as_ref().map_or(0, Bytes::len);
         let rejection = match line {
             None => {
                 self.shared.counters.rejected(Cause::LineTooLong.kind());
@@ -219,7 +224,6 @@ impl Reader {
             }
             Some(text) => match ingest::structured(&text, &self.shared.options.ingest) {
                 Ok(event) => {
-                    self.bytes += text.len();
                     self.events.push(event);
                     return;
                 }
@@ -306,7 +310,7 @@ impl Writer {
                 None => return Err(Cut),
                 Some(Message::Group(group)) => {
                     let line = group.line;
-                    if self.group(group).await.is_err() {
+                    if self.group(group, frames).await.is_err() {
                         let detail =
                             "The runtime stopped. It is not known whether the lines from `from_line` on were judged; send them again.";
                         return self.end(Some(Problem::new(Cause::Stopping, detail)), line, frames).await;
@@ -326,7 +330,7 @@ impl Writer {
     }
 
     /// Renders a group: verdicts and errors in the order of their lines.
-    async fn group(&mut self, group: Group) -> Result<(), Stopped> {
+    async fn group(&mut self, group: Group, frames: &FrameSender) -> Result<(), Stopped> {
         let Judged { events, verdicts } = match group.pending {
             Some(pending) => pending.await?,
             None => Judged { events: Vec::new(), verdicts: Vec::new() },
@@ -343,6 +347,10 @@ impl Writer {
             if !(self.minimal && recorded.get().is_clean()) {
                 answer::verdict(&mut self.out, event, recorded);
                 self.out.push(b'\n');
+            }
+            // A few hostile findings on each event would add up.
+            if self.out.len() > OUT_BYTES_MAX && self.head.is_none() && self.flush(frames).await.is_err() {
+                return Ok(());
             }
         }
         for one in faulty {

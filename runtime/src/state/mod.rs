@@ -64,6 +64,10 @@ impl Handover {
     }
 }
 
+/// What an entry takes beside its key and its state, about: their pointers and
+/// what the allocator adds.
+const ENTRY_BYTES: usize = 96;
+
 /// All states of all policies.
 #[derive(Debug, Default)]
 pub(crate) struct States {
@@ -97,7 +101,7 @@ impl States {
     pub fn apply(&mut self, policy: &str, changes: impl Iterator<Item = (Key, Option<Vec<u8>>)>) {
         let Some(Keyspace { states, bytes, .. }) = self.policies.get_mut(policy) else { return };
         for (key, state) in changes {
-            let key_bytes = key.len();
+            let key_bytes = key.len() + ENTRY_BYTES;
             let more = state.as_ref().map_or(0, |state| key_bytes + state.len());
             let before = match state {
                 Some(state) => states.insert(key, state),
@@ -165,7 +169,7 @@ mod tests {
         assert_eq!(states.hand_over("p", form(1, "/data/a")), Handover::None);
         states.apply("p", [(one.clone(), Some(vec![7]))].into_iter());
         assert_eq!(states.hand_over("p", form(1, "/data/a")), Handover::Kept);
-        assert_eq!((states.get("p", &one), states.bytes("p")), (Some([7].as_slice()), one.len() + 1));
+        assert_eq!((states.get("p", &one), states.bytes("p")), (Some([7].as_slice()), one.len() + 1 + ENTRY_BYTES));
         assert_eq!(states.hand_over("p", form(2, "/data/a")), Handover::Reset);
         assert_eq!((states.get("p", &one), states.keys(), states.bytes("p")), (None, 0, 0));
         states.apply("p", [(one.clone(), Some(vec![7])), (one.clone(), Some(vec![7, 8])), (one.clone(), None)].into_iter());
