@@ -114,7 +114,7 @@ pub(super) async fn put(
                 "Policy in force, over HTTP"
             ),
             Err(error) => {
-                tracing::warn!(policy, kind = error.kind(), reason = %error, "Policy refused, over HTTP; what was in force stays")
+                tracing::warn!(policy, kind = error.kind(), reason = %error, "Policy refused, over HTTP; what was in force stays");
             }
         }
         swap
