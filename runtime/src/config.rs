@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ingest, runtime, sandbox, server};
+use crate::{ingest, ledger, runtime, sandbox, server};
 
 /// The configuration: one table per room, every key with a default. A key that is
 /// not known is an error.
@@ -15,6 +15,8 @@ pub struct Config {
     pub ingest: ingest::Limits,
     /// How much waits and is evaluated together.
     pub spine: runtime::Limits,
+    /// How the ledger is kept.
+    pub ledger: ledger::Limits,
     /// What a policy may use.
     pub sandbox: sandbox::Limits,
     /// What a client may do.
@@ -66,7 +68,7 @@ impl Config {
     /// Values out of the range that the program can work with.
     fn problems(&self) -> Vec<String> {
         const MANY: u64 = 1 << 31;
-        let Config { ingest, spine, sandbox, server } = self;
+        let Config { ingest, spine, ledger, sandbox, server } = self;
         let ranges = [
             ("ingest.event-bytes-max", ingest.event_bytes_max as u64, 64, 64 << 20),
             ("ingest.attribute-bytes-max", ingest.attribute_bytes_max as u64, 16, 1 << 20),
@@ -81,6 +83,9 @@ impl Config {
             // Offsets into a batch's text have 32 bits.
             ("spine.batch-bytes-max", spine.batch_bytes_max as u64, 1, 1 << 30),
             ("spine.threads", spine.threads as u64, 0, 1_000),
+            ("spine.lateness-s", spine.lateness_s, 0, 100 * 366 * 86_400),
+            ("ledger.horizon-days", ledger.horizon_days.into(), 1, 36_500),
+            ("ledger.checkpoint-ms", ledger.checkpoint_ms, 10, 3_600_000),
             ("sandbox.event-fuel-max", sandbox.event_fuel_max, 1_000, u64::MAX / 4),
             ("sandbox.setup-fuel-max", sandbox.setup_fuel_max, 1_000, u64::MAX / 4),
             ("sandbox.memory-bytes-max", sandbox.memory_bytes_max as u64, 1 << 16, 1 << 32),

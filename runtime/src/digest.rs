@@ -26,6 +26,11 @@ impl Digest {
         Digest(hasher.finalize().into())
     }
 
+    /// The digest that has these 32 bytes.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Digest(bytes)
+    }
+
     /// The 32 bytes.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0

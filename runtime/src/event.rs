@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::digest::Digest;
+
 /// A piece of an event's text: a span of the text it came in where the value
 /// stands there as it is, a string of its own where it was escaped or came in a
 /// header.
@@ -58,6 +60,13 @@ pub struct Event {
     /// The attributes came in headers, where every value is text: an integer or a
     /// boolean is told by the type that a policy declares.
     pub(crate) in_headers: bool,
+    /// Of what came in, so that another event of the same name is noticed.
+    pub(crate) digest: Digest,
+    /// `time` in microseconds since 1970.
+    pub(crate) time_micros: Option<i64>,
+    /// When it arrived, in microseconds since 1970; set where it is submitted,
+    /// unless a replay has set it.
+    pub(crate) arrived: Option<i64>,
 }
 
 impl Event {
@@ -84,6 +93,18 @@ impl Event {
     /// CloudEvents `time`, an RFC 3339 date-time as it was sent.
     pub fn time(&self) -> Option<&str> {
         self.time.as_ref().map(|piece| piece.of(&self.text))
+    }
+
+    /// SHA-256 of what came in: the JSON text in structured mode, without white
+    /// space around it; in binary mode the attributes in the order of their names,
+    /// the media type and the body, as [`Digest::of_parts`].
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// When it happened, in microseconds since 1970: its `time`, or when it arrived.
+    pub(crate) fn happened(&self) -> i64 {
+        self.time_micros.or(self.arrived).unwrap_or_default()
     }
 
     /// The source text of JSON data.

@@ -4,13 +4,13 @@
 //! Knows nothing of what events say.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::event::Event;
-use crate::ledger::Recorded;
-use crate::verdict::Verdict;
+use crate::ledger::Answer;
 
 /// Bounds on what waits and on what is evaluated together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Limits {
     pub state_bytes_max: usize,
     /// Threads that project and evaluate; 0 for as many as there are cores.
     pub threads: usize,
+    /// Seconds of event time that the watermark of a source is behind its latest
+    /// event. An event from before the watermark is late.
+    pub lateness_s: u64,
 }
 
 impl Default for Limits {
@@ -42,6 +45,7 @@ impl Default for Limits {
             batch_bytes_max: 4 << 20,
             state_bytes_max: 256 << 20,
             threads: 0,
+            lateness_s: 60,
         }
     }
 }
@@ -53,7 +57,7 @@ const BYTES_PER_PERMIT: usize = 1 << 10;
 pub(crate) struct Submission {
     pub events: Vec<Event>,
     pub bytes: usize,
-    pub reply: oneshot::Sender<(Vec<Event>, Vec<Recorded<Verdict>>)>,
+    pub reply: oneshot::Sender<(Vec<Event>, Vec<Answer>)>,
     /// Gives the room back when the submission is gone, answered or not: not
     /// when whoever submitted it stops waiting.
     _room: [OwnedSemaphorePermit; 2],
@@ -110,7 +114,7 @@ pub(crate) fn queue<C>(limits: &Limits) -> (Entrance<C>, Sequencer<C>) {
     (entrance, Sequencer { receiver, held: None, limits: limits.clone() })
 }
 
-pub(crate) type Reply = oneshot::Receiver<(Vec<Event>, Vec<Recorded<Verdict>>)>;
+pub(crate) type Reply = oneshot::Receiver<(Vec<Event>, Vec<Answer>)>;
 
 impl<C> Entrance<C> {
     /// Permits for so many events and bytes; never more than there are, so that
@@ -141,7 +145,12 @@ impl<C> Entrance<C> {
         }
     }
 
-    fn send(&self, events: Vec<Event>, bytes: usize, room: [OwnedSemaphorePermit; 2]) -> Result<Reply, Stopped> {
+    fn send(&self, mut events: Vec<Event>, bytes: usize, room: [OwnedSemaphorePermit; 2]) -> Result<Reply, Stopped> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        for event in &mut events {
+            event.arrived.get_or_insert(now);
+        }
         let (reply, receiver) = oneshot::channel();
         let submission = Submission { events, bytes, reply, _room: room };
         self.sender.send(Item::Events(submission)).map_err(|_| Stopped)?;

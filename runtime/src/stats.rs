@@ -49,6 +49,7 @@ pub(crate) struct OutcomeLabel {
 pub struct Stats {
     registry: Mutex<Registry>,
     pub(crate) events: Family<VerdictLabel, Counter>,
+    pub(crate) repeated: Family<OutcomeLabel, Counter>,
     pub(crate) findings: Family<FindingLabel, Counter>,
     pub(crate) faults: Family<FaultLabel, Counter>,
     pub(crate) fuel: Family<PolicyLabel, Counter>,
@@ -58,6 +59,7 @@ pub struct Stats {
     pub(crate) waiting: Gauge,
     pub(crate) policies: Gauge,
     pub(crate) state_keys: Gauge,
+    pub(crate) timers: Gauge,
     pub(crate) loads: Family<OutcomeLabel, Counter>,
     pub(crate) cache: Family<OutcomeLabel, Counter>,
 }
@@ -77,6 +79,7 @@ impl Stats {
         let stats = Stats {
             registry: Mutex::new(Registry::with_prefix("ephor")),
             events: Family::default(),
+            repeated: Family::default(),
             findings: Family::default(),
             faults: Family::default(),
             fuel: Family::default(),
@@ -86,11 +89,13 @@ impl Stats {
             waiting: Gauge::default(),
             policies: Gauge::default(),
             state_keys: Gauge::default(),
+            timers: Gauge::default(),
             loads: Family::default(),
             cache: Family::default(),
         };
         stats.register(|registry| {
             registry.register("events", "Events that have a verdict", stats.events.clone());
+            registry.register("repeated", "Events that were here before, or whose id was", stats.repeated.clone());
             registry.register("findings", "Findings of rules", stats.findings.clone());
             registry.register("faults", "Events on which a policy failed to answer", stats.faults.clone());
             registry.register("policy_fuel", "Fuel that a policy used", stats.fuel.clone());
@@ -100,6 +105,7 @@ impl Stats {
             registry.register("queue_events", "Events that wait or are under evaluation", stats.waiting.clone());
             registry.register("policies", "Policies in force", stats.policies.clone());
             registry.register("state_keys", "Keys that have a state", stats.state_keys.clone());
+            registry.register("timers", "Keys that want to be woken", stats.timers.clone());
             registry.register("loads", "Components that were to be put in force", stats.loads.clone());
             registry.register("compile_cache", "Look-ups of compiled code", stats.cache.clone());
         });

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Release;
-use crate::policy::manifest::{Action, Rule};
+use crate::policy::manifest::Rule;
+
+pub use crate::policy::manifest::{Action, Severity};
 
 /// What the policies in force say together: the strictest wins, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

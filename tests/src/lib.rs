@@ -50,6 +50,10 @@ impl Ephor {
         if !args.contains(&"--cache") {
             command.arg("--cache").arg(target_dir().join("it-cache"));
         }
+        // A ledger of its own, unless the test says where, or that there is none.
+        if !args.contains(&"--data") && !args.contains(&"--in-memory") {
+            command.arg("--data").arg(folder.path().join("data"));
+        }
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the ephor binary starts");
 

@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use comfy_table::Cell;
 use ephor::Runtime;
+use ephor::ledger::verify;
 use ephor::server::{Options, Server};
 use ephor::verdict::Decision;
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -87,7 +88,8 @@ pub fn run(args: Args) -> Outcome {
 
 async fn demo(args: Args) -> Outcome {
     let config = local::config(None)?;
-    let runtime = local::runtime(&config, args.cache.clone())?;
+    let data = tempfile::tempdir().context("cannot make a folder for the ledger")?;
+    let runtime = local::runtime(&config, args.cache.clone(), Some(data.path().to_path_buf()))?;
     let first = load(&runtime, &args.policies).await?;
     let plan = plan(&args, &runtime)?;
     let server = Server::bind(args.listen, runtime.clone(), config.server.clone(), Options { dev: true, ingest: config.ingest.clone() })
@@ -106,9 +108,17 @@ async fn demo(args: Args) -> Outcome {
 
     let _ = stop.send(());
     serving.await.context("the server panicked")?;
+    runtime.close().await;
     let outcome = report(&args, sent, plan.as_ref().zip(swapped.as_ref()), elapsed);
+    let begun = Instant::now();
+    let checked = verify::verify(data.path());
+    println!("\nThe ledger, checked from its files alone in {:.2} s:\n  {checked}", begun.elapsed().as_secs_f64());
     look_further(&args, &first);
-    outcome
+    outcome?;
+    match checked.is_clean() {
+        true => Ok(()),
+        false => Err(failed(Exit::Failed, "the ledger is not as it should be")),
+    }
 }
 
 /// Loads the folder's policies and shows what is in force; returns the first

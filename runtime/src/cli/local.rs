@@ -32,16 +32,19 @@ pub fn config(file: Option<&Path>) -> Outcome<Config> {
     }
 }
 
-/// A runtime for events with that configuration.
-pub fn runtime(config: &Config, cache: Option<PathBuf>) -> Outcome<Runtime> {
-    let runtime = Runtime::builder()
+/// A runtime for events with that configuration; without a data directory it keeps
+/// nothing.
+pub fn runtime(config: &Config, cache: Option<PathBuf>, data: Option<PathBuf>) -> Outcome<Runtime> {
+    let mut builder = Runtime::builder()
         .spine(config.spine.clone())
+        .ledger(config.ledger.clone())
         .sandbox(config.sandbox.clone())
         .worker(compiler()?)
-        .cache(cache.unwrap_or_else(cache_dir))
-        .build()
-        .context("cannot start the runtime")?;
-    Ok(runtime)
+        .cache(cache.unwrap_or_else(cache_dir));
+    if let Some(data) = data {
+        builder = builder.data(data);
+    }
+    builder.build().context("cannot start the runtime").or_exit(Exit::Failed)
 }
 
 /// Runs a verb to its end.

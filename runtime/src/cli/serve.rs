@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use ephor::server::{Options, Server};
@@ -34,11 +35,21 @@ pub struct Args {
     /// Configuration (TOML): limits of every stage.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Data directory: the ledger of every verdict, and what policies remember; made
+    /// if it is not there.
+    #[arg(long, value_name = "DIR", default_value = "ephor-data")]
+    data: PathBuf,
+    /// Keeps nothing: no evidence, and an event that is sent again is judged again.
+    #[arg(long, conflicts_with = "data")]
+    in_memory: bool,
     /// Where compiled code is kept [default: $XDG_CACHE_HOME/ephor or
     /// ~/.cache/ephor].
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 }
+
+/// How long the end waits for the ledger.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run(args: Args) -> Outcome {
     if !args.listen.ip().is_loopback() {
@@ -63,7 +74,10 @@ pub fn run(args: Args) -> Outcome {
 
 async fn serve(args: Args) -> Outcome {
     let config = local::config(args.config.as_deref())?;
-    let runtime = local::runtime(&config, args.cache)?;
+    if args.in_memory {
+        tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
+    }
+    let runtime = local::runtime(&config, args.cache, (!args.in_memory).then_some(args.data))?;
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
     let server =
@@ -101,6 +115,11 @@ async fn serve(args: Args) -> Outcome {
     server.run(shutdown).await;
     if let Some(follower) = follower {
         follower.abort();
+        let _ = follower.await;
+    }
+    // A client that is still connected may hold on to the runtime.
+    if tokio::time::timeout(CLOSE_PATIENCE, runtime.close()).await.is_err() {
+        tracing::warn!("Not everything has ended; what was answered for is in the ledger");
     }
     tracing::info!("Stopped");
     Ok(())

@@ -85,21 +85,47 @@ impl<'e> Cell<'e> {
     }
 
     fn read_time(text: &str) -> Self {
-        match parse_time(text) {
-            Some(time) => match i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)) {
-                Ok(micros) => Cell::Time(micros),
-                Err(_) => Cell::Mistyped("a time out of range"),
-            },
+        match time_micros(text) {
+            Some(micros) => Cell::Time(micros),
             None => Cell::Mistyped("a string that is no RFC 3339 date-time"),
+        }
+    }
+
+    /// Appends the value with its type and, where it can differ, its length: no two
+    /// lists of values have the same bytes.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let mut put = |tag: u8, value: &[u8]| {
+            out.push(tag);
+            out.extend_from_slice(value);
+        };
+        match self {
+            Cell::Boolean(value) => put(b'b', &[u8::from(*value)]),
+            Cell::Integer(value) => put(b'i', &value.to_le_bytes()),
+            // Negative zero is zero: they are equal as numbers.
+            Cell::Float(value) => put(b'f', &(value + 0.0).to_bits().to_le_bytes()),
+            Cell::Time(value) => put(b'm', &value.to_le_bytes()),
+            Cell::Text(value) => {
+                put(b't', &(value.len() as u64).to_le_bytes());
+                out.extend_from_slice(value.as_bytes());
+            }
+            Cell::Json(value) => {
+                put(b'j', &(value.len() as u64).to_le_bytes());
+                out.extend_from_slice(value.as_bytes());
+            }
+            Cell::Absent | Cell::Mistyped(_) => put(b'-', &[]),
         }
     }
 }
 
-/// An RFC 3339 date-time (section 5.6). The library takes any separator between
-/// date and time; the grammar has "T" alone.
-pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
-    let separated = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
-    if separated { OffsetDateTime::parse(text, &Rfc3339).ok() } else { None }
+/// An RFC 3339 date-time (section 5.6), in microseconds since 1970; finer fractions
+/// are cut off. The library takes any separator between date and time; the grammar
+/// has "T" alone.
+pub(crate) fn time_micros(text: &str) -> Option<i64> {
+    if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
+        return None;
+    }
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)).ok()
 }
 
 fn unescape(source: &str) -> Option<Cow<'_, str>> {

@@ -2,7 +2,7 @@
 //! modes alike.
 
 use super::Limits;
-use crate::column::parse_time;
+use crate::column::time_micros;
 
 /// The `specversion` that this runtime reads.
 pub(super) const SPEC_VERSION: &str = "1.0";
@@ -26,7 +26,7 @@ pub(super) fn check(name: &str, value: &str, limits: &Limits) -> Result<(), Stri
         "source" | "dataschema" if value.is_empty() => Err("must be a URI, not empty".into()),
         "source" | "dataschema" if value.contains(' ') => Err("must be a URI: write a space as %20".into()),
         "datacontenttype" if !is_media_type(value) => Err("must be a media type, such as application/json".into()),
-        "time" if parse_time(value).is_none() => Err("must be an RFC 3339 date-time with a zone, such as 2026-11-24T08:00:00Z".into()),
+        "time" if time_micros(value).is_none() => Err("must be an RFC 3339 date-time with a zone, such as 2026-11-24T08:00:00Z".into()),
         _ => Ok(()),
     }
 }

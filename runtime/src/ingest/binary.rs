@@ -10,6 +10,8 @@ use super::attribute::{self, REQUIRED, SPEC_VERSION};
 use super::json;
 use super::rejection::{Place, Rejection, RejectionKind};
 use super::structured::utf8;
+use crate::column::time_micros;
+use crate::digest::Digest;
 use crate::event::{Data, Event, Piece};
 
 /// Prefix of the headers that hold attributes.
@@ -92,12 +94,13 @@ fn read<'a>(
         let text = utf8(body)?;
         json::check(text, 1, limits.depth_max)
             .map_err(|fault| Rejection::new(fault.kind, Place::Pointer(format!("/data{}", fault.pointer)), fault.detail))?;
-        let trimmed = text.trim_matches([' ', '\t', '\r', '\n']);
+        let trimmed = text.trim_matches(json::WHITE_SPACE);
         (trimmed, Data::Json(Piece::Span(0..trimmed.len() as u32)))
     } else {
         ("", Data::Opaque)
     };
-    Ok(event(attributes, content_type, text, data))
+    let digest = digest(attributes, content_type, body);
+    Ok(event(attributes, content_type, text, data, digest))
 }
 
 /// A header's value without the quotes and escapes of a quoted string (RFC 9110,
@@ -112,7 +115,18 @@ fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
-fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, data: Data) -> Event {
+/// The digest of an event in binary mode: names and values of the attributes in the
+/// order of their names, which is not that of the headers, then the media type and
+/// the body.
+fn digest(attributes: &[(&str, String)], content_type: Option<&str>, body: &[u8]) -> Digest {
+    let mut sorted: Vec<_> = attributes.iter().collect();
+    sorted.sort_unstable();
+    let named = sorted.into_iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    let parts: Vec<&[u8]> = named.chain([content_type.unwrap_or_default().as_bytes(), body]).collect();
+    Digest::of_parts(&parts)
+}
+
+fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, data: Data, digest: Digest) -> Event {
     let get = |name| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| Piece::Own(value.as_str().into()));
     let quoted = |value: &str| Piece::Own(serde_json::Value::from(value).to_string().into());
     let mut other: Vec<(Box<str>, Piece)> = attributes
@@ -123,6 +137,7 @@ fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, 
     if let Some(content_type) = content_type {
         other.push(("datacontenttype".into(), quoted(content_type)));
     }
+    let time_micros = attributes.iter().find(|(name, _)| *name == "time").and_then(|(_, value)| time_micros(value));
     Event {
         source: get("source").unwrap_or(Piece::Span(0..0)),
         id: get("id").unwrap_or(Piece::Span(0..0)),
@@ -132,6 +147,9 @@ fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, 
         data,
         other,
         in_headers: true,
+        digest,
+        time_micros,
+        arrived: None,
         text: text.into(),
     }
 }

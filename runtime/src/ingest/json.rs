@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 
 use super::rejection::RejectionKind;
 
+/// The white space of JSON (RFC 8259, section 2).
+pub(super) const WHITE_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// From here on an object's names are looked up in a set; below, comparing with
 /// each is faster.
 const NAMES_COMPARED_MAX: usize = 24;

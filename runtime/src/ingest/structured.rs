@@ -11,6 +11,8 @@ use super::Limits;
 use super::attribute::{self, REQUIRED, SPEC_VERSION};
 use super::json::{self, Name};
 use super::rejection::{Place, Rejection, RejectionKind};
+use crate::column::time_micros;
+use crate::digest::Digest;
 use crate::event::{Data, Event, Piece};
 
 /// Reads one event in the JSON format (CloudEvents JSON format 1.0.2, section 3).
@@ -157,6 +159,7 @@ impl Draft<'_> {
             Cow::Borrowed(part) => span(text, part),
             Cow::Owned(own) => Piece::Own(own.into()),
         };
+        let time_micros = self.time.as_deref().and_then(time_micros);
         let data = match self.data {
             Some(raw) => Data::Json(span(text, raw.get())),
             None if self.opaque => Data::Opaque,
@@ -171,6 +174,9 @@ impl Draft<'_> {
             data,
             other: self.other.into_iter().map(|(name, value)| (name.into(), span(text, value.get()))).collect(),
             in_headers: false,
+            digest: Digest::of(text.trim_matches(json::WHITE_SPACE).as_bytes()),
+            time_micros,
+            arrived: None,
             text: text.into(),
         }
     }

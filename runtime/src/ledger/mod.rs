@@ -1,10 +1,45 @@
-//! What was said, in order. The only room that makes a [`Recorded`], and only a
-//! recorded verdict can become an answer.
+//! What was said, in order, for good: entries that nobody can change unseen.
 //!
-//! In memory for now: it gives out the sequence and keeps nothing. Knows nothing
-//! of policies beyond the verdict that they make.
+//! The journal ([`journal`]) is all there is: an append-only file of records, one for
+//! each sync. Everything else is derived from it and made again at every start: the
+//! Merkle tree over the entries ([`tree`], [`log`]), and what the runtime remembers.
+//! Signed checkpoints ([`checkpoint`], [`note`]) say what the log was at a time, and
+//! [`verify`] checks all of it from the files alone. `FORMAT.md` has every byte.
+//!
+//! The only room that makes a [`Recorded`], and only what is recorded can become an
+//! answer. Knows nothing of policies beyond the words of a verdict.
 
-use crate::verdict::Verdict;
+mod answer;
+pub mod checkpoint;
+pub(crate) mod entry;
+#[cfg(test)]
+mod faulty;
+mod ids;
+mod journal;
+mod keys;
+mod limits;
+mod log;
+pub mod note;
+mod storage;
+pub mod tree;
+pub mod verify;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use journal::Journal;
+use keys::Keys;
+use log::Growing;
+use storage::Disk;
+
+pub use answer::{Answer, Line, Refusal};
+pub(crate) use ids::{Ids, Known};
+pub(crate) use journal::{Batch, Record, StateChange, StateRef};
+pub use keys::KeysError;
+pub(crate) use keys::Secrets;
+pub use limits::Limits;
+pub use log::{Log, LogError, SignedError};
+pub(crate) use tree::{Hash, leaf_hash};
 
 /// Something that has its place in the ledger. What is not recorded is not
 /// answered.
@@ -26,27 +61,149 @@ impl<T> Recorded<T> {
     }
 }
 
-/// The ledger.
-#[derive(Debug)]
+/// The knowledge that every entry up to a sequence is durable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Committed {
+    last: u64,
+}
+
+impl Committed {
+    /// The sequence of the last durable entry.
+    pub fn last(self) -> u64 {
+        self.last
+    }
+
+    /// What was recorded under a sequence; nothing if that is not durable.
+    pub fn record<T>(self, sequence: u64, value: T) -> Option<Recorded<T>> {
+        (sequence <= self.last).then_some(Recorded { sequence, value })
+    }
+}
+
+/// For a runtime without a ledger, where being judged is all there is.
+pub(crate) fn in_memory() -> Committed {
+    Committed { last: u64::MAX }
+}
+
+/// A data directory cannot be taken up. Nothing in it was given up.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is not one, or another process has it.
+    #[error("{0}")]
+    Directory(String),
+    /// Its keys cannot be used.
+    #[error("{directory}/{error}")]
+    Keys {
+        /// Which directory.
+        directory: String,
+        /// What is wrong.
+        error: KeysError,
+    },
+    /// Its journal is damaged or cannot be read.
+    #[error("{directory}/{problem}")]
+    Journal {
+        /// Which directory.
+        directory: String,
+        /// Where and what, and what to do.
+        problem: String,
+    },
+    /// What was signed does not fit what is there.
+    #[error("{directory}/{error}")]
+    Signed {
+        /// Which directory.
+        directory: String,
+        /// What does not fit.
+        error: SignedError,
+    },
+}
+
+/// The ledger takes nothing any more. Opened again, it has everything that was
+/// durable before.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error(transparent)]
+    Journal(#[from] journal::WriteError),
+    #[error("{0}. Mend the disk (is it full?) and start again")]
+    Signed(#[from] SignedError),
+}
+
+/// The ledger of a data directory, for the one thread that writes to it.
 pub(crate) struct Ledger {
-    next: u64,
+    journal: Journal,
+    log: Arc<Log>,
+    secrets: Secrets,
 }
 
 impl Ledger {
-    /// A ledger without entries.
-    pub fn new() -> Self {
-        Ledger { next: 1 }
+    /// Opens a data directory, or makes one, and shows every record to `visit`, in
+    /// order; an error from there becomes one that names the record's place.
+    pub fn open(directory: &Path, visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>) -> Result<Self, OpenError> {
+        let disk = Arc::new(Disk::open(directory).map_err(|error| OpenError::Directory(error.to_string()))?);
+        let name = || directory.display().to_string();
+        let Keys { signer, secrets } = Keys::open(&*disk).map_err(|error| OpenError::Keys { directory: name(), error })?;
+        let signed = |error| OpenError::Signed { directory: name(), error };
+        let mut growing = Growing::open(disk.clone(), directory, signer).map_err(signed)?;
+        let known = growing.known();
+        let mut rewritten = None;
+        let opened = Journal::open(disk, known, &mut |_, record| {
+            if let Err(error) = growing.push(record.leaves) {
+                let text = error.to_string();
+                rewritten = Some(error);
+                return Err(text);
+            }
+            visit(record)
+        });
+        let (journal, recovered) = match (opened, rewritten) {
+            (_, Some(error)) => return Err(signed(error)),
+            (Err(error), None) => return Err(OpenError::Journal { directory: name(), problem: error.to_string() }),
+            (Ok(opened), None) => opened,
+        };
+        if let Some(torn) = &recovered.torn {
+            tracing::warn!(%torn, "An interrupted commit was cut off; nobody was told that it was there");
+        }
+        tracing::info!(entries = recovered.next - 1, records = recovered.records, segments = recovered.segments, "Ledger open");
+        let log = Arc::new(growing.finish(journal.reader()).map_err(signed)?);
+        Ok(Ledger { journal, log, secrets })
     }
 
-    /// The sequence that the next entry gets.
+    /// The sequence of the next entry.
     pub fn next(&self) -> u64 {
-        self.next
+        self.journal.next()
     }
 
-    /// Records the verdicts of a batch, all or none, in order.
-    pub fn commit(&mut self, verdicts: Vec<Verdict>) -> Vec<Recorded<Verdict>> {
-        let first = self.next;
-        self.next += verdicts.len() as u64;
-        (first..).zip(verdicts).map(|(sequence, value)| Recorded { sequence, value }).collect()
+    /// The log, for reading.
+    pub fn log(&self) -> Arc<Log> {
+        self.log.clone()
     }
+
+    /// What the ledger's secret makes.
+    pub fn secrets(&self) -> Secrets {
+        self.secrets.clone()
+    }
+
+    /// Makes batches durable, all with one sync where that is possible.
+    pub fn commit<'b>(&mut self, batches: impl Iterator<Item = &'b Batch> + Clone) -> Result<Committed, WriteError> {
+        for batch in batches.clone() {
+            self.journal.append(batch)?;
+        }
+        self.journal.sync()?;
+        for batch in batches {
+            self.log.extend(&batch.leaves);
+        }
+        Ok(Committed { last: self.journal.next() - 1 })
+    }
+
+    /// Signs the log as it is now, if it grew.
+    pub fn checkpoint(&self) -> Result<(), WriteError> {
+        Ok(self.log.checkpoint()?)
+    }
+}
+
+/// The digest of the event that an entry's line is about.
+pub(crate) fn event_digest(line: &str) -> Option<crate::digest::Digest> {
+    Some(entry::Identity::read(line.as_bytes()).ok()??.digest)
+}
+
+/// A time in microseconds since 1970 as entries have it.
+pub(crate) fn time_text(micros: i64) -> String {
+    entry::Time::from_micros(micros).to_string()
 }

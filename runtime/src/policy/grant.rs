@@ -40,6 +40,12 @@ impl Grant {
             .collect();
         Granted { rows: rows.len(), columns }
     }
+
+    /// Appends what the policy gets to see of one row, as bytes that are equal if and
+    /// only if it is.
+    pub(crate) fn encode(self, slots: &[usize], cells: &[Cell<'_>], out: &mut Vec<u8>) {
+        slots.iter().for_each(|slot| cells[*slot].encode(out));
+    }
 }
 
 /// Columns that went through the grant. Only these reach the sandbox.

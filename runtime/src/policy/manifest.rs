@@ -84,6 +84,12 @@ pub struct Keyed {
     pub key: Vec<u16>,
     /// A release with the same number takes over the states.
     pub state_version: u32,
+    /// Other numbers whose states it can migrate.
+    pub migrates_from: Vec<u32>,
+    /// Whether it may begin without states where it can do neither.
+    pub resets: bool,
+    /// Whether it sets timers.
+    pub timers: bool,
 }
 
 /// What a policy is, what it needs to see, and what it can say.
@@ -162,6 +168,13 @@ impl Manifest {
         if let Some(keyed) = &self.keyed {
             if keyed.key.is_empty() {
                 say("keyed.key".into(), "names no field; a key has at least one".into());
+            }
+            if keyed.migrates_from.len() > NAMES_MAX {
+                say("keyed.migrates-from".into(), format!("names {} versions, at most {NAMES_MAX}", keyed.migrates_from.len()));
+            }
+            let mut versions = BTreeSet::from([keyed.state_version]);
+            if let Some(version) = keyed.migrates_from.iter().find(|version| !versions.insert(**version)) {
+                say("keyed.migrates-from".into(), format!("names version {version}, which is there twice or the release's own"));
             }
             if keyed.key.len() > KEY_FIELDS_MAX {
                 say("keyed.key".into(), format!("names {} fields, at most {KEY_FIELDS_MAX}", keyed.key.len()));

@@ -12,6 +12,8 @@ pub struct Release {
     /// over component and settings: `0.1.0-4bf1e3cc02d7`. Component and settings
     /// in full name it in `component` and `settings`.
     pub id: String,
+    /// Digest over component and settings: the release's whole name.
+    pub digest: Digest,
     /// Digest of the component as it was published.
     pub component: Digest,
     /// Size of the component in bytes.
@@ -28,6 +30,7 @@ impl Release {
         let digest = Digest::of_parts(&[component, settings]);
         Release {
             id: format!("{}-{}", manifest.version, digest.short()),
+            digest,
             component: Digest::of(component),
             component_bytes: component.len() as u64,
             settings: Digest::of(settings),

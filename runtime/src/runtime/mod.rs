@@ -4,7 +4,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use ephor::{Runtime, ingest};
 //!
-//! let runtime = Runtime::builder().worker("/usr/bin/ephor").build()?;
+//! let runtime = Runtime::builder().worker("/usr/bin/ephor").data("/var/lib/ephor").build()?;
 //! let policy = std::fs::read("negative-list.wasm")?;
 //! runtime.install(policy, br#"{"words":["KNIFE"]}"#.to_vec()).await?;
 //!
@@ -13,44 +13,53 @@
 //!     &ingest::Limits::default(),
 //! )?;
 //! let judged = runtime.submit(vec![event]).await?.await?;
-//! println!("{:?}", judged.verdicts[0].get().decision);
+//! println!("{:?}", judged.answers[0].verdict());
 //! # Ok(()) }
 //! ```
 
+mod admit;
+mod commit;
+mod evaluate;
+mod evidence;
+mod recover;
 mod set;
 mod spine;
+mod timed;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::event::Event;
-use crate::ledger::Recorded;
+use crate::ledger::{self, Ids, Log};
 use crate::policy::Release;
 use crate::sandbox::{self, Loader, Sandbox};
 use crate::sequencer::{self, Entrance};
-use crate::state::Handover;
+use crate::state::{Handover, States, Timers};
 use crate::stats::{OutcomeLabel, Stats};
-use crate::verdict::Verdict;
+use admit::Admission;
+use commit::Keeper;
 use set::Installed;
-use spine::{Change, Spine};
+use spine::{Change, Memory, Spine};
 
+pub use crate::ledger::{Answer, Refusal};
 pub use crate::sandbox::LoadError;
 pub use crate::sequencer::{Limits, Stopped};
 
-/// Events with their verdicts.
+/// Events with what became of them.
 #[derive(Debug)]
 pub struct Judged {
     /// As they were submitted.
     pub events: Vec<Event>,
     /// One per event, in the same order.
-    pub verdicts: Vec<Recorded<Verdict>>,
+    pub answers: Vec<Answer>,
 }
 
 /// Submitted events; resolves to their verdicts. Dropping it loses no event:
@@ -64,7 +73,7 @@ impl Future for Pending {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(context).map(|reply| match reply {
-            Ok((events, verdicts)) => Ok(Judged { events, verdicts }),
+            Ok((events, answers)) => Ok(Judged { events, answers }),
             Err(_) => Err(Stopped),
         })
     }
@@ -140,6 +149,10 @@ struct Inner {
     /// that a change was made against is the one that it replaces.
     changing: Mutex<()>,
     stats: Arc<Stats>,
+    log: Option<Arc<Log>>,
+    /// Why the ledger takes nothing any more.
+    failure: Arc<OnceLock<String>>,
+    durable: watch::Receiver<u64>,
 }
 
 /// Makes a runtime.
@@ -149,6 +162,8 @@ pub struct Builder {
     sandbox: sandbox::Limits,
     worker: Option<PathBuf>,
     cache: Option<PathBuf>,
+    data: Option<PathBuf>,
+    ledger: ledger::Limits,
 }
 
 /// Why a runtime could not be made.
@@ -168,6 +183,9 @@ pub enum BuildError {
     /// The system gives no threads.
     #[error("the threads cannot be started: {0}")]
     Threads(String),
+    /// The data directory is of no use, or what is in it is damaged.
+    #[error(transparent)]
+    Ledger(#[from] ledger::OpenError),
     /// The path of the running program cannot be found out.
     #[error("the path of this program is not known, name the worker: {0}")]
     Worker(std::io::Error),
@@ -205,11 +223,28 @@ impl Builder {
         self
     }
 
+    /// The directory of the ledger; made if it is not there. What is in it is taken
+    /// up: entries, states, known ids. Without a directory nothing is kept: there is
+    /// no evidence, and an event that is sent again is judged again.
+    #[must_use]
+    pub fn data(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.data = Some(directory.into());
+        self
+    }
+
+    /// How the ledger is kept, if other than the default.
+    #[must_use]
+    pub fn ledger(mut self, limits: ledger::Limits) -> Self {
+        self.ledger = limits;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
     ///
-    /// If the machine does not give what it needs.
+    /// If the machine does not give what it needs, or the data directory cannot be
+    /// taken up.
     pub fn build(self) -> Result<Runtime, BuildError> {
         let sandbox = Sandbox::new(self.sandbox).map_err(|error| BuildError::Sandbox(format!("{error:#}")))?;
         let worker = match self.worker {
@@ -221,8 +256,27 @@ impl Builder {
         let stats = Arc::new(Stats::new());
         let standing = Arc::new(RwLock::new(Vec::new()));
         let (entrance, sequencer) = sequencer::queue(&self.spine);
-        Spine::start(sequencer, &self.spine, standing.clone(), stats.clone()).map_err(|error| BuildError::Threads(error.to_string()))?;
-        Ok(Runtime(Arc::new(Inner { entrance, loader, standing, changing: Mutex::new(()), stats })))
+        let threads = |error: std::io::Error| BuildError::Threads(error.to_string());
+        let failure = Arc::new(OnceLock::new());
+        let (durable_out, durable) = watch::channel(0);
+        let (memory, keeper, log) = match &self.data {
+            None => {
+                let admission = Admission::new(Ids::new(self.ledger.horizon_days), false, self.spine.lateness_s);
+                let memory = Memory { states: States::default(), timers: Timers::default(), admission, next: 1, evidence: None };
+                (memory, Keeper::Memory { stats: stats.clone() }, None)
+            }
+            Some(directory) => {
+                let (ledger, memory) = recover::open(directory, &self.ledger, self.spine.lateness_s)?;
+                let log = ledger.log();
+                durable_out.send_replace(memory.next - 1);
+                let interval = Duration::from_millis(self.ledger.checkpoint_ms);
+                let keeper = Keeper::disk(ledger, interval, stats.clone(), failure.clone(), durable_out).map_err(threads)?;
+                (memory, keeper, Some(log))
+            }
+        };
+        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone()).map_err(threads)?;
+        let changing = Mutex::new(());
+        Ok(Runtime(Arc::new(Inner { entrance, loader, standing, changing, stats, log, failure, durable })))
     }
 }
 
@@ -313,7 +367,7 @@ impl Runtime {
         let (reply, swap) = oneshot::channel();
         let installed = Installed { image: Arc::new(image), component, settings, since: 0 };
         self.0.entrance.change(Change::Install { installed, reply }).map_err(|Stopped| LoadError::Stopped)?;
-        swap.await.map_err(|_| LoadError::Stopped)
+        swap.await.map_err(|_| LoadError::Stopped)?
     }
 
     /// Takes a policy out of force. Returns the first event that it does not
@@ -345,6 +399,29 @@ impl Runtime {
         let stats = &self.0.stats;
         stats.waiting.set(self.0.entrance.waiting() as i64);
         stats
+    }
+
+    /// The ledger, for reading; absent without a data directory.
+    pub fn log(&self) -> Option<&Arc<Log>> {
+        self.0.log.as_ref()
+    }
+
+    /// The sequence of the last durable entry, and every later one.
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.0.durable.clone()
+    }
+
+    /// Gives this handle up and, once it was the last one, waits until everything that
+    /// was submitted is judged and recorded, and the ledger is closed.
+    pub async fn close(self) {
+        let mut durable = self.durable();
+        drop(self);
+        while durable.changed().await.is_ok() {}
+    }
+
+    /// Why it takes nothing any more, if its ledger failed.
+    pub fn failure(&self) -> Option<&str> {
+        self.0.failure.get().map(String::as_str)
     }
 
     /// Whether it takes events: false once its spine has ended.

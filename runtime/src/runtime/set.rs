@@ -31,6 +31,8 @@ pub(super) struct Member {
     pub slots: Vec<usize>,
     /// The cells that make the key; none for a policy without state.
     pub key_slots: Vec<usize>,
+    /// Whether it sets timers.
+    pub timers: bool,
 }
 
 /// The policies in force, in the order of their names, with one plan for the
@@ -53,7 +55,8 @@ impl Set {
                     Some(keyed) => keyed.key.iter().map(|field| slots[usize::from(*field)]).collect(),
                     None => Vec::new(),
                 };
-                Member { image: installed.image.clone(), grant: Grant::development(), slots, key_slots }
+                let timers = manifest.keyed.as_ref().is_some_and(|keyed| keyed.timers);
+                Member { image: installed.image.clone(), grant: Grant::development(), slots, key_slots, timers }
             })
             .collect();
         Set { members, plan }

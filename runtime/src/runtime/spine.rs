@@ -1,36 +1,31 @@
-//! What happens to a batch: project, evaluate, combine, record, answer.
+//! What happens to a batch: admit, project, evaluate, combine, write down, commit.
 //!
 //! One thread does one batch after the other; inside a batch the work is spread
 //! over all cores. Whatever happens at a change of policies happens here too,
 //! between two batches, and nowhere else.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use rayon::prelude::*;
 use tokio::sync::oneshot;
 
 use super::Swap;
-use super::set::{Asked, Installed, Member, Set};
-use crate::column::Cell;
+use super::admit::{Admission, Admitted, Slot};
+use super::commit::{Ended, Keeper, Waiting, Work};
+use super::evaluate::{Bench, Round, Said, Unasked};
+use super::evidence::{About, Evidence};
+use super::set::{Installed, Set};
+use super::timed::Fired;
 use crate::event::Event;
-use crate::ledger::Ledger;
+use crate::ledger::StateChange;
 use crate::policy::Release;
 use crate::policy::manifest::Keyed;
-use crate::sandbox::{INSTANCES_MAX, Keys, Outcome, Said};
+use crate::sandbox::{self, INSTANCES_MAX, LoadError};
 use crate::sequencer::{Limits, Sequencer, Step, Submission};
-use crate::state::{self, Form, Handover, Key, States};
-use crate::stats::{FaultLabel, FindingLabel, PolicyLabel, Stats, VerdictLabel};
+use crate::state::{Form, Handover, Key, States, Timer, Timers};
+use crate::stats::{FaultLabel, FindingLabel, Stats, VerdictLabel};
 use crate::verdict::{Fault, FaultKind, Finding, Verdict};
-
-/// Rows below which spreading a policy's work over cores costs more than it
-/// gives: an instance costs some ten microseconds.
-const PART_ROWS_MIN: usize = 128;
-
-/// Rows below which a batch is projected without spreading.
-const PROJECT_ROWS_MIN: usize = 256;
 
 /// Stack of the threads that evaluate: wasmtime takes 512 KiB of it for the
 /// policy, the rest is ours.
@@ -38,27 +33,41 @@ const THREAD_STACK_BYTES: usize = 4 << 20;
 
 /// A change of the policies in force.
 pub(super) enum Change {
-    Install { installed: Installed, reply: oneshot::Sender<Swap> },
+    Install { installed: Installed, reply: oneshot::Sender<Result<Swap, LoadError>> },
     Remove { name: String, reply: oneshot::Sender<Option<u64>> },
+}
+
+/// What a runtime remembers from before its start.
+pub(super) struct Memory {
+    pub states: States,
+    pub timers: Timers,
+    pub admission: Admission,
+    /// The sequence of the next entry.
+    pub next: u64,
+    /// Absent without a ledger.
+    pub evidence: Option<Evidence>,
 }
 
 pub(super) struct Spine {
     set: Set,
     standing: Arc<RwLock<Vec<Installed>>>,
-    states: States,
+    memory: Memory,
     /// Bytes of keys and states of one policy.
     state_bytes_max: usize,
-    ledger: Ledger,
+    keeper: Keeper,
     pool: rayon::ThreadPool,
     stats: Arc<Stats>,
 }
 
 impl Spine {
-    /// Starts the thread. It ends when everybody who could submit is gone.
+    /// Starts the thread. It ends when everybody who could submit is gone, or when
+    /// nothing can be kept any more.
     pub fn start(
         mut sequencer: Sequencer<Change>,
         limits: &Limits,
         standing: Arc<RwLock<Vec<Installed>>>,
+        memory: Memory,
+        keeper: Keeper,
         stats: Arc<Stats>,
     ) -> io::Result<()> {
         let threads = match limits.threads {
@@ -71,235 +80,218 @@ impl Spine {
             .thread_name(|index| format!("evaluate-{index}"))
             .build()
             .map_err(io::Error::other)?;
-        let mut spine = Spine {
-            set: Set::default(),
-            standing,
-            states: States::default(),
-            state_bytes_max: limits.state_bytes_max,
-            ledger: Ledger::new(),
-            pool,
-            stats,
-        };
+        let state_bytes_max = limits.state_bytes_max;
+        let mut spine = Spine { set: Set::default(), standing, memory, state_bytes_max, keeper, pool, stats };
         std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(move || {
             while let Some(step) = sequencer.next() {
-                match step {
+                let done = match step {
                     Step::Batch(submissions) => spine.judge(submissions),
                     Step::Change(change) => spine.change(change),
+                };
+                // The keeper says why; whoever waits is told that the runtime ended.
+                if let Err(Ended) = done {
+                    return;
                 }
             }
         })?;
         Ok(())
     }
 
-    fn change(&mut self, change: Change) {
-        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
-        let sequence = self.ledger.next();
+    fn change(&mut self, change: Change) -> Result<(), Ended> {
+        let mut work = Work::default();
+        work.batch.first = self.memory.next;
         match change {
-            Change::Install { mut installed, reply } => {
-                installed.since = sequence;
-                let release = installed.image.release().clone();
-                let keyed = release.manifest.keyed.as_ref();
-                let swap = Swap {
-                    policy: release.policy().to_string(),
-                    release: release.id.clone(),
-                    replaced: standing.iter().find(|old| old.name() == release.policy()).map(|old| old.image.release().id.clone()),
-                    sequence,
-                    state: self.states.hand_over(release.policy(), keyed.map(|keyed| form(&release, keyed))),
-                };
-                match standing.binary_search_by(|old| old.name().cmp(release.policy())) {
-                    Ok(at) => standing[at] = installed,
-                    Err(at) => standing.insert(at, installed),
-                }
-                if swap.state == Handover::Reset {
-                    tracing::warn!(policy = swap.policy, "the new release encodes states otherwise; it begins without any");
-                }
-                let _ = reply.send(swap);
+            Change::Install { installed, reply } => {
+                let swap = self.install(installed, &mut work.batch.states);
+                work.changes.push(Box::new(move || {
+                    // Whoever asked may be gone; the release is in force.
+                    let _ = reply.send(swap);
+                }));
             }
             Change::Remove { name, reply } => {
+                let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
                 let before = standing.len();
                 standing.retain(|installed| installed.name() != name);
                 let removed = standing.len() < before;
-                if removed {
-                    self.states.forget(&name);
+                if removed && self.memory.states.forget(&name) {
+                    self.memory.timers.forget(&name);
+                    work.batch.states.push(StateChange::Forgotten { policy: name.as_str().into() });
                 }
-                let _ = reply.send(removed.then_some(sequence));
+                let sequence = self.memory.next;
+                work.changes.push(Box::new(move || {
+                    let _ = reply.send(removed.then_some(sequence));
+                }));
             }
         }
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
         self.set = Set::of(&standing);
         self.stats.policies.set(standing.len() as i64);
+        drop(standing);
+        self.keeper.take(work)
     }
 
-    fn judge(&mut self, submissions: Vec<Submission>) {
-        let verdicts = {
+    /// Puts a release in force, with the states of the one before by the rule that it
+    /// declares. If they cannot be handed over, everything stays as it is.
+    fn install(&mut self, mut installed: Installed, changes: &mut Vec<StateChange>) -> Result<Swap, LoadError> {
+        let sequence = self.memory.next;
+        installed.since = sequence;
+        let image = installed.image.clone();
+        let release = image.release();
+        let policy: Arc<str> = release.policy().into();
+        let keyed = release.manifest.keyed.as_ref();
+        let form = keyed.map(|keyed| form(release, keyed));
+        let (migrates_from, resets) = keyed.map_or((&[][..], true), |keyed| (&keyed.migrates_from, keyed.resets));
+        let states = &mut self.memory.states;
+        let (state, other) =
+            states.hand_over(&policy, form.as_ref(), migrates_from, resets).map_err(|problem| LoadError::State { problem })?;
+        let mut migrated = Vec::new();
+        if state == Handover::Migrated {
+            let (version, before) = states.all(&policy);
+            let (keys, before): (Vec<Key>, Vec<Vec<u8>>) = before.into_iter().unzip();
+            let after = image.migrate(version, &before).map_err(|problem| LoadError::State { problem })?;
+            migrated = keys.into_iter().zip(after).collect();
+        }
+        if other {
+            let timers = if state == Handover::Migrated { self.memory.timers.all(&policy) } else { Vec::new() };
+            self.memory.timers.forget(&policy);
+            match form {
+                Some(form) => {
+                    changes.push(StateChange::Form { policy: policy.clone(), form: form.to_bytes() });
+                    states.begin(&policy, form);
+                }
+                None => {
+                    changes.push(StateChange::Forgotten { policy: policy.clone() });
+                    states.forget(&policy);
+                }
+            }
+            for (key, state) in migrated {
+                changes.push(StateChange::State { policy: policy.clone(), key: key.clone(), state: state.clone() });
+                states.apply(&policy, key, state);
+            }
+            for (key, timer) in timers {
+                let kept = Some((timer.at, self.memory.admission.source(timer.source)));
+                changes.push(StateChange::Timer { policy: policy.clone(), key: key.clone(), timer: kept });
+                self.memory.timers.set(&policy, key, Some(timer));
+            }
+        }
+        if state == Handover::Reset {
+            tracing::warn!(%policy, "the new release begins without the states of the one before");
+        }
+        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        let place = standing.binary_search_by(|old| old.name().cmp(&policy));
+        let replaced = match place {
+            Ok(at) => Some(std::mem::replace(&mut standing[at], installed).image.release().id.clone()),
+            Err(at) => {
+                standing.insert(at, installed);
+                None
+            }
+        };
+        Ok(Swap { policy: policy.to_string(), release: release.id.clone(), replaced, sequence, state })
+    }
+
+    fn judge(&mut self, submissions: Vec<Submission>) -> Result<(), Ended> {
+        let first = self.memory.next;
+        let mut work = Work::default();
+        work.batch.first = first;
+        let (slots, judged) = {
             let events: Vec<&Event> = submissions.iter().flat_map(|submission| &submission.events).collect();
             self.stats.batches.observe(events.len() as f64);
-            let cells = self.project(&events);
-            let (outcomes, unreadable) = self.evaluate(&events, &cells);
-            self.combine(events.len(), outcomes, unreadable)
+            let Admitted { mut slots, fresh, course } = self.memory.admission.admit(&events, first);
+            let began = Instant::now();
+            let round = Round::project(&self.set, &self.pool, fresh.iter().map(|fresh| events[fresh.at]).collect());
+            self.stats.stage("project", began.elapsed());
+            let bench = Bench {
+                set: &self.set,
+                states: &self.memory.states,
+                timers: &self.memory.timers,
+                state_bytes_max: self.state_bytes_max,
+                pool: &self.pool,
+                stats: &self.stats,
+            };
+            let said = bench.evaluate(&round, &course);
+            let judged = self.combine(fresh.len(), said, &mut work.batch.states);
+            if !judged.woken.is_empty() {
+                // Timers' entries stand between those of the events.
+                self.memory.admission.renumber(&events, &fresh, first, &mut slots, |row| judged.sequence(first, row));
+            }
+            if let Some(evidence) = &self.memory.evidence {
+                let began = Instant::now();
+                let about = About { set: &self.set, round: &round, fresh: &fresh, judged: &judged };
+                evidence.write(&self.pool, &about, &self.memory.admission, &mut work.batch);
+                self.stats.stage("record", began.elapsed());
+            }
+            (slots, judged)
         };
-        let began = Instant::now();
-        let mut recorded = self.ledger.commit(verdicts).into_iter();
-        self.stats.stage("record", began.elapsed());
-        for Submission { events, reply, .. } in submissions {
-            let verdicts = recorded.by_ref().take(events.len()).collect();
-            // Whoever submitted may be gone; the verdicts are recorded.
-            let _ = reply.send((events, verdicts));
+        self.memory.next = judged.sequence(first, judged.verdicts.len());
+        let sequences: Vec<u64> = (0..judged.verdicts.len()).map(|row| judged.sequence(first, row)).collect();
+        let (mut slots, mut verdicts) = (slots.into_iter(), sequences.into_iter().zip(judged.verdicts));
+        for submission in submissions {
+            let slots: Vec<Slot> = slots.by_ref().take(submission.events.len()).collect();
+            let new = slots.iter().filter(|slot| **slot == Slot::New).count();
+            work.submissions.push(Waiting { submission, slots, verdicts: verdicts.by_ref().take(new).collect() });
         }
+        self.keeper.take(work)
     }
 
-    /// The cells of all rows, one row after the other.
-    fn project<'e>(&self, events: &[&'e Event]) -> Vec<Cell<'e>> {
+    /// Puts what the policies say together, event by event and timer by timer, and
+    /// takes over states and timers.
+    fn combine(&mut self, events: usize, said: Said, changes: &mut Vec<StateChange>) -> Judged {
         let began = Instant::now();
-        let width = self.set.plan.width();
-        let mut cells = vec![Cell::Absent; width * events.len()];
-        if width > 0 {
-            let row = |(cells, event): (&mut [Cell<'e>], &&'e Event)| self.set.plan.project(event, cells);
-            if events.len() < PROJECT_ROWS_MIN {
-                cells.chunks_mut(width).zip(events).for_each(row);
-            } else {
-                self.pool.install(|| cells.par_chunks_mut(width).zip(events).with_min_len(PROJECT_ROWS_MIN / 4).for_each(row));
-            }
-        }
-        self.stats.stage("project", began.elapsed());
-        cells
-    }
-
-    /// Asks every policy about the events that it is to judge. Returns what they
-    /// say by policy, and the rows that could not be given to them.
-    fn evaluate<'e>(&mut self, events: &[&'e Event], cells: &[Cell<'e>]) -> (Vec<Answer>, Vec<Unasked>) {
-        let began = Instant::now();
-        let width = self.set.plan.width();
-        let row_of = |row: u32| &cells[row as usize * width..][..width];
-        let mut asked = Asked::default();
-        let kinds: Vec<usize> = events.iter().map(|event| asked.about(&self.set, event.kind())).collect();
-        let mut unreadable = Vec::new();
-        let mut tasks = Vec::new();
-        for (member, policy) in self.set.members.iter().enumerate() {
-            let mut rows = Vec::new();
-            for (row, kind) in kinds.iter().enumerate() {
-                if !asked.rows[*kind][member] {
-                    continue;
-                }
-                match readable(policy, row_of(row as u32)) {
-                    Ok(()) => rows.push(row as u32),
-                    Err(detail) => unreadable.push(Unasked { member, row: row as u32, kind: FaultKind::Unreadable, detail }),
-                }
-            }
-            let mut refused = Vec::new();
-            self.split(member, rows, row_of, &mut tasks, &mut refused);
-            unreadable.extend(refused.into_iter().map(|row| Unasked { member, row, kind: FaultKind::Memory, detail: NO_ROOM.into() }));
-        }
-        let run = |task: Task| {
-            let policy = &self.set.members[task.member];
-            let rows = task.rows.iter().map(|row| row_of(*row));
-            let view = policy.grant.view(&policy.image.release().manifest, &policy.slots, rows);
-            let outcome = policy.image.evaluate(&view, task.keys);
-            Answer { member: task.member, rows: task.rows, keys: task.key_of, outcome }
-        };
-        let answers: Vec<Answer> = match tasks.len() {
-            0 => Vec::new(),
-            // Waking other threads for a single event would take longer than
-            // judging it.
-            _ if events.len() < PART_ROWS_MIN => tasks.into_iter().map(run).collect(),
-            _ => self.pool.install(|| tasks.into_par_iter().with_max_len(1).map(run).collect()),
-        };
-        for answer in &answers {
-            let label = PolicyLabel { policy: self.set.members[answer.member].image.release().policy().to_string() };
-            self.stats.fuel.get_or_create(&label).inc_by(answer.outcome.fuel);
-            self.stats.calls.get_or_create(&label).inc_by(answer.outcome.calls.into());
-        }
-        self.stats.stage("evaluate", began.elapsed());
-        (answers, unreadable)
-    }
-
-    /// Cuts a policy's rows into parts that can be evaluated side by side: rows
-    /// of one key stay together. A row whose key would make the policy's states
-    /// larger is refused once they take all the memory that they may have.
-    fn split<'c, 'e: 'c>(
-        &self,
-        member: usize,
-        rows: Vec<u32>,
-        row_of: impl Fn(u32) -> &'c [Cell<'e>],
-        tasks: &mut Vec<Task>,
-        refused: &mut Vec<u32>,
-    ) {
-        let policy = &self.set.members[member];
-        if rows.is_empty() {
-            return;
-        }
-        let threads = self.pool.current_num_threads();
-        if policy.key_slots.is_empty() {
-            let part = rows.len().div_ceil(threads).max(PART_ROWS_MIN);
-            tasks.extend(rows.chunks(part).map(|rows| Task { member, rows: rows.to_vec(), keys: None, key_of: Vec::new() }));
-            return;
-        }
-        let name = policy.image.release().policy();
-        let parts = rows.len().div_ceil(PART_ROWS_MIN).min(threads);
-        let mut cut: Vec<Task> =
-            (0..parts).map(|_| Task { member, rows: Vec::new(), keys: Some(Keys::default()), key_of: Vec::new() }).collect();
-        let mut places: HashMap<Key, (usize, u32)> = HashMap::new();
-        // Known keys may still grow a little; then they are refused too.
-        let (bytes, max) = (self.states.bytes(name), self.state_bytes_max);
-        let (full, over) = (bytes >= max, bytes >= max + max / 4);
-        for row in rows {
-            let cells = row_of(row);
-            let key = state::key(policy.key_slots.iter().map(|slot| &cells[*slot]));
-            if over || full && self.states.get(name, &key).is_none() {
-                refused.push(row);
-                continue;
-            }
-            let next = places.len() % parts;
-            let (part, index) = *places.entry(key).or_insert_with_key(|key| {
-                let task = &mut cut[next];
-                task.key_of.push(key.clone());
-                if let Some(keys) = &mut task.keys {
-                    keys.states.push(self.states.get(name, key).map(<[u8]>::to_vec));
-                }
-                (next, task.key_of.len() as u32 - 1)
-            });
-            let task = &mut cut[part];
-            task.rows.push(row);
-            if let Some(keys) = &mut task.keys {
-                keys.of_row.push(index);
-            }
-        }
-        tasks.extend(cut.into_iter().filter(|task| !task.rows.is_empty()));
-    }
-
-    /// Puts what the policies say together, event by event, and takes over the
-    /// states.
-    fn combine(&mut self, events: usize, answers: Vec<Answer>, unreadable: Vec<Unasked>) -> Vec<Verdict> {
-        let began = Instant::now();
-        let mut said: Vec<(Vec<Finding>, Vec<Fault>)> = (0..events).map(|_| (Vec::new(), Vec::new())).collect();
+        let mut heard: Vec<(Vec<Finding>, Vec<Fault>)> = (0..events).map(|_| (Vec::new(), Vec::new())).collect();
+        let mut woken = Vec::new();
         let release_of = |member: usize| self.set.members[member].image.release();
         let fault = |release: &Arc<Release>, kind: FaultKind, detail: String| {
             self.stats.faults.get_or_create(&FaultLabel { policy: release.policy().to_string(), fault: kind.name() }).inc();
             Fault { release: release.clone(), kind, detail }
         };
-        for Unasked { member, row, kind, detail } in unreadable {
-            said[row as usize].1.push(fault(release_of(member), kind, detail));
-        }
-        for answer in answers {
-            let release = release_of(answer.member);
-            for (row, what) in answer.outcome.said {
-                let (findings, faults) = &mut said[answer.rows[row as usize] as usize];
-                match what {
-                    Said::Finding(rule, evidence) => {
-                        let finding = Finding { release: release.clone(), rule, evidence };
-                        let label = FindingLabel { policy: release.policy().to_string(), rule: finding.rule().id.clone() };
-                        self.stats.findings.get_or_create(&label).inc();
-                        findings.push(finding);
-                    }
-                    Said::Fault(kind, detail) => faults.push(fault(release, kind, detail)),
-                }
+        let hear = |release: &Arc<Release>, what: sandbox::Said, (findings, faults): &mut (Vec<Finding>, Vec<Fault>)| match what {
+            sandbox::Said::Finding(rule, evidence) => {
+                let finding = Finding { release: release.clone(), rule, evidence };
+                let label = FindingLabel { policy: release.policy().to_string(), rule: finding.rule().id.clone() };
+                self.stats.findings.get_or_create(&label).inc();
+                findings.push(finding);
             }
-            let keys = answer.keys;
-            let changes = answer.outcome.states.into_iter().map(|(key, state)| (keys[key as usize].clone(), state));
-            self.states.apply(release.policy(), changes);
+            sandbox::Said::Fault(kind, detail) => faults.push(fault(release, kind, detail)),
+        };
+        let Said { parts, unasked } = said;
+        for Unasked { member, row, kind, detail } in &unasked {
+            heard[*row as usize].1.push(fault(release_of(*member), *kind, detail.clone()));
         }
-        self.stats.state_keys.set(self.states.keys() as i64);
+        let keeps = self.memory.evidence.is_some();
+        for part in parts {
+            let release = release_of(part.member);
+            for (row, what) in part.said {
+                hear(release, what, &mut heard[row as usize]);
+            }
+            let policy: Arc<str> = release.policy().into();
+            // A key that is woken again in the same place does not come before itself.
+            let mut order = i64::MIN;
+            for Fired { place, timer, nth, key, said } in part.fired {
+                let mut about = (Vec::new(), Vec::new());
+                said.into_iter().for_each(|what| hear(release, what, &mut about));
+                let verdict = Verdict::combine(about.0, about.1);
+                order = if nth == 0 { timer.at } else { order.max(timer.at) };
+                woken.push(Woken { place, order, member: part.member, key, nth, timer, verdict });
+            }
+            for (key, state) in part.states {
+                if keeps {
+                    changes.push(StateChange::State { policy: policy.clone(), key: key.clone(), state: state.clone() });
+                }
+                self.memory.states.apply(&policy, key, state);
+            }
+            for (key, timer) in part.timers {
+                if keeps {
+                    let timer = timer.map(|timer| (timer.at, self.memory.admission.source(timer.source)));
+                    changes.push(StateChange::Timer { policy: policy.clone(), key: key.clone(), timer });
+                }
+                self.memory.timers.set(&policy, key, timer);
+            }
+        }
+        woken.sort_by(|a, b| (a.place, a.order, a.member, &a.key, a.nth).cmp(&(b.place, b.order, b.member, &b.key, b.nth)));
+        self.stats.timers.set(self.memory.timers.len() as i64);
+        self.stats.state_keys.set(self.memory.states.keys() as i64);
         let mut counts = [0u64; 4];
-        let verdicts: Vec<Verdict> = said
+        let verdicts: Vec<Verdict> = heard
             .into_iter()
             .map(|(findings, mut faults)| {
                 // Rows that were not given to a policy were taken first; every
@@ -316,54 +308,44 @@ impl Spine {
             self.stats.events.get_or_create(&VerdictLabel { verdict: decision.name() }).inc_by(counts[decision as usize]);
         }
         self.stats.stage("combine", began.elapsed());
-        verdicts
+        Judged { verdicts, woken, unasked }
     }
 }
 
-/// Some rows of one policy.
-struct Task {
-    member: usize,
-    /// Places in the batch, ascending.
-    rows: Vec<u32>,
-    keys: Option<Keys>,
-    /// The keys themselves, as `keys` numbers them.
-    key_of: Vec<Key>,
+/// What was said of a round.
+pub(super) struct Judged {
+    /// One per event.
+    pub verdicts: Vec<Verdict>,
+    /// Timers that fired, in the order in which they are recorded.
+    pub woken: Vec<Woken>,
+    /// Rows that policies could not be given.
+    pub unasked: Vec<Unasked>,
 }
 
-/// What a policy said about some rows.
-struct Answer {
-    member: usize,
-    rows: Vec<u32>,
-    keys: Vec<Key>,
-    outcome: Outcome,
+impl Judged {
+    /// The sequence of a row's event, if that of the first entry is known; behind the
+    /// last row that of the next entry.
+    pub fn sequence(&self, first: u64, row: usize) -> u64 {
+        let before = self.woken.partition_point(|woken| woken.place as usize <= row);
+        first + (row + before) as u64
+    }
 }
 
-/// A row that a policy could not be given.
-struct Unasked {
-    member: usize,
-    row: u32,
-    kind: FaultKind,
-    detail: String,
+/// A timer that fired, and what its policy said then.
+pub(super) struct Woken {
+    /// The row before which it fired.
+    pub place: u32,
+    /// Its place among those that fired there, first by this time.
+    order: i64,
+    pub member: usize,
+    pub key: Key,
+    nth: u32,
+    pub timer: Timer,
+    pub verdict: Verdict,
 }
-
-/// What is said of a row whose key has no state yet when there is no room for one.
-const NO_ROOM: &str = "the policy's states take all the memory that they may have";
 
 /// The form of a release's states.
 fn form(release: &Release, keyed: &Keyed) -> Form {
     let fields = keyed.key.iter().filter_map(|field| release.manifest.fields.get(usize::from(*field)));
     Form { version: keyed.state_version, key: fields.map(|field| (field.pointer.clone(), field.kind)).collect() }
-}
-
-/// Whether a row has what a policy declares (`wit/manifest.wit`, `required`).
-fn readable(policy: &Member, cells: &[Cell<'_>]) -> Result<(), String> {
-    let fields = &policy.image.release().manifest.fields;
-    for (field, slot) in fields.iter().zip(&policy.slots) {
-        match &cells[*slot] {
-            Cell::Absent if field.required => return Err(format!("{} is missing; it must be {}", field.pointer, field.kind.noun())),
-            Cell::Mistyped(found) => return Err(format!("{} is {found}; it must be {}", field.pointer, field.kind.noun())),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ mod generated {
 }
 
 pub(super) use generated::ephor::policy::columns::{Booleans, Column as WitColumn, Floats, Integers, Texts};
-pub(super) use generated::ephor::policy::evaluation::{Batch, Evidence, Keys, Outcome};
+pub(super) use generated::ephor::policy::evaluation::{Batch, Evidence, Keys, Outcome, Timer, Wakes};
 pub(super) use generated::ephor::policy::{columns, evaluation, log, manifest, reference, settings};
 pub(super) use generated::{Policy, PolicyPre};
 
@@ -25,10 +25,22 @@ impl From<manifest::Manifest> for Manifest {
             summary: wit.summary,
             events: wit.events,
             fields: wit.fields.into_iter().map(Into::into).collect(),
-            keyed: wit.keyed.map(|keyed| Keyed { key: keyed.key, state_version: keyed.state_version }),
+            keyed: wit.keyed.map(Into::into),
             rules: wit.rules.into_iter().map(Into::into).collect(),
             lists: wit.lists,
             settings_schema: wit.settings_schema,
+        }
+    }
+}
+
+impl From<manifest::Keyed> for Keyed {
+    fn from(wit: manifest::Keyed) -> Self {
+        Keyed {
+            key: wit.key,
+            state_version: wit.state_version,
+            migrates_from: wit.migrates_from,
+            resets: wit.resets,
+            timers: wit.timers,
         }
     }
 }

@@ -1,11 +1,11 @@
-//! One policy on some rows: calls, their limits, and which row is at fault when
-//! a call fails.
+//! One policy on some rows, events or timers: calls, their limits, and which row is
+//! at fault when a call fails.
 
 use std::ops::Range;
 
 use wasmtime::Store;
 
-use super::bindings::{self, Batch, Booleans, Floats, Integers, Texts, WitColumn};
+use super::bindings::{self, Batch, Booleans, Floats, Integers, Texts, Timer, Wakes, WitColumn};
 use super::engine::{Ctx, explain, ticks};
 use super::image::Image;
 use crate::column::{Bitmap, Column};
@@ -47,6 +47,9 @@ pub(crate) struct Outcome {
     pub said: Vec<(u32, Said)>,
     /// For each key what its state has become, where it changed.
     pub states: Vec<(u32, Option<Vec<u8>>)>,
+    /// By row, ascending: the event time at which the row's key wants to be woken;
+    /// absent if it does not want to any more.
+    pub timers: Vec<(u32, Option<i64>)>,
     /// Fuel of all calls.
     pub fuel: u64,
     /// Calls.
@@ -70,9 +73,19 @@ impl Image {
     /// rows of one key keep their order, and a row at fault leaves its key's
     /// state as it was.
     pub fn evaluate(&self, view: &Granted, keys: Option<Keys>) -> Outcome {
+        self.run(About::Events(view), view.rows(), keys)
+    }
+
+    /// Wakes keys whose timers fire, with the event times that those were set for.
+    /// Row i of the outcome is key i. What fails is treated as in [`Self::evaluate`].
+    pub fn wake(&self, at: &[i64], states: Vec<Option<Vec<u8>>>) -> Outcome {
+        let keys = Keys { of_row: (0..at.len() as u32).collect(), states };
+        self.run(About::Timers(at), at.len(), Some(keys))
+    }
+
+    fn run(&self, about: About<'_>, rows: usize, keys: Option<Keys>) -> Outcome {
         let limits = &self.sandbox.limits;
-        let rows = view.rows();
-        let mut work = Work { image: self, view, keys, changed: Vec::new(), outcome: Outcome::default(), failure_cost: 0 };
+        let mut work = Work { image: self, about, keys, changed: Vec::new(), outcome: Outcome::default(), failure_cost: 0 };
         work.changed.resize(work.keys.as_ref().map_or(0, |keys| keys.states.len()), false);
         // Rows of a call at most: halved when a call had too many, doubled when one
         // went well.
@@ -136,7 +149,7 @@ impl Image {
         Ok(())
     }
 
-    fn store(&self) -> wasmtime::Result<Store<Ctx>> {
+    pub(super) fn store(&self) -> wasmtime::Result<Store<Ctx>> {
         let limits = &self.sandbox.limits;
         let mut store = Store::new(&self.sandbox.engine, Ctx::new(limits));
         store.limiter(|ctx| ctx);
@@ -148,9 +161,17 @@ impl Image {
     }
 }
 
+/// What the rows of a call are.
+#[derive(Clone, Copy)]
+enum About<'i> {
+    Events(&'i Granted),
+    /// Keys, by the event times of their timers.
+    Timers(&'i [i64]),
+}
+
 struct Work<'i> {
     image: &'i Image,
-    view: &'i Granted,
+    about: About<'i>,
     keys: Option<Keys>,
     /// Keys whose state is another than it was.
     changed: Vec<bool>,
@@ -163,14 +184,21 @@ impl Work<'_> {
     fn call(&mut self, range: Range<usize>) -> Result<(), Failure> {
         let limits = &self.image.sandbox.limits;
         let (keys, key_of) = self.keys_of(&range);
-        let batch =
-            Batch { rows: range.len() as u32, columns: self.view.columns().iter().map(|column| slice(column, &range)).collect(), keys };
         let fail = |error: wasmtime::Error, cost| {
             let (kind, detail) = explain(&error);
             Failure { kind, detail, cost }
         };
         let mut store = self.image.store().map_err(|error| fail(error, 0))?;
-        let outcome = self.image.pre.instantiate(&mut store).and_then(|policy| policy.call_evaluate(&mut store, &batch));
+        let outcome = self.image.pre.instantiate(&mut store).and_then(|policy| match self.about {
+            About::Events(view) => {
+                let columns = view.columns().iter().map(|column| slice(column, &range)).collect();
+                policy.call_evaluate(&mut store, &Batch { rows: range.len() as u32, columns, keys })
+            }
+            About::Timers(at) => {
+                let states = keys.map(|keys| keys.states).unwrap_or_default();
+                policy.call_wake(&mut store, &Wakes { at: at[range.clone()].to_vec(), states })
+            }
+        });
         let fuel = limits.event_fuel_max.saturating_sub(store.get_fuel().unwrap_or(0));
         self.outcome.fuel += fuel;
         self.outcome.calls += 1;
@@ -180,8 +208,9 @@ impl Work<'_> {
         let outcome = outcome.map_err(|error| fail(error, cost))?;
         self.image.pace.learn(fuel, range.len());
         let said = self.check(outcome, &range, key_of.len()).map_err(|detail| Failure { kind: FaultKind::Output, detail, cost })?;
-        let Checked { said, states } = said;
+        let Checked { said, states, timers } = said;
         self.outcome.said.extend(said);
+        self.outcome.timers.extend(timers);
         if let Some(keys) = &mut self.keys {
             for (key, state) in states {
                 let key = key_of[key as usize];
@@ -256,9 +285,9 @@ impl Work<'_> {
             }
         }
         if !undecided.is_empty() {
-            said.extend(undecided.into_iter().map(|(row, reason)| {
+            said.extend(undecided.iter().map(|(row, reason)| {
                 let end = reason.floor_char_boundary(limits.log_line_bytes_max);
-                (row, Said::Fault(FaultKind::Undecided, reason[..end].to_string()))
+                (*row, Said::Fault(FaultKind::Undecided, reason[..end].to_string()))
             }));
             said.sort_by_key(|(row, _)| *row);
         }
@@ -277,7 +306,20 @@ impl Work<'_> {
             }
             states.push((changed.key, changed.state));
         }
-        Ok(Checked { said, states })
+        let mut timers = Vec::with_capacity(outcome.timers.len());
+        if !outcome.timers.is_empty() && !self.image.release.manifest.keyed.as_ref().is_some_and(|keyed| keyed.timers) {
+            return Err("sets a timer, but its manifest says that it sets none".into());
+        }
+        for Timer { row, at } in outcome.timers {
+            let row = row_of(row)?;
+            if timers.last().is_some_and(|(last, _)| *last >= row) {
+                return Err("timers are not in ascending order of their rows, at most one for each".into());
+            }
+            if undecided.binary_search_by_key(&row, |(row, _)| *row).is_err() {
+                timers.push((row, at));
+            }
+        }
+        Ok(Checked { said, states, timers })
     }
 
     fn report(&self, ctx: &Ctx) {
@@ -310,6 +352,7 @@ impl Work<'_> {
 struct Checked {
     said: Vec<(u32, Said)>,
     states: Vec<(u32, Option<Vec<u8>>)>,
+    timers: Vec<(u32, Option<i64>)>,
 }
 
 /// The part of a column that a range of rows has, as the contract shapes it.

@@ -109,6 +109,12 @@ pub enum LoadError {
         /// The name in its manifest.
         found: String,
     },
+    /// The release would lose the states of the one in force.
+    #[error("the states of the release in force cannot be handed over: {problem}")]
+    State {
+        /// Why, and what would do.
+        problem: String,
+    },
     /// There is no policy of that name to change.
     #[error("there is no policy {name:?} in force; send its component as well")]
     NotInForce {
@@ -144,6 +150,7 @@ impl LoadError {
             LoadError::Configure { .. } => "configure",
             LoadError::Lists { .. } => "lists",
             LoadError::Name { .. } => "name",
+            LoadError::State { .. } => "state",
             LoadError::NotInForce { .. } => "not-in-force",
             LoadError::Stopped => "stopped",
             LoadError::Worker { .. } => "worker",

@@ -18,6 +18,7 @@ mod gate;
 mod image;
 pub mod limits;
 mod load;
+mod migrate;
 pub mod worker;
 
 pub(crate) use call::{Keys, Outcome, Said};

@@ -6,12 +6,13 @@
 //! Written by hand instead of through serde because a clean event's answer is
 //! five short members, and this runs once per event.
 
-use super::problem::{self, Cause};
+use super::problem::{self, Cause, Problem};
 use crate::event::Event;
 use crate::ingest::{Place, Rejection};
-use crate::ledger::Recorded;
+use crate::ledger::entry::Entry;
+use crate::ledger::{Answer, Line, Recorded, Refusal};
 use crate::policy::manifest::{Action, Severity};
-use crate::verdict::{Fault, Finding, Verdict};
+use crate::verdict::{Finding, Verdict};
 
 /// Where in its request an item without a verdict stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,77 @@ pub(super) enum At {
     Index(usize),
 }
 
+/// Writes what became of one event.
+pub(super) fn answer(out: &mut Vec<u8>, event: &Event, answer: &Answer, at: Option<At>) {
+    match answer {
+        Answer::Judged(recorded) => verdict(out, event, recorded),
+        Answer::Again(recorded) => again(out, recorded),
+        Answer::Refused(refusal) => refused(out, event, refusal, at),
+    }
+}
+
+/// Writes what was recorded when the event was here for the first time: the same
+/// members as then, from the entry, and that it is a duplicate.
+fn again(out: &mut Vec<u8>, recorded: &Recorded<Line>) {
+    let Ok(Entry::Event(entry)) = Entry::parse(recorded.get().as_bytes()) else {
+        // The line was checked against its checksum just now, and whoever wrote it
+        // wrote an entry.
+        return problem::write(out, Cause::Internal, "The recorded entry cannot be read.", &Place::Body, &[]);
+    };
+    out.extend_from_slice(b"{\"source\":");
+    string(out, &entry.source);
+    out.extend_from_slice(b",\"id\":");
+    string(out, &entry.id);
+    out.extend_from_slice(b",\"sequence\":");
+    number(out, entry.sequence);
+    out.extend_from_slice(b",\"duplicate\":true,\"verdict\":\"");
+    out.extend_from_slice(entry.verdict.name().as_bytes());
+    out.extend_from_slice(b"\",\"findings\":[");
+    let findings = entry.asked.iter().flat_map(|asked| asked.findings.iter().map(move |finding| (asked, finding)));
+    for (index, (asked, finding)) in findings.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let evidence = finding.evidence.0.iter().map(|(name, value)| (&**name, &**value));
+        Said {
+            policy: &asked.policy,
+            release: &asked.release,
+            rule: &finding.rule,
+            action: finding.action,
+            severity: finding.severity,
+            message: &finding.message,
+            legal_basis: &finding.legal_basis,
+        }
+        .write(out, evidence);
+    }
+    out.push(b']');
+    let faults = entry.asked.iter().filter_map(|asked| Some((asked, asked.fault.as_ref()?)));
+    for (index, (asked, one)) in faults.enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"faults\":[" } else { b"," });
+        fault(out, &asked.policy, &asked.release, one.kind.name(), &one.detail);
+    }
+    if entry.asked.iter().any(|asked| asked.fault.is_some()) {
+        out.push(b']');
+    }
+    out.push(b'}');
+}
+
+/// Writes why an event was not taken, in the place of its verdict.
+fn refused(out: &mut Vec<u8>, event: &Event, refusal: &Refusal, at: Option<At>) {
+    out.extend_from_slice(b"{\"source\":");
+    string(out, event.source());
+    out.extend_from_slice(b",\"id\":");
+    string(out, event.id());
+    out.extend_from_slice(b",\"error\":");
+    Problem::from(refusal).write(out);
+    if let Some(at) = at {
+        place(out, at);
+    }
+    out.push(b'}');
+}
+
 /// Writes what the policies say about one event.
-pub(super) fn verdict(out: &mut Vec<u8>, event: &Event, recorded: &Recorded<Verdict>) {
+fn verdict(out: &mut Vec<u8>, event: &Event, recorded: &Recorded<Verdict>) {
     let verdict = recorded.get();
     out.extend_from_slice(b"{\"source\":");
     string(out, event.source());
@@ -47,7 +117,7 @@ pub(super) fn verdict(out: &mut Vec<u8>, event: &Event, recorded: &Recorded<Verd
             if index > 0 {
                 out.push(b',');
             }
-            fault(out, one);
+            fault(out, one.release.policy(), &one.release.id, one.kind.name(), &one.detail);
         }
         out.push(b']');
     }
@@ -56,47 +126,73 @@ pub(super) fn verdict(out: &mut Vec<u8>, event: &Event, recorded: &Recorded<Verd
 
 fn finding(out: &mut Vec<u8>, finding: &Finding) {
     let rule = finding.rule();
-    out.extend_from_slice(b"{\"policy\":");
-    string(out, finding.release.policy());
-    out.extend_from_slice(b",\"release\":");
-    string(out, &finding.release.id);
-    out.extend_from_slice(b",\"rule\":");
-    string(out, &rule.id);
-    out.extend_from_slice(b",\"action\":\"");
-    out.extend_from_slice(action(rule.action).as_bytes());
-    out.extend_from_slice(b"\",\"severity\":\"");
-    out.extend_from_slice(severity(rule.severity).as_bytes());
-    out.extend_from_slice(b"\",\"message\":");
-    string(out, &finding.message());
-    out.extend_from_slice(b",\"evidence\":{");
-    let mut first = true;
-    for (index, (name, value)) in finding.evidence.iter().enumerate() {
-        // An object has each name once; the first is also the one in the message.
-        if finding.evidence[..index].iter().any(|(earlier, _)| earlier == name) {
-            continue;
-        }
-        if !first {
-            out.push(b',');
-        }
-        first = false;
-        string(out, name);
-        out.push(b':');
-        string(out, value);
+    Said {
+        policy: finding.release.policy(),
+        release: &finding.release.id,
+        rule: &rule.id,
+        action: rule.action,
+        severity: rule.severity,
+        message: &finding.message(),
+        legal_basis: &rule.legal_basis,
     }
-    out.extend_from_slice(b"},\"legal_basis\":");
-    string(out, &rule.legal_basis);
-    out.push(b'}');
+    .write(out, finding.evidence.iter().map(|(name, value)| (name.as_str(), value.as_str())));
 }
 
-fn fault(out: &mut Vec<u8>, fault: &Fault) {
+/// A finding, made now or recorded before.
+struct Said<'f> {
+    policy: &'f str,
+    release: &'f str,
+    rule: &'f str,
+    action: Action,
+    severity: Severity,
+    message: &'f str,
+    legal_basis: &'f str,
+}
+
+impl Said<'_> {
+    fn write<'f>(&self, out: &mut Vec<u8>, evidence: impl Iterator<Item = (&'f str, &'f str)> + Clone) {
+        out.extend_from_slice(b"{\"policy\":");
+        string(out, self.policy);
+        out.extend_from_slice(b",\"release\":");
+        string(out, self.release);
+        out.extend_from_slice(b",\"rule\":");
+        string(out, self.rule);
+        out.extend_from_slice(b",\"action\":\"");
+        out.extend_from_slice(action(self.action).as_bytes());
+        out.extend_from_slice(b"\",\"severity\":\"");
+        out.extend_from_slice(severity(self.severity).as_bytes());
+        out.extend_from_slice(b"\",\"message\":");
+        string(out, self.message);
+        out.extend_from_slice(b",\"evidence\":{");
+        let mut first = true;
+        for (index, (name, value)) in evidence.clone().enumerate() {
+            // An object has each name once; the first is also the one in the message.
+            if evidence.clone().take(index).any(|(earlier, _)| earlier == name) {
+                continue;
+            }
+            if !first {
+                out.push(b',');
+            }
+            first = false;
+            string(out, name);
+            out.push(b':');
+            string(out, value);
+        }
+        out.extend_from_slice(b"},\"legal_basis\":");
+        string(out, self.legal_basis);
+        out.push(b'}');
+    }
+}
+
+fn fault(out: &mut Vec<u8>, policy: &str, release: &str, kind: &str, detail: &str) {
     out.extend_from_slice(b"{\"policy\":");
-    string(out, fault.release.policy());
+    string(out, policy);
     out.extend_from_slice(b",\"release\":");
-    string(out, &fault.release.id);
+    string(out, release);
     out.extend_from_slice(b",\"kind\":\"");
-    out.extend_from_slice(fault.kind.name().as_bytes());
+    out.extend_from_slice(kind.as_bytes());
     out.extend_from_slice(b"\",\"detail\":");
-    string(out, &fault.detail);
+    string(out, detail);
     out.push(b'}');
 }
 
@@ -153,12 +249,25 @@ fn place(out: &mut Vec<u8>, at: At) {
 pub(super) struct Summary {
     pub(super) events: u64,
     pub(super) rejected: u64,
-    /// First and last sequence, if there was an event.
+    /// Of the events, those that were here before.
+    pub(super) duplicates: u64,
+    /// First and last sequence of the others.
     pub(super) sequences: Option<(u64, u64)>,
 }
 
 impl Summary {
-    pub(super) fn count(&mut self, sequence: u64) {
+    pub(super) fn count(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Judged(recorded) => self.judged(recorded.sequence()),
+            Answer::Again(_) => {
+                self.events += 1;
+                self.duplicates += 1;
+            }
+            Answer::Refused(_) => self.rejected += 1,
+        }
+    }
+
+    fn judged(&mut self, sequence: u64) {
         self.events += 1;
         self.sequences = Some((self.sequences.map_or(sequence, |(first, _)| first), sequence));
     }
@@ -168,6 +277,10 @@ impl Summary {
         number(out, self.events);
         out.extend_from_slice(b",\"rejected\":");
         number(out, self.rejected);
+        if self.duplicates > 0 {
+            out.extend_from_slice(b",\"duplicates\":");
+            number(out, self.duplicates);
+        }
         if let Some((first, last)) = self.sequences {
             out.extend_from_slice(b",\"first_sequence\":");
             number(out, first);
@@ -262,8 +375,8 @@ mod tests {
         Summary::default().write(&mut out);
         assert_eq!(out, br#"{"summary":{"events":0,"rejected":0}}"#);
         let mut summary = Summary { rejected: 1, ..Summary::default() };
-        summary.count(4);
-        summary.count(5);
+        summary.judged(4);
+        summary.judged(5);
         out.clear();
         summary.write(&mut out);
         assert_eq!(out, br#"{"summary":{"events":2,"rejected":1,"first_sequence":4,"last_sequence":5}}"#);

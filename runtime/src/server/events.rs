@@ -14,7 +14,7 @@ use super::problem::{Cause, Problem};
 use super::{Shared, stream};
 use crate::event::Event;
 use crate::ingest::{self, Rejection};
-use crate::runtime::{Judged, SubmitError};
+use crate::runtime::{Answer, Judged, SubmitError};
 
 /// The forms that events come in (CloudEvents 1.0.2, HTTP binding, section 3,
 /// and lines).
@@ -64,8 +64,11 @@ async fn one(shared: &Shared, event: Result<Event, Rejection>) -> Result<Respons
     })?;
     let judged = judge(shared, vec![event]).await?;
     let mut out = Vec::with_capacity(256);
-    for (event, recorded) in judged.events.iter().zip(&judged.verdicts) {
-        answer::verdict(&mut out, event, recorded);
+    for (event, answer) in judged.events.iter().zip(&judged.answers) {
+        if let Answer::Refused(refusal) = answer {
+            return Err(Problem::from(refusal));
+        }
+        answer::answer(&mut out, event, answer, None);
     }
     out.push(b'\n');
     Ok(json(out))
@@ -93,7 +96,7 @@ async fn batch(shared: &Shared, body: &[u8]) -> Result<Response<ResponseBody>, P
     }
     let nothing_valid = events.is_empty() && !slots.is_empty();
     let judged = if events.is_empty() { None } else { Some(judge(shared, events).await?) };
-    let mut verdicts = judged.iter().flat_map(|judged| judged.events.iter().zip(&judged.verdicts));
+    let mut answers = judged.iter().flat_map(|judged| judged.events.iter().zip(&judged.answers));
     let mut out = Vec::with_capacity(slots.len() * 128 + 2);
     out.push(b'[');
     for (index, slot) in slots.iter().enumerate() {
@@ -102,8 +105,8 @@ async fn batch(shared: &Shared, body: &[u8]) -> Result<Response<ResponseBody>, P
         }
         match slot {
             Some(rejection) => answer::rejection(&mut out, rejection, At::Index(index)),
-            None => match verdicts.next() {
-                Some((event, recorded)) => answer::verdict(&mut out, event, recorded),
+            None => match answers.next() {
+                Some((event, answer)) => answer::answer(&mut out, event, answer, Some(At::Index(index))),
                 None => return Err(Problem::new(Cause::Internal, "The runtime answered for fewer events than it was given.")),
             },
         }
@@ -126,12 +129,18 @@ async fn judge(shared: &Shared, events: Vec<Event>) -> Result<Judged, Problem> {
             let detail = format!("Nothing of the request was taken. Send it again in {retry_after_s} s, or stream lines as application/x-ndjson: a stream waits.");
             Problem::new(Cause::QueueFull, detail).retry_after(retry_after_s)
         }
-        SubmitError::Stopped(_) => Problem::new(Cause::Stopping, "Nothing of the request was taken.").retry_after(retry_after_s),
+        SubmitError::Stopped(_) => stopped(shared, "Nothing of the request was taken."),
     })?;
-    pending.await.map_err(|_| {
-        let detail = "The runtime stopped. It is not known whether the events were judged; send them again.";
-        Problem::new(Cause::Stopping, detail).retry_after(retry_after_s)
-    })
+    let unknown = "It is not known whether the events were judged; send them again: what was recorded is answered from the record.";
+    pending.await.map_err(|_| stopped(shared, unknown))
+}
+
+/// Why the runtime takes nothing any more.
+pub(super) fn stopped(shared: &Shared, consequence: &str) -> Problem {
+    match shared.runtime.failure() {
+        Some(failure) => Problem::new(Cause::LedgerFailed, format!("{failure}. {consequence}")),
+        None => Problem::new(Cause::Stopping, format!("The runtime stopped. {consequence}")).retry_after(shared.limits.retry_after_s),
+    }
 }
 
 /// An answer in JSON.

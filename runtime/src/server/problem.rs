@@ -7,6 +7,7 @@ use hyper::{Response, StatusCode};
 use super::answer::string;
 use super::body::ResponseBody;
 use crate::ingest::{Place, Rejection, RejectionKind};
+use crate::ledger::Refusal;
 
 /// Content types that `POST /v1/events` takes, for the `Accept` of a 415.
 const EVENT_TYPES: &str = "application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson";
@@ -20,6 +21,12 @@ pub(crate) enum Cause {
     Event(RejectionKind),
     /// A line is longer than an event may be.
     LineTooLong,
+    /// Another event has this source and id.
+    IdReused,
+    /// Too old for anybody to know whether it was here before.
+    OutsideHorizon,
+    /// The disk failed; nothing is taken any more.
+    LedgerFailed,
     /// The request has not one valid event.
     NothingValid,
     /// No such path.
@@ -80,6 +87,9 @@ impl Cause {
             Cause::Event(kind @ RejectionKind::TooLarge) => (S::PAYLOAD_TOO_LARGE, kind.name(), kind.title()),
             Cause::Event(kind) => (S::BAD_REQUEST, kind.name(), kind.title()),
             Cause::LineTooLong => (S::PAYLOAD_TOO_LARGE, "line-too-long", "The line is longer than an event may be"),
+            Cause::IdReused => (S::CONFLICT, "id-reused", "Another event has this source and id"),
+            Cause::OutsideHorizon => (S::CONFLICT, "outside-horizon", "Too old to know whether it was here before"),
+            Cause::LedgerFailed => (S::INTERNAL_SERVER_ERROR, "ledger-failed", "The ledger failed, and nothing is taken any more"),
             Cause::NothingValid => (S::BAD_REQUEST, "nothing-valid", "Nothing in the request is a valid event"),
             Cause::NotFound => (S::NOT_FOUND, "not-found", "There is nothing at this path"),
             Cause::NoSuchPolicy => (S::NOT_FOUND, "no-such-policy", "No policy of this name is in force"),
@@ -189,6 +199,27 @@ impl Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let text = |value: String| serde_json::Value::from(value).to_string().into_bytes();
+        match refusal {
+            Refusal::IdReused { sequence, recorded, sent } => {
+                let detail = "An event with this source and id is recorded already, with other content. Send a new event under a new id.";
+                Problem::new(Cause::IdReused, detail)
+                    .with("sequence", sequence.to_string().into_bytes())
+                    .with("recorded_digest", text(recorded.to_string()))
+                    .with("sent_digest", text(sent.to_string()))
+            }
+            Refusal::OutsideHorizon { from } => {
+                let detail = format!(
+                    "Ids of this source are remembered for what happened from {from} on. Whether this older event was here before cannot be known, so it is not taken; `ledger.horizon-days` in the configuration makes the horizon wider."
+                );
+                Problem::new(Cause::OutsideHorizon, detail)
+            }
+        }
     }
 }
 

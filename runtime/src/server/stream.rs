@@ -29,12 +29,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, At, Summary};
+use super::events::stopped;
 use super::body::{self, Cut, FrameSender, RequestBody, ResponseBody};
 use super::problem::{Cause, Problem};
 use super::{Phase, Shared};
 use crate::event::Event;
 use crate::ingest::{self, Lines, Rejection};
 use crate::runtime::{Judged, Pending, Stopped};
+use crate::verdict::Verdict;
 
 /// Rendered submissions that wait for the client to read.
 const FRAMES_MAX: usize = 4;
@@ -65,11 +67,13 @@ pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: Reques
         line: 0,
         settled: 0,
         events: Vec::new(),
+        event_lines: Vec::new(),
         faulty: Vec::new(),
         bytes: 0,
         messages: messages_out,
     };
     let writer = Writer {
+        shared: Arc::clone(shared),
         minimal,
         out: Vec::new(),
         summary: Summary::default(),
@@ -125,6 +129,8 @@ enum Message {
 struct Group {
     /// Of its valid events, if there are any.
     pending: Option<Pending>,
+    /// For each of those the line that it stood on.
+    lines: Vec<u64>,
     faulty: Vec<Faulty>,
     /// Its first line.
     line: u64,
@@ -154,6 +160,8 @@ struct Reader {
     /// Of these, the ones that were handed to the writer.
     settled: u64,
     events: Vec<Event>,
+    /// For each of those the line that it stood on.
+    event_lines: Vec<u64>,
     faulty: Vec<Faulty>,
     /// Bytes of the events' lines.
     bytes: usize,
@@ -225,6 +233,7 @@ impl Reader {
             Some(text) => match ingest::structured(&text, &self.shared.options.ingest) {
                 Ok(event) => {
                     self.events.push(event);
+                    self.event_lines.push(self.line);
                     return;
                 }
                 Err(rejection) => {
@@ -254,10 +263,11 @@ impl Reader {
             let events = mem::replace(&mut self.events, Vec::with_capacity(count));
             match self.shared.runtime.submit(events).await {
                 Ok(pending) => Some(pending),
-                Err(Stopped) => return Err(Early::Problem(stopping())),
+                Err(Stopped) => return Err(Early::Problem(stopped(&self.shared, FROM_LINE))),
             }
         };
-        let group = Group { pending, faulty: mem::take(&mut self.faulty), line: self.settled + 1 };
+        let lines = mem::replace(&mut self.event_lines, Vec::with_capacity(count));
+        let group = Group { pending, lines, faulty: mem::take(&mut self.faulty), line: self.settled + 1 };
         self.settled = self.line;
         self.bytes = 0;
         self.messages.send(Message::Group(group)).await.map_err(|_| Early::Gone)
@@ -265,8 +275,11 @@ impl Reader {
 }
 
 fn stopping() -> Problem {
-    Problem::new(Cause::Stopping, "The server is about to stop. The lines from `from_line` on were not judged; send them again.")
+    Problem::new(Cause::Stopping, format!("The server is about to stop. {FROM_LINE}"))
 }
+
+/// What an end before the end means for the lines that are left.
+const FROM_LINE: &str = "The lines from `from_line` on were not judged; send them again.";
 
 /// How an answer begins.
 enum Head {
@@ -279,6 +292,7 @@ enum Head {
 }
 
 struct Writer {
+    shared: Arc<Shared>,
     /// Leave clean events out.
     minimal: bool,
     /// Rendered, not sent yet.
@@ -311,9 +325,9 @@ impl Writer {
                 Some(Message::Group(group)) => {
                     let line = group.line;
                     if self.group(group, frames).await.is_err() {
-                        let detail =
-                            "The runtime stopped. It is not known whether the lines from `from_line` on were judged; send them again.";
-                        return self.end(Some(Problem::new(Cause::Stopping, detail)), line, frames).await;
+                        let unknown = "It is not known whether the lines from `from_line` on were judged; send them again: what was recorded is answered from the record.";
+                        let problem = stopped(&self.shared, unknown);
+                        return self.end(Some(problem), line, frames).await;
                     }
                     if self.head.is_some() && (self.summary.events > 0 || self.out.len() > HOLD_BYTES_MAX) {
                         self.open()?;
@@ -331,21 +345,21 @@ impl Writer {
 
     /// Renders a group: verdicts and errors in the order of their lines.
     async fn group(&mut self, group: Group, frames: &FrameSender) -> Result<(), Stopped> {
-        let Judged { events, verdicts } = match group.pending {
+        let Judged { events, answers } = match group.pending {
             Some(pending) => pending.await?,
-            None => Judged { events: Vec::new(), verdicts: Vec::new() },
+            None => Judged { events: Vec::new(), answers: Vec::new() },
         };
         if !self.minimal {
             self.out.reserve(events.len() * ANSWER_BYTES);
         }
         let mut faulty = group.faulty.into_iter().peekable();
-        for (index, (event, recorded)) in events.iter().zip(&verdicts).enumerate() {
+        for (index, ((event, answer), line)) in events.iter().zip(&answers).zip(group.lines).enumerate() {
             while let Some(one) = faulty.next_if(|one| one.events_before <= index) {
                 self.fault(&one);
             }
-            self.summary.count(recorded.sequence());
-            if !(self.minimal && recorded.get().is_clean()) {
-                answer::verdict(&mut self.out, event, recorded);
+            self.summary.count(answer);
+            if !(self.minimal && answer.verdict().is_some_and(Verdict::is_clean)) {
+                answer::answer(&mut self.out, event, answer, Some(At::Line(line)));
                 self.out.push(b'\n');
             }
             // A few hostile findings on each event would add up.

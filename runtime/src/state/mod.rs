@@ -1,55 +1,42 @@
 //! Policies' memory: for each policy and key the bytes that the last event of the
 //! key left. The host owns it; a policy sees the states of the keys in its batch.
 //!
-//! In memory for now. Knows nothing of how policies are run.
+//! Knows nothing of where they are kept, nor of how policies are run.
+
+mod timers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::column::{Cell, Kind};
+
+pub(crate) use timers::{Timer, Timers};
 
 /// A key, as bytes that are equal if and only if its fields' values are.
 pub(crate) type Key = Box<[u8]>;
 
-/// The key of a row: the values of the key's fields, each with its type and, if
-/// it can differ, its length, so that no two rows of different values agree.
+/// The key of a row: the values of the key's fields. Key fields are required, and
+/// rows without them do not get here.
 pub(crate) fn key<'c, 'e: 'c>(cells: impl Iterator<Item = &'c Cell<'e>>) -> Key {
     let mut key = Vec::with_capacity(32);
-    for cell in cells {
-        match cell {
-            Cell::Boolean(value) => key.extend([b'b', u8::from(*value)]),
-            Cell::Integer(value) => push(&mut key, b'i', &value.to_le_bytes()),
-            // Negative zero is zero: they are equal as numbers.
-            Cell::Float(value) => push(&mut key, b'f', &(value + 0.0).to_bits().to_le_bytes()),
-            Cell::Time(value) => push(&mut key, b'm', &value.to_le_bytes()),
-            Cell::Text(value) => push_long(&mut key, b't', value.as_bytes()),
-            Cell::Json(value) => push_long(&mut key, b'j', value.as_bytes()),
-            // Key fields are required, and rows without them do not get here.
-            Cell::Absent | Cell::Mistyped(_) => key.push(b'-'),
-        }
-    }
+    cells.for_each(|cell| cell.encode(&mut key));
     key.into()
 }
 
-fn push(key: &mut Vec<u8>, tag: u8, value: &[u8]) {
-    key.push(tag);
-    key.extend_from_slice(value);
-}
-
-fn push_long(key: &mut Vec<u8>, tag: u8, value: &[u8]) {
-    push(key, tag, &(value.len() as u64).to_le_bytes());
-    key.extend_from_slice(value);
-}
-
 /// What becomes of a policy's states at a swap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Handover {
     /// There is no state to hand over.
     None,
     /// The new release goes on with the states.
     Kept,
-    /// The new release begins without states: it encodes them otherwise.
+    /// The new release goes on with what it made of the states.
+    Migrated,
+    /// The new release begins without states: it encodes them otherwise, and says
+    /// that it may.
     Reset,
 }
 
@@ -59,6 +46,7 @@ impl Handover {
         match self {
             Handover::None => "none",
             Handover::Kept => "kept",
+            Handover::Migrated => "migrated",
             Handover::Reset => "reset",
         }
     }
@@ -85,10 +73,23 @@ struct Keyspace {
 
 /// What must be the same for a release to go on with the states of another: the
 /// version of the encoding, and the fields of the key with their types.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Form {
     pub version: u32,
     pub key: Vec<(String, Kind)>,
+}
+
+impl Form {
+    /// The form as the ledger keeps it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // A number, texts and words: there is no such value that JSON cannot have.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads what [`Form::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| format!("the form of a policy's states cannot be read: {error}"))
+    }
 }
 
 impl States {
@@ -97,18 +98,16 @@ impl States {
         self.policies.get(policy)?.states.get(key).map(Vec::as_slice)
     }
 
-    /// Takes over what a batch changed.
-    pub fn apply(&mut self, policy: &str, changes: impl Iterator<Item = (Key, Option<Vec<u8>>)>) {
+    /// Takes over what a key's state has become. Nothing, for a policy that keeps none.
+    pub fn apply(&mut self, policy: &str, key: Key, state: Option<Vec<u8>>) {
         let Some(Keyspace { states, bytes, .. }) = self.policies.get_mut(policy) else { return };
-        for (key, state) in changes {
-            let key_bytes = key.len() + ENTRY_BYTES;
-            let more = state.as_ref().map_or(0, |state| key_bytes + state.len());
-            let before = match state {
-                Some(state) => states.insert(key, state),
-                None => states.remove(&key),
-            };
-            *bytes = *bytes + more - before.map_or(0, |before| key_bytes + before.len());
-        }
+        let key_bytes = key.len() + ENTRY_BYTES;
+        let more = state.as_ref().map_or(0, |state| key_bytes + state.len());
+        let before = match state {
+            Some(state) => states.insert(key, state),
+            None => states.remove(&key),
+        };
+        *bytes = *bytes + more - before.map_or(0, |before| key_bytes + before.len());
     }
 
     /// Bytes of a policy's keys and states.
@@ -116,28 +115,48 @@ impl States {
         self.policies.get(policy).map_or(0, |keyspace| keyspace.bytes)
     }
 
-    /// Hands a policy's states to a release that has them in this form; absent
-    /// for one that has none.
-    pub fn hand_over(&mut self, policy: &str, form: Option<Form>) -> Handover {
-        let before = self.policies.get(policy).is_some_and(|keyspace| !keyspace.states.is_empty());
-        let same = self.policies.get(policy).map(|keyspace| &keyspace.form) == form.as_ref();
-        match form {
-            Some(form) if !same => {
-                self.policies.insert(policy.into(), Keyspace { form, ..Keyspace::default() });
-            }
-            Some(_) => {}
-            None => self.forget(policy),
-        }
-        match (before, same) {
-            (false, _) => Handover::None,
-            (true, true) => Handover::Kept,
-            (true, false) => Handover::Reset,
+    /// What would become of a policy's states, and whether its form would be another,
+    /// if a release took over that has states in this form (absent for one that has
+    /// none), can migrate those of other versions, and may or may not begin without.
+    ///
+    /// # Errors
+    ///
+    /// If the release would lose states and does not say that it may.
+    pub fn hand_over(&self, policy: &str, form: Option<&Form>, migrates_from: &[u32], resets: bool) -> Result<(Handover, bool), String> {
+        let Some(before) = self.policies.get(policy) else { return Ok((Handover::None, form.is_some())) };
+        let Some(form) = form else {
+            return Ok((if before.states.is_empty() { Handover::None } else { Handover::Reset }, true));
+        };
+        let (keys, old) = (before.states.len(), &before.form);
+        match (before.form == *form, keys) {
+            (same, 0) => Ok((Handover::None, !same)),
+            (true, _) => Ok((Handover::Kept, false)),
+            (false, _) if old.key == form.key && migrates_from.contains(&old.version) => Ok((Handover::Migrated, true)),
+            (false, _) if resets => Ok((Handover::Reset, true)),
+            (false, _) if old.key != form.key => Err(format!(
+                "the release in force has states of {keys} keys, kept by other fields than this one has; let it say `resets` if it may begin without them"
+            )),
+            (false, _) => Err(format!(
+                "the release in force has states of {keys} keys in version {}, this one has version {}; let it migrate them (`migrates_from`), or say `resets` if it may begin without them",
+                old.version, form.version
+            )),
         }
     }
 
-    /// Drops a policy's states.
-    pub fn forget(&mut self, policy: &str) {
-        self.policies.remove(policy);
+    /// The version and all states of a policy, with their keys.
+    pub fn all(&self, policy: &str) -> (u32, Vec<(Key, Vec<u8>)>) {
+        let Some(Keyspace { form, states, .. }) = self.policies.get(policy) else { return (0, Vec::new()) };
+        (form.version, states.iter().map(|(key, state)| (key.clone(), state.clone())).collect())
+    }
+
+    /// From now on the policy has states in this form, and none yet.
+    pub fn begin(&mut self, policy: &str, form: Form) {
+        self.policies.insert(policy.into(), Keyspace { form, ..Keyspace::default() });
+    }
+
+    /// Drops a policy's states. Whether there was anything to drop.
+    pub fn forget(&mut self, policy: &str) -> bool {
+        self.policies.remove(policy).is_some()
     }
 
     /// Number of keys that have a state, over all policies.
@@ -162,19 +181,40 @@ mod tests {
     }
 
     #[test]
-    fn states_cross_a_swap_if_they_are_encoded_alike() {
+    fn states_cross_a_swap_by_a_declared_rule() {
         let mut states = States::default();
         let one = key([Cell::Integer(1)].iter());
-        let form = |version, pointer: &str| Some(Form { version, key: vec![(pointer.to_string(), Kind::Integer)] });
-        assert_eq!(states.hand_over("p", form(1, "/data/a")), Handover::None);
-        states.apply("p", [(one.clone(), Some(vec![7]))].into_iter());
-        assert_eq!(states.hand_over("p", form(1, "/data/a")), Handover::Kept);
+        let form = |version, pointer: &str| Form { version, key: vec![(pointer.to_string(), Kind::Integer)] };
+        let first = form(1, "/data/a");
+        assert_eq!(states.hand_over("p", Some(&first), &[], false), Ok((Handover::None, true)));
+        states.begin("p", first.clone());
+        assert_eq!(states.hand_over("p", Some(&form(2, "/data/a")), &[], false), Ok((Handover::None, true)), "there are no states yet");
+        states.apply("p", one.clone(), Some(vec![7]));
         assert_eq!((states.get("p", &one), states.bytes("p")), (Some([7].as_slice()), one.len() + 1 + ENTRY_BYTES));
-        assert_eq!(states.hand_over("p", form(2, "/data/a")), Handover::Reset);
-        assert_eq!((states.get("p", &one), states.keys(), states.bytes("p")), (None, 0, 0));
-        states.apply("p", [(one.clone(), Some(vec![7])), (one.clone(), Some(vec![7, 8])), (one.clone(), None)].into_iter());
-        assert_eq!(states.bytes("p"), 0);
-        states.apply("p", [(one, Some(vec![7]))].into_iter());
-        assert_eq!(states.hand_over("p", form(2, "/data/b")), Handover::Reset, "kept by something else");
+        for (form, migrates_from, resets, expected) in [
+            (Some(&first), vec![], false, Ok((Handover::Kept, false))),
+            (Some(&form(2, "/data/a")), vec![3, 1], false, Ok((Handover::Migrated, true))),
+            (Some(&form(2, "/data/a")), vec![3], true, Ok((Handover::Reset, true))),
+            (Some(&form(1, "/data/b")), vec![1], true, Ok((Handover::Reset, true))),
+            (None, vec![], false, Ok((Handover::Reset, true))),
+        ] {
+            assert_eq!(states.hand_over("p", form, &migrates_from, resets), expected);
+        }
+        for lossy in [form(2, "/data/a"), form(1, "/data/b")] {
+            assert!(states.hand_over("p", Some(&lossy), &[], false).is_err_and(|why| why.contains("states of 1 keys")));
+        }
+        assert_eq!(states.all("p"), (1, vec![(one.clone(), vec![7])]));
+        for state in [Some(vec![7, 8]), None] {
+            states.apply("p", one.clone(), state);
+        }
+        assert_eq!((states.bytes("p"), states.keys()), (0, 0));
+        assert!(states.forget("p") && !states.forget("p"));
+    }
+
+    #[test]
+    fn a_form_is_read_back() {
+        let form = Form { version: 3, key: vec![("/data/a".into(), Kind::Text)] };
+        assert_eq!(Form::from_bytes(&form.to_bytes()), Ok(form));
+        assert!(Form::from_bytes(b"{}").is_err());
     }
 }

@@ -43,12 +43,15 @@ pub fn settings(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(record::settings(arguments.into(), item.into()))
 }
 
-/// Makes a struct the state of a key: kept as JSON, readable by an auditor.
+/// Makes a struct the state of a key.
 ///
-/// Derives `Default`, `PartialEq`, `Serialize` and `Deserialize`. A key whose
-/// state equals the default has no state. A member added later takes its
-/// default from states without it; renaming or removing one, or changing its
-/// meaning, needs another `state_version`.
+/// Derives `Default`, `PartialEq`, `Serialize` and `Deserialize`, so the members
+/// must have them; a struct inside a state can be a `#[state]` too. A key whose
+/// state equals the default has no state. The encoding is the members in order,
+/// behind a byte that tells their names and types: to add, remove, rename or
+/// reorder members, or to change what one means, needs another `state_version`,
+/// and without it the states there are can no longer be read. `#[serde(skip…)]`
+/// and the like cannot be used.
 #[proc_macro_attribute]
 pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(record::state(arguments.into(), item.into()))
@@ -61,6 +64,11 @@ pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// state also `key = ["<JSON Pointer of a required field>"], state_version =
 /// 1`, for one with reference lists `lists = ["…"]`. The version is that of
 /// the crate.
+///
+/// A policy with state may have three more: `timers` (it asks to be woken, and
+/// has a `fn wake`), `migrates_from = [1]` (its `fn migrate` reads the states of
+/// these versions), and `resets` (a release may begin without the states that
+/// it can neither take over nor migrate, instead of being refused).
 #[proc_macro_attribute]
 pub fn policy(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(policy::expand(arguments.into(), item.into()))

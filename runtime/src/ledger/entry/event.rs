@@ -1,0 +1,223 @@
+//! The entry of an event, and what the releases that were asked said about it.
+
+use serde::Deserialize;
+
+use super::fields::{Evidence, Text, Time, digest, hex, member, number, present, present_digest, string};
+use crate::digest::Digest;
+use crate::verdict::{Action, Decision, FaultKind, Severity};
+
+/// What is recorded about one event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventEntry<'a> {
+    /// The event's place in the total order; the first is 1.
+    pub sequence: u64,
+    #[serde(borrow)]
+    pub source: Text<'a>,
+    #[serde(borrow)]
+    pub id: Text<'a>,
+    #[serde(borrow, rename = "type")]
+    pub kind: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub subject: Option<Text<'a>>,
+    /// As it was sent.
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub time: Option<Text<'a>>,
+    pub arrived: Time,
+    /// It happened before the watermark of its source. Left out if not.
+    #[serde(default)]
+    pub late: bool,
+    /// Of the event's bytes.
+    #[serde(deserialize_with = "digest")]
+    pub digest: Digest,
+    pub verdict: Decision,
+    /// The releases that were asked, in the order of their policies' names.
+    #[serde(borrow)]
+    pub asked: Vec<Asked<'a>>,
+}
+
+impl EventEntry<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"sequence\":");
+        number(out, self.sequence);
+        member(out, b",\"source\":", &self.source);
+        member(out, b",\"id\":", &self.id);
+        member(out, b",\"type\":", &self.kind);
+        if let Some(subject) = &self.subject {
+            member(out, b",\"subject\":", subject);
+        }
+        if let Some(time) = &self.time {
+            member(out, b",\"time\":", time);
+        }
+        out.extend_from_slice(b",\"arrived\":\"");
+        self.arrived.write(out);
+        out.push(b'"');
+        if self.late {
+            out.extend_from_slice(b",\"late\":true");
+        }
+        out.extend_from_slice(b",\"digest\":\"");
+        hex(out, &self.digest);
+        out.extend_from_slice(b"\",\"verdict\":\"");
+        out.extend_from_slice(self.verdict.name().as_bytes());
+        out.extend_from_slice(b"\",\"asked\":[");
+        for (index, asked) in self.asked.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            asked.write(out);
+        }
+        out.extend_from_slice(b"]}");
+    }
+}
+
+/// What one release said.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked<'a> {
+    #[serde(borrow)]
+    pub policy: Text<'a>,
+    /// Version and short digest, for people.
+    #[serde(borrow)]
+    pub release: Text<'a>,
+    /// Over component and settings.
+    #[serde(deserialize_with = "digest")]
+    pub digest: Digest,
+    pub mode: Mode,
+    /// Commits to what the release saw: SHA-256 over the event's salt and the values.
+    /// Left out if it could not be given the event.
+    #[serde(default, deserialize_with = "present_digest")]
+    pub columns: Option<Digest>,
+    /// Left out if empty.
+    #[serde(borrow, default)]
+    pub findings: Vec<Finding<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub fault: Option<Fault<'a>>,
+}
+
+/// How a release was in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Mode {
+    Shadow,
+    Canary,
+    Enforce,
+}
+
+impl Mode {
+    /// The word used in entries.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Shadow => "shadow",
+            Mode::Canary => "canary",
+            Mode::Enforce => "enforce",
+        }
+    }
+}
+
+/// One rule's statement.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Finding<'a> {
+    #[serde(borrow)]
+    pub rule: Text<'a>,
+    pub action: Action,
+    pub severity: Severity,
+    #[serde(borrow)]
+    pub message: Text<'a>,
+    #[serde(borrow)]
+    pub evidence: Evidence<'a>,
+    #[serde(borrow)]
+    pub legal_basis: Text<'a>,
+}
+
+/// Why a release did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fault<'a> {
+    pub kind: FaultKind,
+    #[serde(borrow)]
+    pub detail: Text<'a>,
+}
+
+impl Asked<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        member(out, b"{\"policy\":", &self.policy);
+        member(out, b",\"release\":", &self.release);
+        out.extend_from_slice(b",\"digest\":\"");
+        hex(out, &self.digest);
+        out.extend_from_slice(b"\",\"mode\":\"");
+        out.extend_from_slice(self.mode.name().as_bytes());
+        out.push(b'"');
+        if let Some(columns) = &self.columns {
+            out.extend_from_slice(b",\"columns\":\"");
+            hex(out, columns);
+            out.push(b'"');
+        }
+        said(out, &self.findings, self.fault.as_ref());
+        out.push(b'}');
+    }
+}
+
+/// Writes what a release said: members that are left out if they are empty.
+pub(super) fn said(out: &mut Vec<u8>, findings: &[Finding<'_>], fault: Option<&Fault<'_>>) {
+    if !findings.is_empty() {
+        out.extend_from_slice(b",\"findings\":[");
+        for (index, finding) in findings.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            finding.write(out);
+        }
+        out.push(b']');
+    }
+    if let Some(fault) = fault {
+        out.extend_from_slice(b",\"fault\":{\"kind\":\"");
+        out.extend_from_slice(fault.kind.name().as_bytes());
+        member(out, b"\",\"detail\":", &fault.detail);
+        out.push(b'}');
+    }
+}
+
+impl Finding<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        member(out, b"{\"rule\":", &self.rule);
+        out.extend_from_slice(b",\"action\":\"");
+        out.extend_from_slice(action(self.action).as_bytes());
+        out.extend_from_slice(b"\",\"severity\":\"");
+        out.extend_from_slice(severity(self.severity).as_bytes());
+        member(out, b"\",\"message\":", &self.message);
+        out.extend_from_slice(b",\"evidence\":{");
+        let evidence = &self.evidence.0;
+        for (index, (name, value)) in evidence.iter().enumerate() {
+            if evidence[..index].iter().any(|(earlier, _)| earlier == name) {
+                continue;
+            }
+            if index > 0 {
+                out.push(b',');
+            }
+            string(out, name);
+            out.push(b':');
+            string(out, value);
+        }
+        member(out, b"},\"legal_basis\":", &self.legal_basis);
+        out.push(b'}');
+    }
+}
+
+/// The word for an action, the same that serde reads.
+pub(super) fn action(action: Action) -> &'static str {
+    match action {
+        Action::Flag => "flag",
+        Action::Deny => "deny",
+    }
+}
+
+/// The word for a severity, the same that serde reads.
+pub(super) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}

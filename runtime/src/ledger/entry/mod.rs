@@ -1,0 +1,190 @@
+//! Entries of the ledger: JSON lines in one form only.
+//!
+//! The form: members in the order of the fields below, those that are empty left
+//! out; no white space; integers in plain digits; strings in UTF-8 with the escapes
+//! that JSON demands and no others (`\"`, `\\`, `\b`, `\f`, `\n`, `\r`, `\t`,
+//! `\u00xx` in lower case for other control characters). An entry has exactly one
+//! line, and a line that reads as an entry but is written otherwise is none:
+//! digests, proofs and comparisons are over these bytes.
+//!
+//! Written by hand instead of through serde because this runs once per event.
+//!
+//! An entry is about an event, and then its second member is `source`; or it is about
+//! something else, and then its second and last member has the name of that.
+
+mod event;
+mod fields;
+mod other;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::digest::Digest;
+use fields::{number, parse_digest};
+
+pub(crate) use event::{Asked, EventEntry, Fault, Finding, Mode};
+pub(crate) use fields::{Evidence, Time};
+pub(crate) use other::TimerEntry;
+
+/// The longest line, without its `\n`: an entry of a C2SP tile has its length in 16
+/// bits.
+pub(crate) const ENTRY_BYTES_MAX: usize = 65_535;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry<'a> {
+    Event(EventEntry<'a>),
+    /// With its sequence.
+    Timer(u64, TimerEntry<'a>),
+}
+
+/// An entry is longer than a tile can hold. Nothing was written; whoever made the
+/// entry has to make it shorter, and to say so in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry {sequence} has {bytes} bytes; it must not have more than {ENTRY_BYTES_MAX}")]
+pub(crate) struct OversizedEntry {
+    pub sequence: u64,
+    pub bytes: usize,
+}
+
+/// A line is not an entry.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EntryError {
+    #[error("not an entry: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("reads as an entry, but is written otherwise from byte {at} of the line on")]
+    NotCanonical { at: usize },
+    #[error("has {0} bytes; an entry must not have more than {ENTRY_BYTES_MAX}")]
+    Oversized(usize),
+}
+
+/// An entry that is about something else than an event, as it stands in its line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Other<'a> {
+    sequence: u64,
+    #[serde(borrow)]
+    timer: TimerEntry<'a>,
+}
+
+impl<'a> Entry<'a> {
+    /// Its place in the total order; the first is 1.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Entry::Event(event) => event.sequence,
+            Entry::Timer(sequence, _) => *sequence,
+        }
+    }
+
+    /// Writes the entry's line, without `\n`. Writes nothing if it is too long.
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), OversizedEntry> {
+        let start = out.len();
+        out.reserve(512);
+        match self {
+            Entry::Event(event) => event.write(out),
+            Entry::Timer(sequence, timer) => {
+                out.extend_from_slice(b"{\"sequence\":");
+                number(out, *sequence);
+                timer.write(out);
+            }
+        }
+        let bytes = out.len() - start;
+        if bytes > ENTRY_BYTES_MAX {
+            out.truncate(start);
+            return Err(OversizedEntry { sequence: self.sequence(), bytes });
+        }
+        Ok(())
+    }
+
+    /// Reads an entry from a line of the ledger, without checking that it is written
+    /// in the one form: for lines that are covered by a checksum of our own.
+    pub fn parse(line: &'a [u8]) -> Result<Self, EntryError> {
+        match is_event(line) {
+            true => Ok(Entry::Event(serde_json::from_slice(line)?)),
+            false => {
+                let Other { sequence, timer } = serde_json::from_slice(line)?;
+                Ok(Entry::Timer(sequence, timer))
+            }
+        }
+    }
+
+    /// Reads an entry from a line that anybody may have written.
+    pub fn parse_canonical(line: &'a [u8]) -> Result<Self, EntryError> {
+        if line.len() > ENTRY_BYTES_MAX {
+            return Err(EntryError::Oversized(line.len()));
+        }
+        let entry = Entry::parse(line)?;
+        let mut written = Vec::with_capacity(line.len());
+        entry.write(&mut written).map_err(|error| EntryError::Oversized(error.bytes))?;
+        if written != line {
+            let at = written.iter().zip(line).position(|(one, other)| one != other);
+            return Err(EntryError::NotCanonical { at: at.unwrap_or(written.len().min(line.len())) });
+        }
+        Ok(entry)
+    }
+}
+
+/// Whether the second member of a line in the one form is that of an event's entry.
+fn is_event(line: &[u8]) -> bool {
+    let comma = line.iter().position(|byte| *byte == b',').unwrap_or(line.len());
+    !line[comma..].starts_with(b",\"timer\"")
+}
+
+/// What tells an event from others, from the front of its entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Identity<'a> {
+    pub source: Cow<'a, str>,
+    pub id: Cow<'a, str>,
+    /// As it was sent.
+    pub time: Option<Cow<'a, str>>,
+    pub arrived: Time,
+    /// Of the event's bytes.
+    pub digest: Digest,
+}
+
+impl<'a> Identity<'a> {
+    /// Reads the front of a line in the one form, and no further; nothing for an entry
+    /// that is not about an event. For opening a ledger, where every line is read.
+    pub fn read(line: &'a [u8]) -> Result<Option<Self>, EntryError> {
+        if !is_event(line) {
+            return Ok(None);
+        }
+        Identity::front(line).map(Some).ok_or_else(|| match Entry::parse_canonical(line) {
+            Err(error) => error,
+            Ok(_) => EntryError::NotCanonical { at: 0 },
+        })
+    }
+
+    fn front(line: &'a [u8]) -> Option<Self> {
+        let mut rest = line.strip_prefix(b"{\"sequence\":")?;
+        let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+        rest = &rest[digits..];
+        let source = take_string(&mut rest, b",\"source\":")?;
+        let id = take_string(&mut rest, b",\"id\":")?;
+        take_string(&mut rest, b",\"type\":")?;
+        take_string(&mut rest, b",\"subject\":");
+        let time = take_string(&mut rest, b",\"time\":");
+        let arrived = Time::parse(&take_string(&mut rest, b",\"arrived\":")?)?;
+        rest = rest.strip_prefix(b",\"late\":true").unwrap_or(rest);
+        let digest = parse_digest(&take_string(&mut rest, b",\"digest\":")?)?;
+        Some(Identity { source, id, time, arrived, digest })
+    }
+}
+
+/// Takes a member off the front: its name with what precedes it, and a string.
+fn take_string<'a>(rest: &mut &'a [u8], name: &[u8]) -> Option<Cow<'a, str>> {
+    let text = rest.strip_prefix(name)?;
+    let inner = text.strip_prefix(b"\"")?;
+    let end = memchr::memchr2(b'"', b'\\', inner)?;
+    if inner[end] == b'"' {
+        *rest = &inner[end + 1..];
+        return str::from_utf8(&inner[..end]).ok().map(Cow::Borrowed);
+    }
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<String>();
+    let string = values.next()?.ok()?;
+    *rest = &text[values.byte_offset()..];
+    Some(Cow::Owned(string))
+}

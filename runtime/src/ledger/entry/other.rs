@@ -1,0 +1,62 @@
+//! Entries that are not about an event.
+
+use serde::Deserialize;
+
+use super::event::{Fault, Finding, Mode, said};
+use super::fields::{Text, Time, digest, hex, member, present};
+use crate::digest::Digest;
+use crate::verdict::Decision;
+
+/// A timer that fired, and what its policy said then.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TimerEntry<'a> {
+    #[serde(borrow)]
+    pub policy: Text<'a>,
+    /// Version and short digest, for people.
+    #[serde(borrow)]
+    pub release: Text<'a>,
+    /// Over component and settings.
+    #[serde(deserialize_with = "digest")]
+    pub digest: Digest,
+    pub mode: Mode,
+    /// Whose watermark it waited for.
+    #[serde(borrow)]
+    pub source: Text<'a>,
+    /// HMAC of policy and key: the same for the same key, and names nobody.
+    #[serde(deserialize_with = "digest")]
+    pub key: Digest,
+    /// The event time that it was set for.
+    pub due: Time,
+    /// When the event arrived before which it fired.
+    pub arrived: Time,
+    pub verdict: Decision,
+    /// Left out if empty.
+    #[serde(borrow, default)]
+    pub findings: Vec<Finding<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub fault: Option<Fault<'a>>,
+}
+
+impl TimerEntry<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        member(out, b",\"timer\":{\"policy\":", &self.policy);
+        member(out, b",\"release\":", &self.release);
+        out.extend_from_slice(b",\"digest\":\"");
+        hex(out, &self.digest);
+        out.extend_from_slice(b"\",\"mode\":\"");
+        out.extend_from_slice(self.mode.name().as_bytes());
+        member(out, b"\",\"source\":", &self.source);
+        out.extend_from_slice(b",\"key\":\"");
+        hex(out, &self.key);
+        out.extend_from_slice(b"\",\"due\":\"");
+        self.due.write(out);
+        out.extend_from_slice(b"\",\"arrived\":\"");
+        self.arrived.write(out);
+        out.extend_from_slice(b"\",\"verdict\":\"");
+        out.extend_from_slice(self.verdict.name().as_bytes());
+        out.push(b'"');
+        said(out, &self.findings, self.fault.as_ref());
+        out.extend_from_slice(b"}}");
+    }
+}

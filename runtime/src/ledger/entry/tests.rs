@@ -1,0 +1,321 @@
+use proptest::prelude::*;
+
+use super::event::{action, severity};
+use super::fields::{Text, civil, days, string};
+use super::*;
+use crate::verdict::{Action, Decision, FaultKind, Severity};
+
+const MODES: [Mode; 3] = [Mode::Shadow, Mode::Canary, Mode::Enforce];
+
+fn clean(sequence: u64) -> EventEntry<'static> {
+    let asked = |policy: &'static str| Asked {
+        policy: policy.into(),
+        release: "0.1.0-ca2949c7d59a".into(),
+        digest: Digest::of(policy.as_bytes()),
+        mode: Mode::Enforce,
+        columns: Some(Digest::of(b"columns")),
+        findings: Vec::new(),
+        fault: None,
+    };
+    EventEntry {
+        sequence,
+        source: "urn:example:fleet:7".into(),
+        id: "6f2c1c1e-3b5a-4a56-9c6e-0d6f2c1c1e3b".into(),
+        kind: "org.example.trip.ended".into(),
+        subject: Some("vehicle-4711".into()),
+        time: Some("2026-11-24T07:59:59Z".into()),
+        arrived: Time::from_micros(1_795_507_200_000_000),
+        late: false,
+        digest: Digest::of(b"event"),
+        verdict: Decision::Allow,
+        asked: vec![asked("geofence"), asked("price-fairness")],
+    }
+}
+
+fn line(entry: &EventEntry<'_>) -> String {
+    whole(&Entry::Event(entry.clone()))
+}
+
+fn whole(entry: &Entry<'_>) -> String {
+    let mut out = Vec::new();
+    entry.write(&mut out).expect("short enough");
+    String::from_utf8(out).expect("UTF-8")
+}
+
+#[test]
+fn an_entry_has_its_published_form() {
+    let mut entry = clean(1);
+    entry.asked.truncate(1);
+    entry.verdict = Decision::Deny;
+    entry.asked[0].findings.push(Finding {
+        rule: "outside".into(),
+        action: Action::Deny,
+        severity: Severity::High,
+        message: "ended \"outside\"".into(),
+        evidence: Evidence(vec![("zone".into(), "b".into()), ("at".into(), "1\n2".into())]),
+        legal_basis: "§ 3".into(),
+    });
+    entry.asked[0].fault = Some(Fault { kind: FaultKind::Trap, detail: "unreachable".into() });
+    let expected = format!(
+        concat!(
+            r#"{{"sequence":1,"source":"urn:example:fleet:7","id":"6f2c1c1e-3b5a-4a56-9c6e-0d6f2c1c1e3b","type":"org.example.trip.ended","#,
+            r#""subject":"vehicle-4711","time":"2026-11-24T07:59:59Z","arrived":"2026-11-24T08:00:00.000000Z","digest":"{}","#,
+            r#""verdict":"deny","asked":[{{"policy":"geofence","release":"0.1.0-ca2949c7d59a","digest":"{}","mode":"enforce","columns":"{}","#,
+            r#""findings":[{{"rule":"outside","action":"deny","severity":"high","message":"ended \"outside\"","#,
+            r#""evidence":{{"zone":"b","at":"1\n2"}},"legal_basis":"§ 3"}}],"fault":{{"kind":"trap","detail":"unreachable"}}}}]}}"#
+        ),
+        Digest::of(b"event").hex(),
+        Digest::of(b"geofence").hex(),
+        Digest::of(b"columns").hex()
+    );
+    assert_eq!(line(&entry), expected);
+    assert_eq!(Entry::parse_canonical(expected.as_bytes()).expect("an entry"), Entry::Event(entry));
+}
+
+#[test]
+fn words_are_those_of_serde() {
+    fn same<T: serde::de::DeserializeOwned + PartialEq + fmt::Debug>(value: T, word: &str) {
+        assert_eq!(serde_json::from_str::<T>(&format!("\"{word}\"")).expect("known"), value);
+    }
+    MODES.into_iter().for_each(|one| same(one, one.name()));
+    Decision::ALL.into_iter().for_each(|one| same(one, one.name()));
+    FaultKind::ALL.into_iter().for_each(|one| same(one, one.name()));
+    [Action::Flag, Action::Deny].into_iter().for_each(|one| same(one, action(one)));
+    [Severity::Low, Severity::Medium, Severity::High, Severity::Critical].into_iter().for_each(|one| same(one, severity(one)));
+}
+
+#[test]
+fn evidence_is_written_once_per_name() {
+    let evidence = Evidence(vec![("a".into(), "1".into()), ("a".into(), "2".into()), ("b".into(), "3".into())]);
+    let (rule, message, legal_basis) = ("r".into(), "m".into(), "l".into());
+    let finding = Finding { rule, action: Action::Flag, severity: Severity::Low, message, evidence, legal_basis };
+    let mut out = Vec::new();
+    finding.write(&mut out);
+    assert!(String::from_utf8(out).expect("UTF-8").contains(r#""evidence":{"a":"1","b":"3"}"#));
+}
+
+#[test]
+fn an_entry_fits_a_tile_or_is_not_written() {
+    let mut entry = clean(5);
+    entry.asked.clear();
+    entry.id = "".into();
+    let rest = line(&entry).len();
+    entry.id = "x".repeat(ENTRY_BYTES_MAX - rest).into();
+    assert_eq!(line(&entry).len(), ENTRY_BYTES_MAX);
+    entry.id = "x".repeat(ENTRY_BYTES_MAX - rest + 1).into();
+    let mut out = b"before".to_vec();
+    let error = Entry::Event(entry).write(&mut out).expect_err("one byte too long");
+    assert_eq!((error.sequence, error.bytes, out.as_slice()), (5, ENTRY_BYTES_MAX + 1, b"before".as_slice()));
+}
+
+#[test]
+fn what_is_written_otherwise_is_no_entry() {
+    let text = line(&clean(1));
+    Entry::parse_canonical(text.as_bytes()).expect("an entry");
+    let other = [
+        text.replace("{\"sequence\":1", "{ \"sequence\":1"),
+        text.replace("\"sequence\":1", "\"sequence\":1.0"),
+        text.replace("\"sequence\":1", "\"sequence\":01"),
+        text.replace("fleet", "fl\\u0065et"),
+        text.replace("org.example", "org\\/example"),
+        text.replace("\"subject\":\"vehicle-4711\"", "\"subject\":null"),
+        text.replace("\"verdict\"", "\"extra\":1,\"verdict\""),
+        text.replace("\"verdict\":\"allow\"", "\"verdict\":\"allow\",\"verdict\":\"allow\""),
+        text.replace("\"mode\"", "\"findings\":[],\"mode\""),
+        text.replace("\"allow\"", "\"Allow\""),
+        text.replace(&Digest::of(b"event").hex(), &Digest::of(b"event").hex().to_uppercase()),
+        text.replace("2026-11-24T08", "2026-11-24t08"),
+        text.replace("08:00:00.000000Z", "07:60:00.000000Z"),
+        text.replace("2026-11-24T08", "2026-02-30T08"),
+        text.replace("00.000000Z", "00.00000Z"),
+        format!("{text} "),
+        format!("{text}\n"),
+        text[..text.len() - 1].to_string(),
+    ];
+    for other in other {
+        assert_ne!(other, text, "the replacement was made");
+        Entry::parse_canonical(other.as_bytes()).expect_err(&other);
+    }
+    // Another order of members.
+    let swapped = text.replace("\"sequence\":1,", "").replace("\"asked\"", "\"sequence\":1,\"asked\"");
+    Entry::parse(swapped.as_bytes()).expect("the same to serde");
+    let error = Entry::parse_canonical(swapped.as_bytes()).expect_err("not to us");
+    assert!(matches!(error, EntryError::NotCanonical { at: 3 }), "{error}");
+}
+
+#[test]
+fn a_line_is_read_without_copies() {
+    let text = line(&clean(1));
+    let Entry::Event(entry) = Entry::parse(text.as_bytes()).expect("an entry") else { panic!("an event's") };
+    assert!(matches!(entry.source.0, Cow::Borrowed(_)) && matches!(entry.asked[0].policy.0, Cow::Borrowed(_)));
+}
+
+#[test]
+fn times_of_the_calendar() {
+    let text = |micros| {
+        let mut out = Vec::new();
+        Time::from_micros(micros).write(&mut out);
+        String::from_utf8(out).expect("ASCII")
+    };
+    assert_eq!(text(0), "1970-01-01T00:00:00.000000Z");
+    assert_eq!(text(951_782_400_000_001), "2000-02-29T00:00:00.000001Z");
+    assert_eq!(text(1_795_507_200_123_456), "2026-11-24T08:00:00.123456Z");
+    assert_eq!(text(i64::MAX), "9999-12-31T23:59:59.999999Z");
+    assert_eq!(text(i64::MIN), "0000-01-01T00:00:00.000000Z");
+    assert_eq!(text(-1), "1969-12-31T23:59:59.999999Z");
+    assert_eq!(Time::parse("1969-12-31T23:59:59.999999Z"), Some(Time::from_micros(-1)));
+    assert_eq!(Time::parse("2026-00-24T08:00:00.000000Z"), None);
+    assert_eq!(Time::parse("2026-11-2\u{e9}T08:00:00.000000Z"), None);
+}
+
+/// Every string there is: any scalar values, and many that need an escape.
+fn text() -> impl Strategy<Value = Text<'static>> {
+    prop_oneof![
+        any::<String>(),
+        prop::collection::vec(any::<char>(), 0..12).prop_map(|chars| chars.into_iter().collect()),
+        "[\u{0}-\u{22}\\\\/\u{7f}\u{80}\u{2028}]{0,12}",
+        "[a-z0-9:-]{0,40}",
+    ]
+    .prop_map(Text::from)
+}
+
+fn any_digest() -> impl Strategy<Value = Digest> {
+    any::<[u8; 32]>().prop_map(Digest::from_bytes)
+}
+
+fn finding() -> impl Strategy<Value = Finding<'static>> {
+    let action = prop::sample::select(vec![Action::Flag, Action::Deny]);
+    let severity = prop::sample::select(vec![Severity::Low, Severity::Medium, Severity::High, Severity::Critical]);
+    let evidence = prop::collection::vec((text(), text()), 0..4).prop_map(|pairs| {
+        let mut unique: Vec<(Text<'_>, Text<'_>)> = Vec::new();
+        for (name, value) in pairs {
+            if unique.iter().all(|(known, _)| *known != name) {
+                unique.push((name, value));
+            }
+        }
+        Evidence(unique)
+    });
+    (text(), action, severity, text(), evidence, text()).prop_map(|(rule, action, severity, message, evidence, legal_basis)| Finding {
+        rule,
+        action,
+        severity,
+        message,
+        evidence,
+        legal_basis,
+    })
+}
+
+fn asked() -> impl Strategy<Value = Asked<'static>> {
+    let fault = (prop::sample::select(FaultKind::ALL.to_vec()), text()).prop_map(|(kind, detail)| Fault { kind, detail });
+    let mode = prop::sample::select(MODES.to_vec());
+    let findings = prop::collection::vec(finding(), 0..3);
+    (text(), text(), any_digest(), mode, prop::option::of(any_digest()), findings, prop::option::of(fault)).prop_map(
+        |(policy, release, digest, mode, columns, findings, fault)| Asked { policy, release, digest, mode, columns, findings, fault },
+    )
+}
+
+fn time() -> impl Strategy<Value = Time> {
+    prop_oneof![any::<i64>(), Time::from_micros(i64::MIN).micros()..=Time::from_micros(i64::MAX).micros()].prop_map(Time::from_micros)
+}
+
+fn event() -> impl Strategy<Value = EventEntry<'static>> {
+    let event = (any::<u64>(), text(), text(), text(), prop::option::of(text()), prop::option::of(text()));
+    let verdict = prop::sample::select(Decision::ALL.to_vec());
+    (event, time(), any::<bool>(), any_digest(), verdict, prop::collection::vec(asked(), 0..3)).prop_map(
+        |((sequence, source, id, kind, subject, time), arrived, late, digest, verdict, asked)| EventEntry {
+            sequence,
+            source,
+            id,
+            kind,
+            subject,
+            time,
+            arrived,
+            late,
+            digest,
+            verdict,
+            asked,
+        },
+    )
+}
+
+fn timer() -> impl Strategy<Value = Entry<'static>> {
+    (any::<u64>(), asked(), text(), any_digest(), time(), time(), prop::sample::select(Decision::ALL.to_vec())).prop_map(
+        |(sequence, asked, source, key, due, arrived, verdict)| {
+            let Asked { policy, release, digest, mode, findings, fault, .. } = asked;
+            let timer = TimerEntry { policy, release, digest, mode, source, key, due, arrived, verdict, findings, fault };
+            Entry::Timer(sequence, timer)
+        },
+    )
+}
+
+fn entry() -> impl Strategy<Value = Entry<'static>> {
+    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn writing_and_reading_are_inverse(entry in entry()) {
+        let text = whole(&entry);
+        prop_assert!(!text.contains('\n'));
+        let read = Entry::parse_canonical(text.as_bytes()).expect("an entry");
+        prop_assert_eq!(&read, &entry);
+        prop_assert_eq!(whole(&read), &*text);
+    }
+
+    #[test]
+    fn the_front_says_what_the_whole_says(entry in entry()) {
+        let text = whole(&entry);
+        let front = Identity::read(text.as_bytes()).expect("an entry");
+        let expected = match &entry {
+            Entry::Event(event) => Some(Identity {
+                source: event.source.0.clone(),
+                id: event.id.0.clone(),
+                time: event.time.as_ref().map(|time| time.0.clone()),
+                arrived: event.arrived,
+                digest: event.digest,
+            }),
+            Entry::Timer(..) => None,
+        };
+        prop_assert_eq!(front, expected);
+    }
+
+    /// One changed byte gives another entry, or none: never the same one.
+    #[test]
+    fn no_two_lines_are_one_entry(entry in entry(), at in any::<prop::sample::Index>(), to in any::<u8>()) {
+        let text = whole(&entry);
+        let mut bytes = text.into_bytes();
+        let at = at.index(bytes.len());
+        prop_assume!(bytes[at] != to);
+        bytes[at] = to;
+        if let Ok(other) = Entry::parse_canonical(&bytes) {
+            prop_assert_ne!(other, entry);
+        }
+    }
+
+    #[test]
+    fn strings_are_escaped_as_serde_escapes_them(text in text()) {
+        let mut out = Vec::new();
+        string(&mut out, &text);
+        prop_assert_eq!(String::from_utf8(out).expect("UTF-8"), serde_json::to_string(&*text).expect("JSON"));
+    }
+
+    #[test]
+    fn every_day_is_its_own(days_since in -719_528i64..2_932_897) {
+        let (year, month, day) = civil(days_since);
+        prop_assert!((1..=12).contains(&month) && (1..=31).contains(&day) && (0..=9999).contains(&year));
+        prop_assert_eq!(days(year, month, day), days_since);
+    }
+}
+
+#[test]
+fn every_character_comes_back() {
+    let all: Vec<char> = (0..=char::MAX as u32).filter_map(char::from_u32).collect();
+    for chunk in all.chunks(4_096) {
+        let mut entry = clean(1);
+        entry.id = chunk.iter().collect::<String>().into();
+        let text = line(&entry);
+        assert_eq!(Entry::parse_canonical(text.as_bytes()).expect("an entry"), Entry::Event(entry));
+    }
+}

@@ -1,0 +1,407 @@
+//! A disk for tests: keeps what was written apart from what is durable, fails one
+//! operation on demand, and shows what a crash would leave.
+//!
+//! Faults that it has, and that the ledger has to survive:
+//! - an operation fails, and had none of its effect, half of it (a full disk), or
+//!   all of it;
+//! - a power cut: of what was not synced, each sector of 512 bytes is there or not,
+//!   by itself; a file may have its new length without its new bytes; changes of
+//!   names that were not synced happened up to some point;
+//! - a failed sync after which the system takes its cache for clean: some sectors
+//!   are durable, the others are seen by everybody and never will be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::storage::{File, Storage};
+
+const SECTOR: usize = 512;
+
+/// In which way an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Without any effect.
+    Before,
+    /// After half of it: a write comes back short, as on a full disk.
+    Halfway,
+    /// After it took effect.
+    After,
+}
+
+impl Failure {
+    pub const ALL: [Failure; 3] = [Failure::Before, Failure::Halfway, Failure::After];
+}
+
+/// The disk. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faulty(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Clone, Default)]
+struct Inner {
+    files: Vec<Inode>,
+    /// What the running system sees.
+    live: Names,
+    /// What a crash leaves at least, and the changes since, in order.
+    durable: Names,
+    changes: Vec<(String, Change)>,
+    folders: BTreeSet<String>,
+    /// Operations so far, and what they were.
+    operations: Vec<String>,
+    fault: Option<(usize, Failure)>,
+    random: Random,
+}
+
+type Names = BTreeMap<String, usize>;
+
+/// What happened to the names in a folder.
+#[derive(Debug, Clone)]
+enum Change {
+    Create(String, usize),
+    Rename(String, String),
+    Remove(String),
+}
+
+impl Change {
+    fn apply(&self, names: &mut Names) {
+        match self {
+            Change::Create(name, file) => drop(names.insert(name.clone(), *file)),
+            Change::Rename(from, to) => {
+                if let Some(file) = names.remove(from) {
+                    names.insert(to.clone(), file);
+                }
+            }
+            Change::Remove(name) => drop(names.remove(name)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Inode {
+    live: Vec<u8>,
+    durable: Vec<u8>,
+    /// Sectors that were written and not synced.
+    dirty: BTreeSet<usize>,
+}
+
+/// A small generator (SplitMix64), so that a seed is all there is to a failure.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    pub fn coin(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+}
+
+impl Inode {
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        let end = offset + bytes.len();
+        if self.live.len() < end {
+            self.live.resize(end, 0);
+        }
+        self.live[offset..end].copy_from_slice(bytes);
+        if end > offset {
+            self.dirty.extend(offset / SECTOR..=(end - 1) / SECTOR);
+        }
+    }
+
+    fn set_len(&mut self, len: usize) {
+        let before = self.live.len();
+        self.live.resize(len, 0);
+        self.dirty.extend(before.min(len) / SECTOR..=before.max(len) / SECTOR);
+    }
+
+    /// Makes a sector durable.
+    fn persist(&mut self, sector: usize) {
+        let range = |bytes: &[u8]| (sector * SECTOR).min(bytes.len())..((sector + 1) * SECTOR).min(bytes.len());
+        let from = range(&self.live);
+        if self.durable.len() < from.end {
+            self.durable.resize(from.end, 0);
+        }
+        self.durable[from.clone()].copy_from_slice(&self.live[from]);
+    }
+
+    /// Makes what is dirty durable, and the length. What an earlier sync failed to
+    /// write is clean, and stays lost.
+    fn sync(&mut self) {
+        self.durable.truncate(self.live.len());
+        for sector in std::mem::take(&mut self.dirty) {
+            self.persist(sector);
+        }
+        self.durable.resize(self.live.len(), 0);
+    }
+
+    /// A sync that failed: some sectors got there, none is dirty any more.
+    fn sync_badly(&mut self, random: &mut Random) {
+        for sector in std::mem::take(&mut self.dirty) {
+            if random.coin() {
+                self.persist(sector);
+            }
+        }
+    }
+
+    /// What a power cut leaves.
+    fn crash(&mut self, random: &mut Random) {
+        for sector in std::mem::take(&mut self.dirty) {
+            if random.coin() {
+                self.persist(sector);
+            }
+        }
+        // The length is of the old file, of the new one, or of what was allocated.
+        match random.below(3) {
+            0 => {}
+            1 => self.durable.resize(self.live.len(), 0),
+            _ => {
+                let (low, high) = (self.durable.len().min(self.live.len()), self.durable.len().max(self.live.len()));
+                // Bytes that were durable and were not cut off stay.
+                let low = if self.live.len() >= self.durable.len() { high.min(self.durable.len()) } else { low };
+                self.durable.resize(low + random.below(high - low + 1), 0);
+            }
+        }
+        self.live.clone_from(&self.durable);
+    }
+}
+
+impl Faulty {
+    pub fn new(seed: u64) -> Self {
+        let disk = Faulty::default();
+        disk.inner().random = Random(seed);
+        disk.inner().folders.insert(String::new());
+        disk
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().expect("no test panicked with the disk in its hands")
+    }
+
+    /// Makes the operation with this number (the first is 0) fail.
+    pub fn fail(&self, operation: usize, failure: Failure) {
+        self.inner().fault = Some((operation, failure));
+    }
+
+    /// What was asked of the disk so far.
+    pub fn operations(&self) -> Vec<String> {
+        self.inner().operations.clone()
+    }
+
+    /// The disk after the process was killed: all that was written is seen, whether
+    /// it is durable or not.
+    pub fn killed(&self) -> Faulty {
+        let mut inner = self.inner().clone();
+        inner.fault = None;
+        inner.operations.clear();
+        Faulty(Arc::new(Mutex::new(inner)))
+    }
+
+    /// The disk after a power cut; another seed, another image.
+    pub fn crashed(&self, seed: u64) -> Faulty {
+        let disk = self.killed();
+        {
+            let inner = &mut *disk.inner();
+            inner.random = Random(seed);
+            let kept = inner.random.below(inner.changes.len() + 1);
+            for (_, change) in inner.changes.drain(..).take(kept) {
+                change.apply(&mut inner.durable);
+            }
+            inner.live = inner.durable.clone();
+            for file in &mut inner.files {
+                file.crash(&mut inner.random);
+            }
+        }
+        disk
+    }
+
+    /// Names and bytes of all files.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let inner = self.inner();
+        inner.live.iter().map(|(name, file)| (name.clone(), inner.files[*file].live.clone())).collect()
+    }
+
+    /// A disk with these files, all durable.
+    pub fn with(files: &BTreeMap<String, Vec<u8>>) -> Faulty {
+        let disk = Faulty::new(0);
+        {
+            let inner = &mut *disk.inner();
+            for (name, bytes) in files {
+                if let Some((folder, _)) = name.rsplit_once('/') {
+                    inner.folders.insert(folder.to_string());
+                }
+                inner.live.insert(name.clone(), inner.files.len());
+                inner.files.push(Inode { live: bytes.clone(), durable: bytes.clone(), dirty: BTreeSet::new() });
+            }
+            inner.durable = inner.live.clone();
+        }
+        disk
+    }
+
+    /// Does an operation, or half of it, or nothing, and says that it failed.
+    fn act<T>(&self, what: String, halfway: impl FnOnce(&mut Inner), act: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
+        let inner = &mut *self.inner();
+        let number = inner.operations.len();
+        inner.operations.push(what);
+        match inner.fault.filter(|(operation, _)| *operation == number) {
+            None => act(inner),
+            Some((_, Failure::Before)) => Err(io::Error::other("injected: failed")),
+            Some((_, Failure::Halfway)) => {
+                halfway(inner);
+                Err(io::Error::new(io::ErrorKind::StorageFull, "injected: no space left"))
+            }
+            Some((_, Failure::After)) => {
+                act(inner)?;
+                Err(io::Error::other("injected: failed after it took effect"))
+            }
+        }
+    }
+}
+
+fn folder(path: &str) -> String {
+    path.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_string())
+}
+
+fn missing(path: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, path.to_string())
+}
+
+impl Inner {
+    fn change(&mut self, path: &str, change: Change) {
+        change.apply(&mut self.live);
+        self.changes.push((folder(path), change));
+    }
+}
+
+impl Storage for Faulty {
+    fn create_dir(&self, path: &str) -> io::Result<()> {
+        // Folders are taken to be durable at once: there is one, and it is made when
+        // nothing else is there to lose.
+        let act = |inner: &mut Inner| {
+            inner.folders.insert(path.to_string());
+            Ok(())
+        };
+        self.act(format!("create_dir {path}"), |_| {}, act)
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        let act = |inner: &mut Inner| {
+            if !inner.folders.contains(path) {
+                return Err(missing(path));
+            }
+            let names = inner.live.keys().filter(|name| folder(name) == path);
+            Ok(names.map(|name| name.rsplit('/').next().expect("a name").to_string()).collect())
+        };
+        self.act(format!("list {path}"), |_| {}, act)
+    }
+
+    fn create(&self, path: &str, _private: bool) -> io::Result<Box<dyn File>> {
+        let act = |inner: &mut Inner| {
+            if inner.live.contains_key(path) {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, path.to_string()));
+            }
+            let file = inner.files.len();
+            inner.files.push(Inode::default());
+            inner.change(path, Change::Create(path.to_string(), file));
+            Ok(file)
+        };
+        let file = self.act(format!("create {path}"), |_| {}, act)?;
+        Ok(Box::new(FaultyFile { disk: self.clone(), file, path: path.to_string() }))
+    }
+
+    fn open(&self, path: &str, write: bool) -> io::Result<Box<dyn File>> {
+        let act = |inner: &mut Inner| inner.live.get(path).copied().ok_or_else(|| missing(path));
+        let file = self.act(format!("open {path} {write}"), |_| {}, act)?;
+        Ok(Box::new(FaultyFile { disk: self.clone(), file, path: path.to_string() }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let act = |inner: &mut Inner| {
+            inner.live.get(from).ok_or_else(|| missing(from))?;
+            inner.change(from, Change::Rename(from.to_string(), to.to_string()));
+            Ok(())
+        };
+        self.act(format!("rename {from} {to}"), |_| {}, act)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let act = |inner: &mut Inner| {
+            inner.live.get(path).ok_or_else(|| missing(path))?;
+            inner.change(path, Change::Remove(path.to_string()));
+            Ok(())
+        };
+        self.act(format!("remove {path}"), |_| {}, act)
+    }
+
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        let act = |inner: &mut Inner| {
+            let (synced, left) = std::mem::take(&mut inner.changes).into_iter().partition(|(folder, _)| folder == path);
+            inner.changes = left;
+            let synced: Vec<(String, Change)> = synced;
+            for (_, change) in &synced {
+                change.apply(&mut inner.durable);
+            }
+            Ok(())
+        };
+        self.act(format!("sync_dir {path}"), |_| {}, act)
+    }
+}
+
+struct FaultyFile {
+    disk: Faulty,
+    file: usize,
+    path: String,
+}
+
+impl File for FaultyFile {
+    fn len(&self) -> io::Result<u64> {
+        self.disk.act(format!("len {}", self.path), |_| {}, |inner| Ok(inner.files[self.file].live.len() as u64))
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let act = |inner: &mut Inner| {
+            let bytes = &inner.files[self.file].live;
+            let from = (offset as usize).min(bytes.len());
+            let read = buffer.len().min(bytes.len() - from);
+            buffer[..read].copy_from_slice(&bytes[from..from + read]);
+            Ok(read)
+        };
+        self.disk.act(format!("read_at {} {offset}", self.path), |_| {}, act)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let write = |inner: &mut Inner, bytes: &[u8]| inner.files[self.file].write(offset as usize, bytes);
+        let halfway = |inner: &mut Inner| write(inner, &bytes[..bytes.len() / 2]);
+        let act = |inner: &mut Inner| {
+            write(inner, bytes);
+            Ok(())
+        };
+        self.disk.act(format!("write_at {} {offset} {}", self.path, bytes.len()), halfway, act)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let act = |inner: &mut Inner| {
+            inner.files[self.file].set_len(len as usize);
+            Ok(())
+        };
+        self.disk.act(format!("set_len {} {len}", self.path), |_| {}, act)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let halfway = |inner: &mut Inner| inner.files[self.file].sync_badly(&mut inner.random);
+        let act = |inner: &mut Inner| {
+            inner.files[self.file].sync();
+            Ok(())
+        };
+        self.disk.act(format!("sync {}", self.path), halfway, act)
+    }
+}

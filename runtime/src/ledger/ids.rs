@@ -1,0 +1,470 @@
+//! Which events were seen: (source, id) → sequence and digest, within a horizon of
+//! event time.
+//!
+//! One open-addressed table in 256 shards, 40 bytes a place. In memory; made again
+//! from the journal at a start. Knows nothing of what events say.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::Digest;
+
+/// Microseconds since 1970, UTC.
+type Micros = i64;
+
+const DAY: Micros = 24 * 60 * 60 * 1_000_000;
+
+/// Bits of a slot's last word that hold the day; the others hold the sequence.
+const DAY_BITS: u32 = 16;
+
+/// The largest sequence that fits beside a day: at a million events per second it
+/// comes after nine years.
+const SEQUENCE_MAX: u64 = u64::MAX >> DAY_BITS;
+
+/// Shards, so that a table grows in steps of a few hundred microseconds instead of
+/// one of seconds, and needs no second table of its own size meanwhile.
+const SHARDS: usize = 256;
+
+/// Slots behind a shard's last place that are allocated with it, for what is pushed
+/// there.
+const SPARE: usize = 16;
+
+/// What is known of an event's (source, id).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Not seen within the horizon.
+    New,
+    /// Seen with the same bytes; the sequence of its entry.
+    Same(u64),
+    /// Seen with other bytes; the sequence of its entry, which has their digest.
+    Other(u64),
+    /// Older than what is remembered of its source, which is what happened from this
+    /// time on (microseconds since 1970).
+    Outside { from: i64 },
+}
+
+/// The first half of a SHA-256 over a secret, source and id. Nobody outside knows
+/// the secret, so nobody can choose ids that meet in one place of the table.
+pub(crate) type Key = [u8; 16];
+
+/// One remembered event. Free if the sequence is 0.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    key: Key,
+    /// The start of the digest of the event's bytes.
+    digest: [u8; DIGEST],
+    /// Index of its source.
+    source: u32,
+    /// Sequence and day, see [`DAY_BITS`].
+    word: u64,
+}
+
+/// Bytes of a digest that are remembered: enough that nobody makes a second event
+/// with the same ones.
+const DIGEST: usize = 12;
+
+const FREE: Slot = Slot { key: [0; 16], digest: [0; DIGEST], source: 0, word: 0 };
+
+impl Slot {
+    fn sequence(&self) -> u64 {
+        self.word >> DAY_BITS
+    }
+
+    fn day(&self) -> u16 {
+        self.word as u16
+    }
+
+    fn is_free(&self) -> bool {
+        self.word >> DAY_BITS == 0
+    }
+}
+
+/// Remembered events.
+///
+/// Memory follows the largest number of events within the horizon at one time: 40
+/// bytes a place, of which 7/10 to 7/8 are taken once there are more than a few
+/// thousand. It is not given back when the number falls.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    secret: [u8; 16],
+    shards: Vec<Shard>,
+    sources: Sources,
+}
+
+/// The sources, by index.
+#[derive(Debug)]
+struct Sources {
+    indices: HashMap<Arc<str>, u32>,
+    names: Vec<Arc<str>>,
+    /// For each the greatest event time that it has shown.
+    marks: Vec<Option<Micros>>,
+    /// Days for which its events are remembered.
+    horizon_days: u16,
+}
+
+impl Sources {
+    /// The first day that is remembered of a source. Where events of earlier days still
+    /// stand, they are known all the same; a shard drops them when it would have to
+    /// grow.
+    fn from(&self, source: u32) -> u16 {
+        let mark = self.marks.get(source as usize).copied().flatten();
+        mark.map_or(0, |mark| day(mark).saturating_sub(self.horizon_days))
+    }
+
+    fn keeps(&self, slot: &Slot) -> bool {
+        !slot.is_free() && slot.day() >= self.from(slot.source)
+    }
+}
+
+/// Slots in the order of their keys, each at or behind the place that its key
+/// points to (linear probing, sorted). A search ends at the first larger key, which
+/// keeps it short in a table that is nearly full.
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Vec<Slot>,
+    taken: usize,
+    /// Places that a key can point to; the slots behind them are for what is pushed
+    /// beyond the end, so that nothing ever wraps around.
+    places: usize,
+}
+
+impl Shard {
+    /// Where the search for a key begins. The first byte chose the shard.
+    fn place(&self, key: &Key) -> usize {
+        let head = u64::from_be_bytes([key[1], key[2], key[3], key[4], key[5], key[6], key[7], key[8]]);
+        ((u128::from(head) * self.places as u128) >> 64) as usize
+    }
+
+    /// The slot of a key, or the one that it would have to be put in front of.
+    fn find(&self, key: &Key) -> Result<usize, usize> {
+        let mut at = self.place(key);
+        while let Some(slot) = self.slots.get(at) {
+            if slot.is_free() || slot.key > *key {
+                return Err(at);
+            }
+            if slot.key == *key {
+                return Ok(at);
+            }
+            at += 1;
+        }
+        Err(at)
+    }
+
+    fn put(&mut self, at: usize, slot: Slot) {
+        let free = self.slots[at..].iter().position(Slot::is_free);
+        match free {
+            Some(free) => self.slots.copy_within(at..at + free, at + 1),
+            // Pushed beyond the end. Rare, and short: keys are spread evenly.
+            None => {
+                self.extend(self.slots.len() + 1);
+                let end = self.slots.len() - 1;
+                self.slots.copy_within(at..end, at + 1);
+            }
+        }
+        self.slots[at] = slot;
+        self.taken += 1;
+    }
+
+    /// Makes room for one more: drops what is forgotten, then grows if that was not
+    /// enough.
+    fn make_room(&mut self, sources: &Sources) {
+        if (self.taken + 1) * 8 <= self.places * 7 {
+            return;
+        }
+        let alive = self.slots.iter().filter(|slot| sources.keeps(slot)).count();
+        // A quarter more than needed, or what there is if a fair part of it is free
+        // again: a shard that drops a little each time would be copied each time.
+        let places = if (alive + 1) * 4 <= self.places * 3 { self.places } else { ((alive + 1) * 10 / 7).max(8) };
+        let mut slots = Vec::with_capacity(places + SPARE);
+        slots.resize(places, FREE);
+        let old = std::mem::replace(self, Shard { slots, taken: 0, places });
+        // In the order of their keys, so that each goes behind the one before it.
+        let mut end = 0;
+        for slot in old.slots.into_iter().filter(|slot| sources.keeps(slot)) {
+            let at = self.place(&slot.key).max(end);
+            self.extend(at + 1);
+            self.slots[at] = slot;
+            self.taken += 1;
+            end = at + 1;
+        }
+    }
+
+    /// Has at least so many slots, with a few to spare where the vector would double
+    /// itself.
+    fn extend(&mut self, len: usize) {
+        if len > self.slots.len() {
+            self.slots.reserve_exact(len - self.slots.len() + SPARE);
+            self.slots.resize(len, FREE);
+        }
+    }
+}
+
+/// The day of a time, for slots: days since 1970, up to the year 2149. Times
+/// outside are taken for the nearest.
+fn day(time: Micros) -> u16 {
+    time.div_euclid(DAY).clamp(0, i64::from(u16::MAX)) as u16
+}
+
+impl Ids {
+    /// Nothing is known yet. Ids are remembered for so many days of the event time of
+    /// their source.
+    pub fn new(horizon_days: u16) -> Self {
+        // Each state is seeded by the system; what is hashed does not matter.
+        let half = || RandomState::new().hash_one(0).to_le_bytes();
+        let mut secret = [0; 16];
+        secret[..8].copy_from_slice(&half());
+        secret[8..].copy_from_slice(&half());
+        let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
+        let sources = Sources { indices: HashMap::new(), names: Vec::new(), marks: Vec::new(), horizon_days };
+        Ids { secret, shards, sources }
+    }
+
+    /// The index of a source; a new one for one that was not seen before.
+    pub fn source(&mut self, name: &str) -> u32 {
+        if let Some(index) = self.sources.indices.get(name) {
+            return *index;
+        }
+        let index = self.sources.names.len() as u32;
+        let name: Arc<str> = name.into();
+        self.sources.names.push(name.clone());
+        self.sources.marks.push(None);
+        self.sources.indices.insert(name, index);
+        index
+    }
+
+    /// The name of a source, by its index.
+    pub fn name(&self, source: u32) -> &Arc<str> {
+        &self.sources.names[source as usize]
+    }
+
+    /// The greatest event time that a source has shown.
+    pub fn mark(&self, source: u32) -> Option<Micros> {
+        self.sources.marks[source as usize]
+    }
+
+    /// A source has shown an event time. Gives the greatest so far.
+    pub fn advance(&mut self, source: u32, time: Micros) -> Micros {
+        let mark = self.mark(source).map_or(time, |mark| mark.max(time));
+        self.sources.marks[source as usize] = Some(mark);
+        mark
+    }
+
+    /// The key of an event.
+    pub fn key(&self, source: &str, id: &str) -> Key {
+        let mut hasher = Sha256::new_with_prefix(self.secret);
+        // The length of the first keeps ("ab", "c") and ("a", "bc") apart.
+        hasher.update((source.len() as u64).to_le_bytes());
+        hasher.update(source);
+        hasher.update(id);
+        let hash: [u8; 32] = hasher.finalize().into();
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash[..16]);
+        key
+    }
+
+    /// What is known of an event, given the digest of its bytes and when it happened.
+    pub fn check(&self, key: &Key, source: u32, digest: &Digest, time: Micros) -> Known {
+        let shard = &self.shards[usize::from(key[0])];
+        if let Ok(at) = shard.find(key) {
+            let slot = &shard.slots[at];
+            return match digest.bytes()[..DIGEST] == slot.digest {
+                true => Known::Same(slot.sequence()),
+                false => Known::Other(slot.sequence()),
+            };
+        }
+        let from = self.sources.from(source);
+        if day(time) < from {
+            return Known::Outside { from: Micros::from(from) * DAY };
+        }
+        Known::New
+    }
+
+    /// Remembers an event; in place of what was known of it. One from before the
+    /// horizon is not remembered.
+    ///
+    /// # Panics
+    ///
+    /// If the sequence is 0 or beyond 2^48: the caller counts from 1.
+    pub fn insert(&mut self, key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) {
+        assert!(sequence > 0 && sequence <= SEQUENCE_MAX, "sequences are counted from 1, and fit 48 bits: {sequence}");
+        let day = day(time);
+        if day < self.sources.from(source) {
+            return;
+        }
+        let mut start = [0; DIGEST];
+        start.copy_from_slice(&digest.bytes()[..DIGEST]);
+        let slot = Slot { key: *key, digest: start, source, word: sequence << DAY_BITS | u64::from(day) };
+        let shard = &mut self.shards[usize::from(key[0])];
+        if let Ok(at) = shard.find(key) {
+            shard.slots[at] = slot;
+            return;
+        }
+        shard.make_room(&self.sources);
+        let (Ok(at) | Err(at)) = shard.find(key);
+        shard.put(at, slot);
+    }
+}
+
+#[cfg(test)]
+impl Ids {
+    /// Number of events that are held, some of which may be forgotten already.
+    pub fn held(&self) -> usize {
+        self.shards.iter().map(|shard| shard.taken).sum()
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let slots: usize = self.shards.iter().map(|shard| shard.slots.capacity()).sum();
+        slots * size_of::<Slot>() + SHARDS * size_of::<Shard>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const _: () = assert!(size_of::<Slot>() == 40);
+
+    fn digest(of: u8) -> Digest {
+        Digest::of(&[of])
+    }
+
+    impl Ids {
+        fn put(&mut self, source: &str, id: &str, sequence: u64, of: u8, time: Micros) {
+            let (key, source) = (self.key(source, id), self.source(source));
+            self.insert(&key, source, sequence, &digest(of), time);
+            self.advance(source, time);
+        }
+
+        fn get(&mut self, source: &str, id: &str, of: u8, time: Micros) -> Known {
+            let (key, source) = (self.key(source, id), self.source(source));
+            self.check(&key, source, &digest(of), time)
+        }
+    }
+
+    #[test]
+    fn same_bytes_and_other_bytes_are_told_apart() {
+        let mut ids = Ids::new(7);
+        assert_eq!(ids.get("s", "1", 1, 0), Known::New);
+        ids.put("s", "1", 7, 1, 0);
+        assert_eq!(ids.get("s", "1", 1, 0), Known::Same(7));
+        assert_eq!(ids.get("s", "1", 2, 0), Known::Other(7));
+        assert_eq!(ids.get("s1", "", 1, 0), Known::New);
+    }
+
+    #[test]
+    fn each_source_has_a_horizon_of_its_own() {
+        let mut ids = Ids::new(7);
+        ids.put("s", "a", 1, 1, 100 * DAY);
+        assert_eq!(ids.get("s", "old", 1, 93 * DAY), Known::New);
+        assert_eq!(ids.get("s", "older", 1, 93 * DAY - 1), Known::Outside { from: 93 * DAY });
+        assert_eq!(ids.get("other", "older", 1, 0), Known::New);
+        ids.put("s", "b", 2, 1, 120 * DAY);
+        assert_eq!(ids.get("s", "a", 1, 100 * DAY), Known::Same(1), "known as long as it stands there");
+        let source = ids.source("s");
+        assert_eq!((ids.advance(source, 5), ids.mark(source)), (120 * DAY, Some(120 * DAY)), "a mark does not go back");
+    }
+
+    #[test]
+    fn times_that_no_day_has_are_taken_for_the_nearest() {
+        for time in [i64::MIN, -1, 0, i64::MAX] {
+            let mut ids = Ids::new(7);
+            ids.put("s", "a", 1, 1, time);
+            assert_eq!(ids.get("s", "a", 1, time), Known::Same(1));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Ids that come again, with other bytes, on days that leave the horizon.
+        #[test]
+        fn whatever_is_within_the_horizon_is_known(steps in prop::collection::vec((0u16..600, 0u8..3, 0u16..40), 0..3_000)) {
+            let mut ids = Ids::new(10);
+            let mut model: HashMap<u16, (u64, u8, u16)> = HashMap::new();
+            let mut mark = 0;
+            for (sequence, (id, of, day)) in (1..).zip(steps) {
+                if day + 10 >= mark {
+                    model.insert(id, (sequence, of, day));
+                }
+                ids.put("s", &id.to_string(), sequence, of, Micros::from(day) * DAY);
+                mark = mark.max(day);
+            }
+            for (id, (sequence, of, day)) in model {
+                let known = ids.get("s", &id.to_string(), of, Micros::from(day) * DAY);
+                if day + 10 >= mark {
+                    prop_assert_eq!(known, Known::Same(sequence));
+                } else {
+                    prop_assert!(matches!(known, Known::Same(_) | Known::Outside { .. }), "{:?}", known);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// The table itself, with keys that crowd: at the ends, beside each other.
+        #[test]
+        fn a_shard_is_a_sorted_map(keys in prop::collection::vec((0u8..8, any::<u8>(), 0u16..4), 0..400)) {
+            let sources = Ids::new(7).sources;
+            let mut shard = Shard::default();
+            let mut model = HashMap::new();
+            for (sequence, (place, low, day)) in (1u64..).zip(keys) {
+                let mut key = [0; 16];
+                key[1] = [0, 1, 127, 128, 129, 253, 254, 255][usize::from(place)];
+                key[2] = if place % 2 == 0 { 255 } else { 0 };
+                key[15] = low;
+                let slot = Slot { key, digest: [0; DIGEST], source: 0, word: sequence << DAY_BITS | u64::from(day) };
+                match shard.find(&key) {
+                    Ok(at) => shard.slots[at] = slot,
+                    Err(_) => {
+                        shard.make_room(&sources);
+                        let (Ok(at) | Err(at)) = shard.find(&key);
+                        shard.put(at, slot);
+                    }
+                }
+                model.insert(key, sequence);
+                prop_assert_eq!(shard.taken, model.len());
+            }
+            for (key, sequence) in &model {
+                let at = shard.find(key).expect("is there");
+                prop_assert_eq!(shard.slots[at].sequence(), *sequence);
+            }
+            let kept: Vec<Key> = shard.slots.iter().filter(|slot| !slot.is_free()).map(|slot| slot.key).collect();
+            prop_assert!(kept.is_sorted());
+        }
+    }
+
+    #[test]
+    #[expect(clippy::print_stdout, reason = "the figure is what the test is for")]
+    fn bytes_per_id() {
+        let mut ids = Ids::new(7);
+        let (mut low, mut high) = (f64::MAX, 0f64);
+        for n in 1..=1_000_000u64 {
+            ids.put("urn:example:fleet", &n.to_string(), n, n as u8, 0);
+            if n > 100_000 && n % 10_000 == 0 {
+                let each = ids.bytes() as f64 / n as f64;
+                (low, high) = (low.min(each), high.max(each));
+            }
+        }
+        println!("ids: {low:.1} to {high:.1} bytes per id between 100,000 and 1,000,000");
+        assert!(high <= 66.0, "{high} bytes per id");
+
+        // A steady stream over days needs no more than the horizon holds.
+        let mut ids = Ids::new(7);
+        for day in 0..40 {
+            for n in 0..20_000u64 {
+                ids.put("s", &format!("{day}/{n}"), n + 1, 0, day * DAY);
+            }
+        }
+        let each = ids.bytes() as f64 / 160_000.0;
+        println!("ids: {each:.1} bytes per id after 40 days of 20,000, of which 8 are remembered");
+        assert!(each <= 110.0, "{each} bytes per id");
+    }
+}

@@ -1,0 +1,172 @@
+//! Reading the journal from its first byte to its last, and telling an interrupted
+//! commit from damage.
+
+use std::collections::VecDeque;
+
+use super::record::{Checksum, FIELDS, HEADER, Header, MAGIC, NOTHING, Record, Sections, parse};
+use super::{FOLDER, Fault, Index, OpenError, Place, Segment, first_of, path_of};
+use crate::ledger::storage::{self, Storage};
+
+/// How much may be hashed in search of a record behind a damaged one. Only a file
+/// that was made for it comes near.
+const SEARCH_BYTES_MAX: usize = 1 << 30;
+
+/// Something wrong with the journal's files.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub place: Place,
+    /// Number of bytes that could not be read as records.
+    pub bytes: u64,
+    /// Which record of its segment it is; the first is 1.
+    pub record: u64,
+    /// The entry that should have come here.
+    pub sequence: u64,
+    pub fault: Fault,
+    /// What an interrupted commit looks like, and what opening would cut off.
+    pub torn: bool,
+}
+
+/// Whoever is shown each record.
+pub(super) type Visit<'w> = &'w mut dyn FnMut(&Place, Record<'_>) -> Result<(), String>;
+
+/// What was read, up to the first thing that is wrong.
+pub(super) struct Walk<'w> {
+    storage: &'w dyn Storage,
+    visit: Visit<'w>,
+    pub index: Index,
+    /// Checksum of the last record.
+    pub before: Checksum,
+    pub records: u64,
+    pub finding: Option<Finding>,
+    /// Offset and bytes of the last segment's last record.
+    pub tail: Option<(u64, Vec<u8>)>,
+}
+
+impl<'w> Walk<'w> {
+    pub fn new(storage: &'w dyn Storage, visit: Visit<'w>) -> Self {
+        let index = Index { segments: Vec::new(), next: 1 };
+        Walk { storage, visit, index, before: NOTHING, records: 0, finding: None, tail: None }
+    }
+
+    pub fn run(&mut self) -> Result<(), OpenError> {
+        let listed = self.storage.list(FOLDER);
+        let mut names = listed.map_err(|source| OpenError::Io { path: FOLDER.to_string(), doing: "listing", source })?;
+        // Twenty digits, so that the order of the names is that of the sequences.
+        names.sort_unstable();
+        let mut segments = VecDeque::new();
+        for name in names {
+            match first_of(&name) {
+                Some(first) => segments.push_back(first),
+                None => self.note(format!("{FOLDER}/{name}"), 0, 0, 0, Fault::Foreign, false),
+            }
+        }
+        while self.finding.is_none()
+            && let Some(first) = segments.pop_front()
+        {
+            self.segment(first, segments.is_empty())?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, file: String, offset: u64, bytes: u64, record: u64, fault: Fault, torn: bool) {
+        let place = Place { file, offset };
+        self.finding.get_or_insert(Finding { place, bytes, record, sequence: self.index.next, fault, torn });
+    }
+
+    fn segment(&mut self, first: u64, last: bool) -> Result<(), OpenError> {
+        let path = path_of(first);
+        let expected = self.index.next;
+        if first != expected {
+            self.note(path, 0, 0, 1, Fault::Segment { expected, found: first }, false);
+            return Ok(());
+        }
+        let read = storage::read(self.storage, &path);
+        let bytes = read.map_err(|source| OpenError::Io { path: path.clone(), doing: "reading", source })?;
+        self.index.segments.push(Segment { first, end: 0, points: Vec::new() });
+        self.tail = None;
+        let (mut at, mut number, mut tail) = (0, 0, None);
+        while at < bytes.len() {
+            number += 1;
+            let rest = &bytes[at..];
+            let mut leaves = Vec::new();
+            let (header, record) = match parse(rest, &self.before, self.index.next, &mut leaves) {
+                Ok(parsed) => parsed,
+                Err(fault) => {
+                    let next = find_record(rest, &self.before);
+                    let newer = matches!(fault, Fault::Version(_));
+                    // Right, but not what comes next: no crash makes that.
+                    let sound = matches!(fault, Fault::Sequence { .. } | Fault::Malformed(_));
+                    // Nor does one move a record up: what it loses of the header's fields
+                    // is zero, so the sequence can only become smaller.
+                    let ahead = Header::parse(rest).is_ok_and(|header| header.first > self.index.next);
+                    let torn = last && next.is_none() && !newer && !sound && !ahead;
+                    self.note(path, at as u64, next.unwrap_or(rest.len()) as u64, number, fault, torn);
+                    break;
+                }
+            };
+            let end = at + HEADER + header.payload;
+            let place = Place { file: path.clone(), offset: at as u64 };
+            if let Err(refused) = (self.visit)(&place, record) {
+                self.note(path, at as u64, 0, number, Fault::Refused(refused), false);
+                return Ok(());
+            }
+            if let Some(segment) = self.index.segments.last_mut() {
+                segment.add(header.first, header.count > 0, at as u64, end as u64, self.before);
+            }
+            tail = Some(at..end);
+            self.before = header.checksum;
+            self.index.next += u64::from(header.count);
+            self.records += 1;
+            at = end;
+        }
+        self.tail = tail.map(|range| (range.start as u64, bytes[range].to_vec()));
+        Ok(())
+    }
+}
+
+/// Looks behind a damaged record for one that is whole, and gives where it is. Finding one means that the damaged one was durable: the
+/// next is never written before.
+///
+/// A record is told from bytes that only look like one (states are a policy's to
+/// choose) by its checksum, which has to be chained to what stands, or should
+/// stand, before it.
+fn find_record(bytes: &[u8], before: &Checksum) -> Option<usize> {
+    let mut budget = SEARCH_BYTES_MAX;
+    // What a following record may be chained to: the checksum that the damaged
+    // record says, if the damage is elsewhere in it ...
+    let mut chained: Vec<Checksum> = Vec::new();
+    chained.extend(bytes.get(FIELDS..HEADER).and_then(|stated| Checksum::try_from(stated).ok()));
+    let mut at = 1;
+    while let Some(found) = find(&bytes[at.min(bytes.len())..], &MAGIC) {
+        at += found;
+        let rest = &bytes[at..];
+        // ... or the checksum that it should say, if that is what is damaged. Its end
+        // is where the next record begins.
+        let payload = bytes.get(HEADER..at);
+        if let (Ok(header), Some(payload)) = (Header::parse(rest), payload)
+            && let Some(own) = rest.get(HEADER..HEADER + header.payload)
+        {
+            budget = budget.checked_sub(payload.len() + own.len())?;
+            let damaged = Header::parse(bytes).ok().and_then(|header| Sections::of(payload, header.count).ok());
+            let should = damaged.map(|sections| sections.checksum(before, &bytes[..FIELDS]));
+            // Two records in a row may be damaged, so the stated checksum of whatever
+            // looked like a record last counts as well.
+            if let Ok(own) = Sections::of(own, header.count) {
+                let candidates = chained.first().into_iter().chain(chained.last()).chain(&should);
+                for candidate in candidates {
+                    if own.checksum(candidate, &rest[..FIELDS]) == header.checksum {
+                        return Some(at);
+                    }
+                }
+            }
+            chained.truncate(1);
+            chained.push(header.checksum);
+        }
+        at += 1;
+    }
+    None
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}

@@ -1,0 +1,316 @@
+//! The log: the tree over the durable entries, and what was signed about it.
+//!
+//! Derived from the journal, and made again at every start. For reading from any
+//! thread; extended by the one that commits.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::checkpoint::{BadFrame, Checkpoint, EntryProof, Frames, History, OpenError as CheckpointError};
+use super::journal::{ReadError, Reader};
+use super::note::{Note, SignerKey, VerifierKey};
+use super::storage::{self, File, Storage};
+use super::tree::{Hash, TileDir, TileId, TileKind, Tree, TreeError, bundle};
+
+/// The file of the latest checkpoint.
+const LATEST: &str = "checkpoint";
+
+/// The file of all checkpoints.
+const HISTORY: &str = "checkpoints";
+
+/// What was signed does not fit what is there.
+#[derive(Debug, thiserror::Error)]
+pub enum SignedError {
+    /// A file cannot be read or written.
+    #[error("{file}: {doing} failed: {source}")]
+    Io {
+        /// Which file.
+        file: &'static str,
+        /// What failed.
+        doing: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The history of checkpoints is damaged.
+    #[error("{HISTORY}: {0}; put it back from a copy")]
+    History(#[from] BadFrame),
+    /// A checkpoint is not to be believed.
+    #[error("{HISTORY}, byte {offset}: {error}; put it back from a copy")]
+    Checkpoint {
+        /// Where it begins.
+        offset: u64,
+        /// What is wrong with it.
+        error: CheckpointError,
+    },
+    /// The entries are not those that were signed.
+    #[error("{HISTORY}, byte {offset}: over the first {size} entries the root {signed} was signed, but it is {found}: the journal is not the one that was signed; put it back from a copy")]
+    Rewritten {
+        /// Where the checkpoint begins.
+        offset: u64,
+        /// Its size.
+        size: u64,
+        /// The root in it.
+        signed: Hash,
+        /// The root over the entries that are there.
+        found: Hash,
+    },
+    /// The checkpoint could not be made.
+    #[error("the checkpoint could not be signed: the name {0:?} of the log cannot stand in one")]
+    Name(String),
+}
+
+/// The log cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Asked for what is not there.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// An entry cannot be read.
+    #[error("{0}")]
+    Read(String),
+    /// Nothing was signed yet that has the entry.
+    #[error("entry {0} is in no signed checkpoint yet; try again in a moment")]
+    Unsigned(u64),
+}
+
+impl From<ReadError> for LogError {
+    fn from(error: ReadError) -> Self {
+        LogError::Read(error.to_string())
+    }
+}
+
+/// What was signed.
+struct Signed {
+    history: History,
+    file: Box<dyn File>,
+    /// Where the next one goes.
+    offset: u64,
+    latest: Option<(Checkpoint, Note)>,
+}
+
+/// The log while its journal is read.
+pub(super) struct Growing {
+    tree: Tree<TileDir>,
+    signed: Signed,
+    /// Signed roots by size, with the places of their checkpoints.
+    targets: BTreeMap<u64, Vec<(Hash, u64)>>,
+    signer: SignerKey,
+    storage: Arc<dyn Storage>,
+}
+
+impl Growing {
+    /// Reads what was signed.
+    pub fn open(storage: Arc<dyn Storage>, directory: &Path, signer: SignerKey) -> Result<Self, SignedError> {
+        let io = |doing| move |source| SignedError::Io { file: HISTORY, doing, source };
+        let bytes = match storage::read(&*storage, HISTORY) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                storage.create(HISTORY, false).map_err(io("making it"))?;
+                storage.sync_dir("").map_err(io("syncing its folder"))?;
+                Vec::new()
+            }
+            Err(error) => return Err(io("reading")(error)),
+        };
+        let (history, whole) = History::resume(&bytes)?;
+        let file = storage.open(HISTORY, true).map_err(io("opening"))?;
+        if whole < bytes.len() {
+            file.set_len(whole as u64).map_err(io("cutting off an interrupted write"))?;
+        }
+        let mut latest = None;
+        let mut targets: BTreeMap<u64, Vec<(Hash, u64)>> = BTreeMap::new();
+        for frame in Frames::new(&bytes[..whole]) {
+            let frame = frame?;
+            let offset = frame.offset as u64;
+            let (checkpoint, note) =
+                Checkpoint::open(frame.note, signer.verifier()).map_err(|error| SignedError::Checkpoint { offset, error })?;
+            targets.entry(checkpoint.size).or_default().push((checkpoint.root, offset));
+            latest = Some((checkpoint, note));
+        }
+        let signed = Signed { history, file, offset: whole as u64, latest };
+        let mut growing = Growing { tree: Tree::new(TileDir::new(directory)), signed, targets, signer, storage };
+        growing.compare()?;
+        Ok(growing)
+    }
+
+    /// Entries that were signed.
+    pub fn known(&self) -> u64 {
+        self.signed.latest.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size)
+    }
+
+    /// Adds the next entries. They are held against what was signed.
+    pub fn push(&mut self, leaves: &[Hash]) -> Result<(), SignedError> {
+        for leaf in leaves {
+            self.tree.push(*leaf);
+            self.compare()?;
+        }
+        // Tiles that cannot be written stay in memory, and are tried again later.
+        let _ = self.tree.flush();
+        Ok(())
+    }
+
+    fn compare(&mut self) -> Result<(), SignedError> {
+        let size = self.tree.size();
+        if self.targets.first_key_value().is_none_or(|(next, _)| *next != size) {
+            return Ok(());
+        }
+        let found = self.tree.root();
+        match self.targets.remove(&size).into_iter().flatten().find(|(signed, _)| *signed != found) {
+            Some((signed, offset)) => Err(SignedError::Rewritten { offset, size, signed, found }),
+            None => Ok(()),
+        }
+    }
+
+    /// The log over all that the journal has.
+    pub fn finish(self, reader: Reader) -> Result<Log, SignedError> {
+        let Growing { tree, signed, signer, storage, .. } = self;
+        if let Some((_, note)) = &signed.latest {
+            // A crash between the two files leaves the latest one behind.
+            write_latest(&*storage, note)?;
+        }
+        Ok(Log { tree: Mutex::new(tree), signed: Mutex::new(signed), signer, storage, reader })
+    }
+}
+
+fn write_latest(storage: &dyn Storage, note: &Note) -> Result<(), SignedError> {
+    let text = note.to_string();
+    storage::replace(storage, LATEST, text.as_bytes(), false).map_err(|source| SignedError::Io { file: LATEST, doing: "writing", source })
+}
+
+/// The log over the durable entries.
+pub struct Log {
+    tree: Mutex<Tree<TileDir>>,
+    signed: Mutex<Signed>,
+    signer: SignerKey,
+    storage: Arc<dyn Storage>,
+    reader: Reader,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("key", &self.signer).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Log {
+    /// Number of durable entries.
+    pub fn size(&self) -> u64 {
+        lock(&self.tree).size()
+    }
+
+    /// The key that its checkpoints are signed with; its name is the log's.
+    pub fn key(&self) -> &VerifierKey {
+        self.signer.verifier()
+    }
+
+    /// The latest signed checkpoint; absent for a log that has signed none yet.
+    pub fn latest(&self) -> Option<(Checkpoint, Note)> {
+        lock(&self.signed).latest.clone()
+    }
+
+    /// A tile of hashes or an entry bundle, as C2SP tlog-tiles has it; absent if the
+    /// log does not fill it to this width yet.
+    ///
+    /// # Errors
+    ///
+    /// If what is there cannot be read, or is damaged.
+    pub fn tile(&self, tile: TileId) -> Result<Option<Vec<u8>>, LogError> {
+        match tile.kind {
+            TileKind::Hashes(level) => Ok(lock(&self.tree).tile(level, tile.index, tile.width)?),
+            TileKind::Entries => {
+                let first = tile.index.saturating_mul(256).saturating_add(1);
+                if first.saturating_add(u64::from(tile.width)) > self.size().saturating_add(1) {
+                    return Ok(None);
+                }
+                let lines = self.reader.scan(first).take(usize::from(tile.width)).map(|item| item.map(|(_, line)| line));
+                let lines: Vec<String> = lines.collect::<Result<_, _>>()?;
+                // An entry that is written fits a bundle.
+                Ok(bundle(lines.iter().map(String::as_bytes)))
+            }
+        }
+    }
+
+    /// The durable entries from a sequence on, each a line without its `\n`. Ends behind
+    /// what is durable, and goes on if it is asked again later.
+    pub fn entries(&self, from: u64) -> impl Iterator<Item = Result<(u64, String), LogError>> + Send + use<> {
+        self.reader.scan(from).map(|item| item.map_err(LogError::from))
+    }
+
+    /// Shows entries to `visit`, by their sequences, which are ascending.
+    pub(crate) fn read_many(&self, sequences: &[u64], mut visit: impl FnMut(u64, &str)) -> Result<(), ReadError> {
+        let mut scan = self.reader.scan(0);
+        for sequence in sequences {
+            scan.seek(*sequence);
+            match scan.next() {
+                Some(item) => {
+                    let (sequence, line) = item?;
+                    visit(sequence, &line);
+                }
+                None => return Err(ReadError::Unknown { sequence: *sequence, last: self.reader.next() - 1 }),
+            }
+        }
+        Ok(())
+    }
+
+    /// The proof that an entry is in the log, on the latest checkpoint (C2SP
+    /// tlog-proof).
+    ///
+    /// # Errors
+    ///
+    /// If no signed checkpoint has the entry yet, or tiles cannot be read.
+    pub fn proof(&self, sequence: u64) -> Result<EntryProof, LogError> {
+        let (checkpoint, note) = self.latest().filter(|(checkpoint, _)| sequence <= checkpoint.size).ok_or(LogError::Unsigned(sequence))?;
+        let index = sequence.checked_sub(1).ok_or(LogError::Unsigned(sequence))?;
+        let path = lock(&self.tree).inclusion(index, checkpoint.size)?;
+        Ok(EntryProof { extra: None, index, path, checkpoint: note })
+    }
+
+    /// The proof that the log of `new` entries extends that of `old` entries (RFC
+    /// 6962, section 2.1.2).
+    ///
+    /// # Errors
+    ///
+    /// If the log does not have so many, or tiles cannot be read.
+    pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LogError> {
+        Ok(lock(&self.tree).consistency(old, new)?)
+    }
+
+    /// Adds entries that are durable now.
+    pub(super) fn extend(&self, leaves: &[Hash]) {
+        let mut tree = lock(&self.tree);
+        leaves.iter().for_each(|leaf| tree.push(*leaf));
+    }
+
+    /// Signs the log as it is, if it has entries that are not signed yet, and writes
+    /// full tiles.
+    pub(super) fn checkpoint(&self) -> Result<(), SignedError> {
+        let (size, root) = {
+            let mut tree = lock(&self.tree);
+            // Derived, and tried again at the next checkpoint.
+            if let Err(error) = tree.flush() {
+                tracing::warn!(%error, "A tile cannot be written");
+            }
+            (tree.size(), tree.root())
+        };
+        let mut signed = lock(&self.signed);
+        if signed.latest.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size) == size {
+            return Ok(());
+        }
+        let origin = self.signer.verifier().name().to_string();
+        let checkpoint = Checkpoint { origin, size, root, extensions: Vec::new() };
+        let note = checkpoint.sign(&self.signer).ok_or_else(|| SignedError::Name(checkpoint.origin.clone()))?;
+        let bytes = signed.history.append(&note);
+        let io = |doing| move |source| SignedError::Io { file: HISTORY, doing, source };
+        signed.file.write_at(signed.offset, &bytes).map_err(io("writing"))?;
+        signed.file.sync().map_err(io("syncing"))?;
+        signed.offset += bytes.len() as u64;
+        write_latest(&*self.storage, &note)?;
+        signed.latest = Some((checkpoint, note));
+        Ok(())
+    }
+}

@@ -1,0 +1,598 @@
+//! Checks a data directory from its files alone, as an auditor does: nothing that the
+//! runtime says about itself is believed.
+//!
+//! The records of the journal are read here by their description and not with the
+//! journal's own reader, which stops at the first damage and may share a mistake with
+//! the writer. Here everything is read that can be, and every damage is a
+//! [`Finding`] with its file and offset.
+//!
+//! What it finds: any change in the journal, the checkpoints, the keys and the
+//! tiles. What it cannot find alone: a log rewritten as a whole by somebody who holds
+//! its key, or cut back to an older state of all its files. For that it is given a
+//! checkpoint that was kept elsewhere ([`Verifier::since`]), or witnesses' keys.
+//!
+//! Files of other rooms in the directory are not looked at, nor is the lock.
+
+mod records;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io, thread};
+
+use super::checkpoint::{Checkpoint, Frames, OpenError};
+use super::keys::parse_seed;
+use super::note::{Algorithm, KeyError, Note, SignerKey, VerifierKey, VerifyError};
+use super::storage;
+use super::tree::{Hash, TileDir, TileId, TileKind, TileStore, Tree, leaf_hash, unbundle};
+use records::{Chain, Checked, GENESIS, Record, check_all, checksum, cut};
+
+pub use report::{Damage, Finding, Report, Severity};
+
+/// The whole of the file `FORMAT`.
+const FORMAT: &str = "ephor data 1\n";
+
+/// The largest segment that is read: they are closed at 64 MiB, but one record may
+/// go beyond.
+const MAX_SEGMENT: u64 = 1 << 30;
+
+/// How many findings are kept; more are counted.
+const MAX_FINDINGS: usize = 10_000;
+
+/// Checks a data directory under the key that is in it.
+pub fn verify(directory: &Path) -> Report {
+    Verifier::new(directory).run()
+}
+
+/// Called with the bytes of the journal that are done, and all of them.
+type Progress<'p> = Box<dyn FnMut(u64, u64) + 'p>;
+
+/// A check of a data directory.
+pub struct Verifier<'p> {
+    directory: PathBuf,
+    key: Option<VerifierKey>,
+    witnesses: Vec<VerifierKey>,
+    since: Vec<(PathBuf, Vec<u8>)>,
+    threads: usize,
+    progress: Option<Progress<'p>>,
+}
+
+impl fmt::Debug for Verifier<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("directory", &self.directory).field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl<'p> Verifier<'p> {
+    /// A check under the key in the directory, on all processors.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        Verifier { directory: directory.into(), key: None, witnesses: Vec::new(), since: Vec::new(), threads, progress: None }
+    }
+
+    /// The log's key as the caller knows it. Without it the directory vouches for
+    /// itself: whoever rewrote all of it would have put in a key of their own.
+    pub fn key(mut self, key: VerifierKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Keys of witnesses, whose cosignatures are then checked.
+    pub fn witnesses(mut self, keys: impl IntoIterator<Item = VerifierKey>) -> Self {
+        self.witnesses.extend(keys);
+        self
+    }
+
+    /// A signed checkpoint that was kept elsewhere: the log has to extend it. `name`
+    /// stands in findings.
+    pub fn since(mut self, name: impl Into<PathBuf>, checkpoint: Vec<u8>) -> Self {
+        self.since.push((name.into(), checkpoint));
+        self
+    }
+
+    /// How many threads check entries; at least one.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Who is told how far the check is, once a segment.
+    pub fn progress(mut self, progress: impl FnMut(u64, u64) + 'p) -> Self {
+        self.progress = Some(Box::new(progress));
+        self
+    }
+
+    /// Checks everything.
+    pub fn run(self) -> Report {
+        let report = Report {
+            origin: None,
+            entries: 0,
+            root: None,
+            segments: 0,
+            records: 0,
+            checkpoints: 0,
+            signed: 0,
+            tiles: 0,
+            witnesses: BTreeMap::new(),
+            findings: Vec::new(),
+            more: 0,
+        };
+        let mut check = Check { verifier: self, report, targets: BTreeMap::new() };
+        check.strangers();
+        let key = check.identity();
+        check.checkpoints(key.as_ref());
+        let tree = check.journal();
+        check.tiles(tree);
+        check.report
+    }
+}
+
+/// A root that was signed, and where.
+struct Target {
+    root: Hash,
+    file: PathBuf,
+    offset: Option<u64>,
+}
+
+/// The tree as far as the entries are known, and the comparison with the tiles.
+struct Grown {
+    tree: Tree<Compare>,
+    /// The entry from which on entries are missing.
+    broken: Option<u64>,
+}
+
+struct Check<'p> {
+    verifier: Verifier<'p>,
+    report: Report,
+    /// Signed roots by size.
+    targets: BTreeMap<u64, Vec<Target>>,
+}
+
+impl Check<'_> {
+    fn find(&mut self, severity: Severity, file: impl Into<PathBuf>, offset: Option<u64>, what: Damage) {
+        if self.report.findings.len() < MAX_FINDINGS {
+            self.report.findings.push(Finding { severity, file: file.into(), offset, what });
+        } else {
+            self.report.more += 1;
+        }
+    }
+
+    /// A file of the directory; `None` if it is not there or, as a finding, cannot be
+    /// read.
+    fn read(&mut self, name: &str) -> Option<Vec<u8>> {
+        match fs::read(self.verifier.directory.join(name)) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.find(Severity::Evidence, name, None, Damage::Unreadable(error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// What nothing of ours put into the directory.
+    fn strangers(&mut self) {
+        const OURS: [&str; 8] = ["FORMAT", "lock", "ledger.key", "ledger.pub", "journal", "checkpoint", "checkpoints", "tile"];
+        let items = match fs::read_dir(&self.verifier.directory) {
+            Ok(items) => items,
+            Err(error) => return self.find(Severity::Evidence, "", None, Damage::Unreadable(error.to_string())),
+        };
+        for name in items.filter_map(|item| Some(item.ok()?.file_name())) {
+            let text = name.to_str().unwrap_or_default();
+            if OURS.contains(&text) {
+                continue;
+            }
+            // A crash leaves a file on its way to replace another.
+            let half = text.strip_suffix(storage::NEW).is_some_and(|text| OURS.contains(&text));
+            let severity = if half { Severity::Unfinished } else { Severity::Evidence };
+            self.find(severity, name, None, Damage::Unexpected);
+        }
+    }
+
+    /// `FORMAT` and the keys. Gives the key that checkpoints have to be signed with.
+    fn identity(&mut self) -> Option<VerifierKey> {
+        match self.read("FORMAT") {
+            Some(format) if format == FORMAT.as_bytes() => {}
+            Some(_) => self.find(Severity::Evidence, "FORMAT", None, Damage::Format),
+            None => self.find(Severity::Evidence, "FORMAT", None, Damage::Missing),
+        }
+        let stated = match self.read("ledger.pub") {
+            Some(bytes) => {
+                let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
+                let key = text.ok_or(KeyError::Form).and_then(VerifierKey::parse);
+                let key = key.and_then(|key| {
+                    if key.algorithm() == Algorithm::Ed25519 { Ok(key) } else { Err(KeyError::Algorithm(key.algorithm() as u8)) }
+                });
+                key.map_err(|error| self.find(Severity::Evidence, "ledger.pub", None, Damage::Key(error))).ok()
+            }
+            None => {
+                self.find(Severity::Evidence, "ledger.pub", None, Damage::Missing);
+                None
+            }
+        };
+        // An auditor's copy has no secret. Where it is, it has to be the right one:
+        // otherwise the next checkpoint would be signed with another key.
+        if let (Some(bytes), Some(stated)) = (self.read("ledger.key"), &stated) {
+            let seed = parse_seed(&bytes);
+            let key = seed.and_then(|seed| SignerKey::new(stated.name(), Algorithm::Ed25519, &seed).ok());
+            if key.is_none_or(|key| key.verifier() != stated) {
+                self.find(Severity::Evidence, "ledger.key", None, Damage::Secret);
+            }
+        }
+        let key = match (self.verifier.key.clone(), stated) {
+            (Some(trusted), Some(stated)) if trusted != stated => {
+                let what = Damage::OtherKey { found: stated.to_string(), expected: trusted.to_string() };
+                self.find(Severity::Evidence, "ledger.pub", None, what);
+                Some(trusted)
+            }
+            (trusted, stated) => trusted.or(stated),
+        };
+        self.report.origin = key.as_ref().map(|key| key.name().to_string());
+        key
+    }
+
+    /// The history of checkpoints, the latest one, and those that the caller kept.
+    fn checkpoints(&mut self, key: Option<&VerifierKey>) {
+        const HISTORY: &str = "checkpoints";
+        let history = self.read(HISTORY).unwrap_or_default();
+        let mut last: [Option<&[u8]>; 2] = [None, None];
+        let mut size = 0;
+        for frame in Frames::new(&history) {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(bad) => {
+                    let severity = if bad.torn { Severity::Unfinished } else { Severity::Evidence };
+                    self.find(severity, HISTORY, Some(bad.offset as u64), Damage::Frame(bad.what));
+                    continue;
+                }
+            };
+            last = [last[1], Some(frame.note)];
+            let offset = Some(frame.offset as u64);
+            let Some(checkpoint) = self.checkpoint(frame.note, key, HISTORY, offset) else { continue };
+            self.report.checkpoints += 1;
+            if checkpoint.size < size {
+                self.find(Severity::Evidence, HISTORY, offset, Damage::Shrinks { old: size, new: checkpoint.size });
+            }
+            size = checkpoint.size;
+            self.report.signed = self.report.signed.max(size);
+        }
+        match (self.read("checkpoint"), last) {
+            (None, [_, None]) => {}
+            (None, [_, Some(_)]) => self.find(Severity::Derived, "checkpoint", None, Damage::Missing),
+            (Some(latest), [_, Some(end)]) if latest == end => {}
+            (Some(latest), [before, end]) => {
+                // A crash between the two files leaves the one before, or its
+                // signatures as they were before a witness's came.
+                let readable = self.checkpoint(&latest, key, "checkpoint", None).is_some();
+                let text = |bytes: &[u8]| Note::parse(bytes).ok().map(|note| note.text().to_string());
+                let behind = readable && (Some(latest.as_slice()) == before || end.is_some_and(|end| text(end) == text(&latest)));
+                if behind {
+                    self.find(Severity::Unfinished, "checkpoint", None, Damage::Behind);
+                } else {
+                    self.find(Severity::Evidence, "checkpoint", None, Damage::NotInHistory);
+                }
+            }
+        }
+        for (name, bytes) in std::mem::take(&mut self.verifier.since) {
+            self.checkpoint(&bytes, key, &name, None);
+        }
+    }
+
+    /// Checks the signatures of a checkpoint and notes its root down, to be compared
+    /// with the entries. Without a key its root is compared all the same.
+    fn checkpoint(&mut self, bytes: &[u8], key: Option<&VerifierKey>, file: impl AsRef<Path>, offset: Option<u64>) -> Option<Checkpoint> {
+        let opened = match key {
+            Some(key) => Checkpoint::open(bytes, key),
+            None => Note::parse(bytes).map_err(OpenError::from).and_then(|note| Ok((Checkpoint::parse(note.text())?, note))),
+        };
+        let cosigned = opened.and_then(|(checkpoint, note)| match note.verify(&self.verifier.witnesses) {
+            Ok(signed) => Ok((checkpoint, signed.iter().map(|signed| signed.key.name().to_string()).collect())),
+            Err(VerifyError::Unsigned) => Ok((checkpoint, Vec::new())),
+            Err(error) => Err(error.into()),
+        });
+        match cosigned {
+            Ok((checkpoint, witnesses)) => {
+                for witness in witnesses {
+                    let size = self.report.witnesses.entry(witness).or_default();
+                    *size = (*size).max(checkpoint.size);
+                }
+                let target = Target { root: checkpoint.root, file: file.as_ref().to_path_buf(), offset };
+                self.targets.entry(checkpoint.size).or_default().push(target);
+                Some(checkpoint)
+            }
+            Err(error) => {
+                self.find(Severity::Evidence, file.as_ref(), offset, Damage::Checkpoint(error));
+                None
+            }
+        }
+    }
+
+    /// The journal: its records, its entries, and the tree over them.
+    fn journal(&mut self) -> Grown {
+        let compare = Compare::new(&self.verifier.directory, self.report.signed);
+        let mut grown = Grown { tree: Tree::new(compare), broken: None };
+        self.reach(&grown);
+        let segments = self.segments();
+        let total: u64 = segments.iter().map(|(_, _, length)| length).sum();
+        let mut done = 0;
+        let mut chain = Chain { stored: vec![GENESIS], computed: None, next: 1 };
+        for (place, (named, name, length)) in segments.iter().enumerate() {
+            let file = Path::new("journal").join(name);
+            let is_last = place + 1 == segments.len();
+            if *length > MAX_SEGMENT {
+                self.find(Severity::Evidence, &file, None, Damage::TooLarge(*length));
+                chain.stored.clear();
+            } else {
+                match fs::read(self.verifier.directory.join(&file)) {
+                    Ok(bytes) => self.segment(&bytes, *named, &file, is_last, &mut chain, &mut grown),
+                    Err(error) => self.find(Severity::Evidence, &file, None, Damage::Unreadable(error.to_string())),
+                }
+            }
+            self.report.segments += 1;
+            done += length;
+            if let Some(progress) = &mut self.verifier.progress {
+                progress(done, total);
+            }
+        }
+        self.report.root = grown.broken.is_none().then(|| grown.tree.root());
+        // What was signed and is beyond the entries that are there, or behind a gap.
+        let entries = self.report.entries;
+        for (size, targets) in std::mem::take(&mut self.targets) {
+            for target in targets {
+                let what = match grown.broken {
+                    Some(broken) => Damage::Uncheckable(broken),
+                    None => Damage::CutBack { size, entries },
+                };
+                self.find(Severity::Evidence, target.file, target.offset, what);
+            }
+        }
+        grown
+    }
+
+    /// The segments in order: the sequence in the name, the name, the length.
+    fn segments(&mut self) -> Vec<(u64, String, u64)> {
+        const JOURNAL: &str = "journal";
+        let mut segments = Vec::new();
+        let folder = match fs::read_dir(self.verifier.directory.join(JOURNAL)) {
+            Ok(folder) => folder,
+            Err(error) => {
+                let missing = error.kind() == io::ErrorKind::NotFound;
+                self.find(Severity::Evidence, JOURNAL, None, if missing { Damage::Missing } else { Damage::Unreadable(error.to_string()) });
+                return segments;
+            }
+        };
+        for item in folder {
+            let read = item.and_then(|item| Ok((item.file_name(), item.metadata()?)));
+            let (name, metadata) = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    self.find(Severity::Evidence, JOURNAL, None, Damage::Unreadable(error.to_string()));
+                    continue;
+                }
+            };
+            let text = name.to_str().unwrap_or_default();
+            let number = text.strip_suffix(".seg").and_then(|digits| digits.parse::<u64>().ok());
+            match number.filter(|number| metadata.is_file() && format!("{number:020}.seg") == text) {
+                Some(number) => segments.push((number, text.to_string(), metadata.len())),
+                None => self.find(Severity::Evidence, Path::new(JOURNAL).join(&name), None, Damage::Unexpected),
+            }
+        }
+        segments.sort_unstable();
+        segments
+    }
+
+    /// One segment: cut into records, checked by all threads, put together in order.
+    fn segment(&mut self, bytes: &[u8], named: u64, file: &Path, is_last: bool, chain: &mut Chain, grown: &mut Grown) {
+        let (records, mut gaps) = cut(bytes, &mut chain.stored);
+        if let Some(first) = records.first() {
+            if first.first != named && first.offset == 0 {
+                self.find(Severity::Evidence, file, Some(0), Damage::SegmentName { named, found: first.first });
+            }
+        } else if bytes.is_empty() && named != chain.next {
+            // A segment that was just begun has no record yet.
+            self.find(Severity::Evidence, file, None, Damage::SegmentName { named, found: chain.next });
+        }
+        // At the end of the journal, what cannot be read is what a crash leaves.
+        if is_last && gaps.last().is_some_and(|gap| gap.end == bytes.len()) {
+            let gap = gaps.pop().unwrap_or_default();
+            self.find(Severity::Unfinished, file, Some(gap.start as u64), Damage::Torn((gap.end - gap.start) as u64));
+        }
+        for gap in gaps {
+            self.find(Severity::Evidence, file, Some(gap.start as u64), Damage::NoRecord((gap.end - gap.start) as u64));
+        }
+        let checked = check_all(bytes, &records, self.verifier.threads);
+        for (record, mut checked) in records.iter().zip(checked) {
+            // If the checksum before was itself what was changed, this record is held
+            // against the one that should stand there.
+            checked.matches =
+                checked.matches || chain.computed.is_some_and(|previous| checksum(bytes, record, &checked.leaves, &previous) == record.checksum);
+            let at_end = is_last && record.payload.end == bytes.len();
+            if at_end && !checked.matches && record.first == chain.next {
+                let there = (bytes.len() - record.offset) as u64;
+                self.find(Severity::Unfinished, file, Some(record.offset as u64), Damage::Torn(there));
+                break;
+            }
+            self.record(record, checked, file, chain, grown);
+        }
+        // In memory are the tiles of one segment, no more. This store does not fail: it
+        // notes down what it cannot read.
+        let _ = grown.tree.flush();
+    }
+
+    /// Takes over what is known of the next record.
+    fn record(&mut self, record: &Record, checked: Checked, file: &Path, chain: &mut Chain, grown: &mut Grown) {
+        let offset = Some(record.offset as u64);
+        let found = checked.leaves.len() as u64;
+        let matches = checked.matches;
+        chain.computed = (!matches).then_some(checked.computed);
+        if !matches {
+            let last = record.first.saturating_add(u64::from(record.count)).saturating_sub(1);
+            self.find(Severity::Evidence, file, offset, Damage::Checksum { first: record.first, last });
+        }
+        if u64::from(record.count) != found {
+            self.find(Severity::Evidence, file, offset, Damage::Count { said: record.count, found });
+        }
+        if record.first != chain.next {
+            self.find(Severity::Evidence, file, offset, Damage::Sequence { expected: chain.next, found: record.first });
+            // Entries that say the same as the header: others are missing. Otherwise
+            // it is the header that was changed, and the entries are those expected.
+            if checked.said == Some(record.first) {
+                grown.broken = grown.broken.or(Some(chain.next));
+                chain.next = record.first;
+            }
+        }
+        for (at, what) in checked.findings {
+            self.find(Severity::Evidence, file, Some(at as u64), what);
+        }
+        self.report.records += 1;
+        self.report.entries += found;
+        chain.next = chain.next.saturating_add(found);
+        if grown.broken.is_none() {
+            for leaf in checked.leaves {
+                grown.tree.push(leaf);
+                self.reach(grown);
+            }
+        }
+    }
+
+    /// Compares the root with what was signed at this size.
+    fn reach(&mut self, grown: &Grown) {
+        let size = grown.tree.size();
+        // Nearly all sizes have no checkpoint; the first key is looked at for free.
+        if self.targets.first_key_value().is_none_or(|(next, _)| *next != size) {
+            return;
+        }
+        let found = grown.tree.root();
+        for target in self.targets.remove(&size).unwrap_or_default() {
+            if target.root != found {
+                self.find(Severity::Evidence, target.file, target.offset, Damage::Rewritten { size, signed: target.root, found });
+            }
+        }
+    }
+
+    /// All files below `tile/`.
+    fn tiles(&mut self, mut grown: Grown) {
+        let _ = grown.tree.flush();
+        let compared = std::mem::take(&mut grown.tree.store_mut().compared);
+        self.report.tiles = compared.len() as u64;
+        for finding in std::mem::take(&mut grown.tree.store_mut().findings) {
+            self.find(finding.severity, finding.file, finding.offset, finding.what);
+        }
+        let mut folders = vec![PathBuf::from("tile")];
+        while let Some(folder) = folders.pop() {
+            let items = match fs::read_dir(self.verifier.directory.join(&folder)) {
+                Ok(items) => items,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    self.find(Severity::Derived, folder, None, Damage::Unreadable(error.to_string()));
+                    continue;
+                }
+            };
+            for item in items {
+                match item.and_then(|item| Ok((item.file_name(), item.file_type()?))) {
+                    Ok((name, kind)) if kind.is_dir() => folders.push(folder.join(name)),
+                    Ok((name, _)) => self.tile(&folder.join(name), &compared, &grown),
+                    Err(error) => self.find(Severity::Derived, &folder, None, Damage::Unreadable(error.to_string())),
+                }
+            }
+        }
+    }
+
+    /// A file below `tile/`: one that was compared already, a partial tile or bundle
+    /// that has to agree with the entries, or something that does not belong there.
+    fn tile(&mut self, file: &Path, compared: &BTreeSet<TileId>, grown: &Grown) {
+        let Some(tile) = file.to_str().and_then(TileId::parse) else {
+            return self.find(Severity::Derived, file, None, Damage::Unexpected);
+        };
+        if compared.contains(&tile) {
+            return;
+        }
+        if let Some(broken) = grown.broken {
+            return self.find(Severity::Derived, file, None, Damage::Uncheckable(broken));
+        }
+        let level = match tile.kind {
+            TileKind::Hashes(level) => level,
+            TileKind::Entries => 0,
+        };
+        let expected = match grown.tree.tile(level, tile.index, tile.width) {
+            Ok(Some(expected)) => expected,
+            Ok(None) => return self.find(Severity::Derived, file, None, Damage::Unexpected),
+            // The full tile behind it is damaged, and was reported.
+            Err(_) => return self.find(Severity::Derived, file, None, Damage::Tile(0)),
+        };
+        let found = match fs::read(self.verifier.directory.join(file)) {
+            Ok(found) => found,
+            Err(error) => return self.find(Severity::Derived, file, None, Damage::Unreadable(error.to_string())),
+        };
+        let found = match tile.kind {
+            TileKind::Hashes(_) => Some(found),
+            TileKind::Entries => unbundle(&found).map(|entries| entries.into_iter().flat_map(|entry| leaf_hash(entry).0).collect()),
+        };
+        self.report.tiles += 1;
+        if let Some(at) = found.map_or(Some(0), |found| first_difference(&found, &expected)) {
+            self.find(Severity::Derived, file, None, Damage::Tile(at));
+        }
+    }
+}
+
+/// The number of the first hash in which two tiles differ.
+fn first_difference(found: &[u8], expected: &[u8]) -> Option<u64> {
+    if found == expected {
+        return None;
+    }
+    let same = found.iter().zip(expected).take_while(|(one, other)| one == other).count();
+    Some((same / Hash::LEN) as u64)
+}
+
+/// A store that compares what the entries give with what is on disk.
+struct Compare {
+    disk: TileDir,
+    /// Entries that are signed: tiles of what is behind them may not be written yet.
+    signed: u64,
+    /// No tiles are kept at all; that is one finding, not one for each.
+    absent: bool,
+    compared: BTreeSet<TileId>,
+    findings: Vec<Finding>,
+}
+
+impl Compare {
+    fn new(directory: &Path, signed: u64) -> Self {
+        let absent = !directory.join("tile").exists();
+        Compare { disk: TileDir::new(directory), signed, absent, compared: BTreeSet::new(), findings: Vec::new() }
+    }
+
+    fn find(&mut self, tile: TileId, offset: Option<u64>, what: Damage) {
+        self.findings.push(Finding { severity: Severity::Derived, file: tile.path().into(), offset, what });
+    }
+}
+
+impl TileStore for Compare {
+    fn write(&mut self, tile: TileId, bytes: &[u8]) -> io::Result<()> {
+        let TileKind::Hashes(level) = tile.kind else { return Ok(()) };
+        let end = (tile.index + 1) << (8 * (u32::from(level) + 1));
+        match fs::read(self.disk.file(tile)) {
+            Ok(found) => {
+                self.compared.insert(tile);
+                if let Some(at) = first_difference(&found, bytes) {
+                    self.find(tile, Some(at * Hash::LEN as u64), Damage::Tile(at));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if end <= self.signed && !self.absent {
+                    self.find(tile, None, Damage::Missing);
+                } else if end <= self.signed && self.findings.is_empty() {
+                    self.findings.push(Finding { severity: Severity::Derived, file: "tile".into(), offset: None, what: Damage::Missing });
+                }
+            }
+            Err(error) => self.find(tile, None, Damage::Unreadable(error.to_string())),
+        }
+        Ok(())
+    }
+
+    fn read(&self, tile: TileId) -> io::Result<Vec<u8>> {
+        self.disk.read(tile)
+    }
+}

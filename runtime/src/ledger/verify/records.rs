@@ -1,0 +1,237 @@
+//! Reading the records of a segment by their description.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use sha2::{Digest as _, Sha256};
+
+use super::Damage;
+use crate::ledger::entry::Entry;
+use crate::ledger::tree::{Hash, leaf_hash};
+
+/// What a record of the journal begins with.
+pub(super) const MAGIC: &[u8; 4] = b"EPHB";
+
+/// The version of records.
+pub(super) const VERSION: u8 = 1;
+
+/// Magic, version, length of the payload (u32), first sequence (u64), number of
+/// entries (u32).
+const HEADER: usize = 4 + 1 + 4 + 8 + 4;
+
+/// The header and the checksum after it.
+const PREFIX: usize = HEADER + 32;
+
+/// What stands for the checksum before the first record.
+pub(super) const GENESIS: [u8; 32] = [0; 32];
+
+/// How many bytes of records a thread takes at a time.
+const SHARE: usize = 1 << 20;
+
+/// Where the check of the records is.
+pub(super) struct Chain {
+    /// What the checksum before the next record may be. Two after damage: what is
+    /// written there, and what came before it.
+    pub stored: Vec<[u8; 32]>,
+    /// What the checksum of the last record should have been, if it was another.
+    pub computed: Option<[u8; 32]>,
+    /// The sequence that comes next.
+    pub next: u64,
+}
+
+/// A record as it lies in a segment.
+pub(super) struct Record {
+    pub offset: usize,
+    pub first: u64,
+    pub count: u32,
+    pub checksum: [u8; 32],
+    pub previous: Vec<[u8; 32]>,
+    pub payload: Range<usize>,
+}
+
+/// The parts of a payload: the entries' lines and the states, or `None` if the
+/// lengths do not add up. Looks at eight bytes, so that it can be asked anywhere.
+fn sections(payload: &[u8]) -> Option<Range<usize>> {
+    let (length, rest) = payload.split_first_chunk::<4>()?;
+    let lines = u32::from_le_bytes(*length) as usize;
+    let (length, states) = rest.get(lines..)?.split_first_chunk::<4>()?;
+    (u32::from_le_bytes(*length) as usize == states.len()).then_some(4..4 + lines)
+}
+
+/// The record at this place, if one can be there: magic, version, a length that the
+/// file has, and a payload whose parts add up to it.
+fn record_at(bytes: &[u8], offset: usize) -> Option<Record> {
+    let rest = bytes.get(offset..)?;
+    let (prefix, rest) = rest.split_first_chunk::<PREFIX>()?;
+    if prefix[..4] != *MAGIC || prefix[4] != VERSION {
+        return None;
+    }
+    let length = u32::from_le_bytes(prefix[5..9].try_into().ok()?) as usize;
+    sections(rest.get(..length)?)?;
+    record_of(bytes, offset, offset + PREFIX + length)
+}
+
+/// A record from here to there, whatever its magic, version and length say.
+fn record_of(bytes: &[u8], offset: usize, end: usize) -> Option<Record> {
+    let prefix = bytes.get(offset..)?.first_chunk::<PREFIX>()?;
+    let payload = offset + PREFIX..end;
+    sections(bytes.get(payload.clone())?)?;
+    Some(Record {
+        offset,
+        first: u64::from_le_bytes(prefix[9..17].try_into().ok()?),
+        count: u32::from_le_bytes(prefix[17..21].try_into().ok()?),
+        checksum: prefix[HEADER..].try_into().ok()?,
+        previous: Vec::new(),
+        payload,
+    })
+}
+
+/// Cuts a segment into records, and gives the ranges in which there is none. `stored`
+/// is what the checksum before may be, and is left as what it may be after.
+pub(super) fn cut(bytes: &[u8], stored: &mut Vec<[u8; 32]>) -> (Vec<Record>, Vec<Range<usize>>) {
+    let (mut records, mut gaps) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while at < bytes.len() {
+        let record = record_at(bytes, at).or_else(|| {
+            // Not a sound record. If the next one begins where its payload would
+            // end, its entries can still be read.
+            let next = next_record(bytes, at + 1).unwrap_or(bytes.len());
+            let record = record_of(bytes, at, next);
+            if record.is_none() {
+                gaps.push(at..next);
+                let written = bytes.get(at + HEADER..at + PREFIX).filter(|_| next >= at + PREFIX);
+                stored.truncate(1);
+                stored.extend(written.and_then(|written| <[u8; 32]>::try_from(written).ok()));
+                at = next;
+            }
+            record
+        });
+        if let Some(mut record) = record {
+            record.previous = std::mem::replace(stored, vec![record.checksum]);
+            at = record.payload.end;
+            records.push(record);
+        }
+    }
+    (records, gaps)
+}
+
+/// Where the next sound record begins.
+fn next_record(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += bytes.get(at..)?.windows(MAGIC.len()).position(|window| window == MAGIC)?;
+        if record_at(bytes, at).is_some() {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// The checksum of a record after this one: over its header, and its lines by their
+/// leaf hashes.
+pub(super) fn checksum(bytes: &[u8], record: &Record, leaves: &[Hash], previous: &[u8; 32]) -> [u8; 32] {
+    let header = &bytes[record.offset..record.offset + HEADER];
+    let payload = &bytes[record.payload.clone()];
+    let Some(lines) = sections(payload) else { return GENESIS };
+    let mut hasher = Sha256::new().chain_update(previous).chain_update(header).chain_update(&payload[..lines.start]);
+    leaves.iter().for_each(|leaf| hasher.update(leaf.as_bytes()));
+    hasher.chain_update(&payload[lines.end..]).finalize().into()
+}
+
+/// What a thread says about a record.
+#[derive(Default)]
+pub(super) struct Checked {
+    /// Whether its checksum is right after one of those that may stand before it.
+    pub matches: bool,
+    /// The checksum that it should have.
+    pub computed: [u8; 32],
+    /// The hashes of its lines.
+    pub leaves: Vec<Hash>,
+    /// The sequence that its first entry says it has.
+    pub said: Option<u64>,
+    /// Lines that are not what they should be, with their offset.
+    pub findings: Vec<(usize, Damage)>,
+}
+
+/// Checks records on several threads. Results are in the order of the records.
+pub(super) fn check_all(bytes: &[u8], records: &[Record], threads: usize) -> Vec<Checked> {
+    // Shares of about one size: records have one entry or thousands.
+    let mut shares: Vec<Range<usize>> = Vec::new();
+    let mut size = SHARE;
+    for (place, record) in records.iter().enumerate() {
+        if size >= SHARE {
+            shares.push(place..place);
+            size = 0;
+        }
+        size += record.payload.len() + PREFIX;
+        if let Some(share) = shares.last_mut() {
+            share.end = place + 1;
+        }
+    }
+    let check = |share: &Range<usize>| records[share.clone()].iter().map(|record| check_record(bytes, record)).collect::<Vec<_>>();
+    if threads < 2 || shares.len() < 2 {
+        return shares.iter().flat_map(check).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(shares.len()));
+    thread::scope(|scope| {
+        for _ in 0..threads.min(shares.len()) {
+            scope.spawn(|| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(share) = shares.get(place) else { break };
+                    let checked = check(share);
+                    results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((place, checked));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().flat_map(|(_, checked)| checked).collect()
+}
+
+fn check_record(bytes: &[u8], record: &Record) -> Checked {
+    let mut checked = Checked::default();
+    let Some(lines) = sections(&bytes[record.payload.clone()]) else { return checked };
+    let mut at = record.payload.start + lines.start;
+    let end = record.payload.start + lines.end;
+    let mut written = Vec::new();
+    while at < end {
+        let rest = &bytes[at..end];
+        let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let line = &rest[..length];
+        let sequence = record.first.wrapping_add(checked.leaves.len() as u64);
+        checked.leaves.push(leaf_hash(line));
+        match check_line(line, sequence, length == rest.len(), &mut written) {
+            Ok(said) => checked.said = checked.said.or(Some(said)),
+            Err(what) => checked.findings.push((at, what)),
+        }
+        at += length + 1;
+    }
+    for previous in &record.previous {
+        checked.computed = checksum(bytes, record, &checked.leaves, previous);
+        checked.matches = checked.computed == record.checksum;
+        if checked.matches {
+            break;
+        }
+    }
+    checked
+}
+
+/// Checks an entry's line. Gives the sequence that it has.
+fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<u64, Damage> {
+    let unreadable = |reason: String| Damage::Entry { sequence, reason };
+    if unterminated {
+        return Err(unreadable("the line has no end".to_string()));
+    }
+    let entry = Entry::parse(line).map_err(|error| unreadable(error.to_string()))?;
+    if entry.sequence() != sequence {
+        return Err(Damage::Sequence { expected: sequence, found: entry.sequence() });
+    }
+    written.clear();
+    entry.write(written).map_err(|error| unreadable(error.to_string()))?;
+    if written == line { Ok(sequence) } else { Err(Damage::NotCanonical(sequence)) }
+}

@@ -1,0 +1,259 @@
+//! What a check found, for programs and for people.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::FORMAT;
+use crate::ledger::checkpoint::{FrameDamage, OpenError};
+use crate::ledger::note::KeyError;
+use crate::ledger::tree::Hash;
+
+/// What a finding means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// As a crash leaves it: the last write was cut short. The next start puts it
+    /// right, and nothing that was answered is lost by it.
+    Unfinished,
+    /// Something that is derived is missing or damaged. It can be removed, and the
+    /// next start makes it again.
+    Derived,
+    /// The evidence itself is damaged.
+    Evidence,
+}
+
+impl Severity {
+    /// The word used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Unfinished => "unfinished",
+            Severity::Derived => "derived",
+            Severity::Evidence => "evidence",
+        }
+    }
+}
+
+/// What is wrong at a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// The operating system cannot read it.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// A file that has to be there.
+    #[error("is missing")]
+    Missing,
+    /// A file that nothing put there.
+    #[error("does not belong here")]
+    Unexpected,
+    /// More than can be read.
+    #[error("has {0} bytes, more than a segment can have")]
+    TooLarge(u64),
+    /// Another format, or none.
+    #[error("is not {FORMAT:?}: the directory is of another version, or the file was changed")]
+    Format,
+    /// The public key is not one.
+    #[error("is not the public key of a log: {0}")]
+    Key(KeyError),
+    /// The public key is a good one, but not that of the log asked about.
+    #[error("is the key {found}, not {expected} as given")]
+    OtherKey {
+        /// The key in the file.
+        found: String,
+        /// The key that the caller trusts.
+        expected: String,
+    },
+    /// The secret key is malformed, or does not belong to the public one.
+    #[error("is not the secret half of the log's key")]
+    Secret,
+    /// A segment's name is not that of its first entry.
+    #[error("is named for entry {named}, and begins with {found}")]
+    SegmentName {
+        /// The sequence in its name.
+        named: u64,
+        /// The first sequence in it.
+        found: u64,
+    },
+    /// The last record is not whole.
+    #[error("the last record is not whole, as a crash leaves it: the next start cuts its {0} bytes off")]
+    Torn(u64),
+    /// No record begins here.
+    #[error("no record can be read for {0} bytes")]
+    NoRecord(u64),
+    /// A record is not what was written, or does not stand where it was written.
+    #[error(
+        "the checksum of the record of entries {first} to {last} does not match: it was changed, or one before it was changed, removed or swapped"
+    )]
+    Checksum {
+        /// The record's first sequence.
+        first: u64,
+        /// Its last.
+        last: u64,
+    },
+    /// A record has other entries than its header says.
+    #[error("the record says that it has {said} entries, and has {found}")]
+    Count {
+        /// The number in the header.
+        said: u32,
+        /// The number of lines.
+        found: u64,
+    },
+    /// Entries are missing, doubled or out of order.
+    #[error("entry {found} stands where {expected} should")]
+    Sequence {
+        /// The sequence that should come.
+        expected: u64,
+        /// The sequence that does.
+        found: u64,
+    },
+    /// A line is not an entry.
+    #[error("entry {sequence} cannot be read: {reason}")]
+    Entry {
+        /// The sequence that it should have.
+        sequence: u64,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A line says what an entry says, but not in the one form that an entry has.
+    #[error("entry {0} is not in the canonical form")]
+    NotCanonical(u64),
+    /// A frame of the history of checkpoints.
+    #[error("{0}")]
+    Frame(FrameDamage),
+    /// A checkpoint that is not to be believed.
+    #[error("the checkpoint is not to be believed: {0}")]
+    Checkpoint(OpenError),
+    /// A checkpoint is of a smaller log than the one before it.
+    #[error("the checkpoint has {new} entries, and the one before it {old}")]
+    Shrinks {
+        /// The size before.
+        old: u64,
+        /// The size after.
+        new: u64,
+    },
+    /// The log was rewritten: what was signed is not what is there.
+    #[error("the log is not the one that was signed: over the first {size} entries the root is {found}, and {signed} was signed")]
+    Rewritten {
+        /// The size of the checkpoint.
+        size: u64,
+        /// The root in it.
+        signed: Hash,
+        /// The root over the entries that are there.
+        found: Hash,
+    },
+    /// The log is shorter than it was.
+    #[error("the log was cut back: {size} entries were signed, and {entries} are there")]
+    CutBack {
+        /// The size of the checkpoint.
+        size: u64,
+        /// The number of entries.
+        entries: u64,
+    },
+    /// Entries before this point are missing, so that no root can be computed.
+    #[error("cannot be checked against the entries, because of the damage in the journal at entry {0}")]
+    Uncheckable(u64),
+    /// The latest checkpoint is not the last of the history.
+    #[error("is not the last checkpoint of the history, but the next start makes it so")]
+    Behind,
+    /// The latest checkpoint is none of the history.
+    #[error("is none of the last checkpoints of the history")]
+    NotInHistory,
+    /// A tile has other hashes than the entries give.
+    #[error("the tile is not that of the entries, beginning with its hash {0}")]
+    Tile(u64),
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// In which file, below the data directory.
+    pub file: PathBuf,
+    /// Where in the file.
+    pub offset: Option<u64>,
+    /// What.
+    pub what: Damage,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.severity.name(), self.file.display())?;
+        if let Some(offset) = self.offset {
+            write!(f, ", byte {offset}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// What was checked, and what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Name of the log, if its key could be read.
+    pub origin: Option<String>,
+    /// Entries read.
+    pub entries: u64,
+    /// Root over them; `None` if entries are missing.
+    pub root: Option<Hash>,
+    /// Segments of the journal.
+    pub segments: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Good checkpoints in the history.
+    pub checkpoints: u64,
+    /// Size of the largest good checkpoint. What is behind it is not signed yet.
+    pub signed: u64,
+    /// Tiles compared.
+    pub tiles: u64,
+    /// For each witness asked about that has signed: its name and the largest size.
+    pub witnesses: BTreeMap<String, u64>,
+    /// All that is wrong, in the order of the check.
+    pub findings: Vec<Finding>,
+    /// Further findings, beyond what a report keeps.
+    pub more: u64,
+}
+
+impl Report {
+    /// Whether there is nothing to say.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Whether the evidence is whole, even if something is to be put right.
+    pub fn is_sound(&self) -> bool {
+        self.more == 0 && self.findings.iter().all(|finding| finding.severity < Severity::Evidence)
+    }
+}
+
+/// One line for what was checked and one for each finding.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} entries, ", grouped(self.entries))?;
+        match &self.root {
+            Some(root) => write!(f, "tree {root}, ")?,
+            None => f.write_str("no tree, ")?,
+        }
+        write!(f, "{} checkpoints", grouped(self.checkpoints))?;
+        if self.signed < self.entries {
+            write!(f, " (the last {} entries are not signed yet)", grouped(self.entries - self.signed))?;
+        }
+        write!(f, ", {} tiles, {} witnesses", grouped(self.tiles), self.witnesses.len())?;
+        self.findings.iter().try_for_each(|finding| write!(f, "\n{finding}"))?;
+        if self.more > 0 {
+            write!(f, "\nand {} more", grouped(self.more))?;
+        }
+        Ok(())
+    }
+}
+
+/// A number with a comma between thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,440 @@
+use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+use super::records::{MAGIC, VERSION};
+use super::report::grouped;
+use super::*;
+use crate::ledger::checkpoint::History;
+
+const SEED: [u8; 32] = [5; 32];
+
+fn key() -> SignerKey {
+    SignerKey::new("example.com/log", Algorithm::Ed25519, &SEED).expect("a good name")
+}
+
+fn witness() -> SignerKey {
+    SignerKey::new("witness.example/w", Algorithm::Cosignature, &[6; 32]).expect("a good name")
+}
+
+fn line(sequence: u64, verdict: &str) -> String {
+    format!(
+        r#"{{"sequence":{sequence},"source":"/scooters/columbus","id":"{sequence:08x}","type":"org.example.trip","subject":"device-{}","time":"2026-11-24T08:00:00Z","arrived":"2026-11-24T08:00:00.000000Z","digest":"{}","verdict":"{verdict}","asked":[{{"policy":"geofence","release":"0.1.0-ca2949c7d59a","digest":"{}","mode":"enforce","columns":"{}"}}]}}"#,
+        sequence % 97,
+        "ab".repeat(32),
+        "cd".repeat(32),
+        "ef".repeat(32)
+    )
+}
+
+/// Writes the records of a journal by their description.
+struct Writer {
+    directory: PathBuf,
+    previous: [u8; 32],
+    segment: PathBuf,
+    next: u64,
+}
+
+impl Writer {
+    fn new(directory: &Path) -> Self {
+        fs::create_dir_all(directory.join("journal")).expect("a folder");
+        let mut writer = Writer { directory: directory.to_path_buf(), previous: GENESIS, segment: PathBuf::new(), next: 1 };
+        writer.roll();
+        writer
+    }
+
+    fn roll(&mut self) {
+        self.segment = self.directory.join(format!("journal/{:020}.seg", self.next));
+        fs::write(&self.segment, b"").expect("written");
+    }
+
+    fn batch(&mut self, lines: &[String]) {
+        use io::Write as _;
+        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        let states = b"some states";
+        let payload = [&(text.len() as u32).to_le_bytes()[..], text.as_bytes(), &(states.len() as u32).to_le_bytes(), states].concat();
+        let mut record = [
+            &MAGIC[..],
+            &[VERSION],
+            &(payload.len() as u32).to_le_bytes(),
+            &self.next.to_le_bytes(),
+            &(lines.len() as u32).to_le_bytes(),
+        ]
+        .concat();
+        let mut hasher = Sha256::new().chain_update(self.previous).chain_update(&record).chain_update((text.len() as u32).to_le_bytes());
+        lines.iter().for_each(|line| hasher.update(leaf_hash(line.as_bytes()).as_bytes()));
+        self.previous = hasher.chain_update((states.len() as u32).to_le_bytes()).chain_update(states).finalize().into();
+        record.extend(self.previous);
+        record.extend(payload);
+        fs::OpenOptions::new().append(true).open(&self.segment).and_then(|mut file| file.write_all(&record)).expect("written");
+        self.next += lines.len() as u64;
+    }
+}
+
+/// A data directory: batches of these sizes, a new segment and a cosigned
+/// checkpoint after every second of them, tiles, keys.
+fn directory(batches: &[u64], verdict: impl Fn(u64) -> &'static str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    fs::write(path.join("FORMAT"), FORMAT).expect("written");
+    fs::write(path.join("lock"), b"").expect("written");
+    fs::write(path.join("ledger.pub"), format!("{}\n", key().verifier())).expect("written");
+    fs::write(path.join("ledger.key"), format!("{}\n", Hash(SEED))).expect("written");
+    let (mut writer, mut tree, mut history, mut bytes) = (Writer::new(path), Tree::new(TileDir::new(path)), History::new(), Vec::new());
+    for (number, size) in (1..).zip(batches) {
+        let lines: Vec<String> = (writer.next..writer.next + size).map(|sequence| line(sequence, verdict(sequence))).collect();
+        writer.batch(&lines);
+        lines.iter().for_each(|line| tree.push(leaf_hash(line.as_bytes())));
+        if number % 2 == 0 {
+            let checkpoint =
+                Checkpoint { origin: "example.com/log".into(), size: tree.size(), root: tree.root(), extensions: Vec::new() };
+            let mut note = checkpoint.sign(&key()).expect("can be signed");
+            note.cosign(&witness(), 1_800_000_000 + number);
+            bytes.extend(history.append(&note));
+            fs::write(path.join("checkpoint"), note.to_string()).expect("written");
+            writer.roll();
+        }
+    }
+    fs::write(path.join("checkpoints"), bytes).expect("written");
+    tree.flush().expect("written");
+    folder
+}
+
+fn allow(_: u64) -> &'static str {
+    "allow"
+}
+
+fn small() -> tempfile::TempDir {
+    directory(&[2, 1, 3, 1, 1], allow)
+}
+
+/// All files but the lock, which holds nothing.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![directory.to_path_buf()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(folder).expect("readable") {
+            let path = item.expect("an item").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("lock") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn segment(directory: &Path, place: usize) -> PathBuf {
+    files(&directory.join("journal")).swap_remove(place)
+}
+
+#[test]
+fn a_whole_directory_is_clean() {
+    let folder = directory(&[100, 1, 156, 40, 3], allow);
+    let report = Verifier::new(folder.path()).witnesses([witness().verifier().clone()]).run();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(
+        (report.entries, report.records, report.segments, report.checkpoints, report.signed, report.tiles),
+        (300, 5, 3, 2, 297, 1)
+    );
+    assert_eq!(report.witnesses.into_iter().collect::<Vec<_>>(), [("witness.example/w".to_string(), 297)]);
+    let text = verify(folder.path()).to_string();
+    assert!(text.starts_with("300 entries, tree ") && text.contains("2 checkpoints (the last 3 entries are not signed yet)"), "{text}");
+    // An auditor's copy, without the secret.
+    fs::remove_file(folder.path().join("ledger.key")).expect("removed");
+    assert!(verify(folder.path()).is_clean());
+}
+
+/// What is read here by description is what the journal writes.
+#[test]
+fn the_journal_writes_what_is_read_here() {
+    use crate::ledger::journal::{Batch, Journal, StateChange};
+    use crate::ledger::storage::Disk;
+    use std::sync::Arc;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("data");
+    let disk: Arc<dyn crate::ledger::storage::Storage> = Arc::new(Disk::open(&path).expect("a new directory"));
+    let (mut journal, _) = Journal::open(disk, 0, &mut |_, _| Ok(())).expect("a new journal");
+    let mut tree = Tree::new(TileDir::new(&path));
+    for count in [3u32, 1, 0, 300, 2] {
+        let first = journal.next();
+        let lines: Vec<String> = (first..first + u64::from(count)).map(|sequence| line(sequence, "allow")).collect();
+        let states = vec![StateChange::State {
+            policy: "geofence".into(),
+            key: b"key".as_slice().into(),
+            state: (count != 1).then(|| b"state".to_vec()),
+        }];
+        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        let leaves = lines.iter().map(|line| leaf_hash(line.as_bytes())).collect();
+        journal.append(&Batch { first, lines: text.into_bytes(), leaves, states }).expect("in order");
+        journal.sync().expect("written");
+        lines.iter().for_each(|line| tree.push(leaf_hash(line.as_bytes())));
+    }
+    tree.flush().expect("written");
+    drop(journal);
+    fs::write(path.join("ledger.pub"), format!("{}\n", key().verifier())).expect("written");
+    let checkpoint = Checkpoint { origin: "example.com/log".into(), size: tree.size(), root: tree.root(), extensions: Vec::new() };
+    let note = checkpoint.sign(&key()).expect("can be signed");
+    fs::write(path.join("checkpoints"), History::new().append(&note)).expect("written");
+    fs::write(path.join("checkpoint"), note.to_string()).expect("written");
+    let report = verify(&path);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.entries, report.records, report.signed, report.root), (306, 5, 306, Some(tree.root())));
+    for file in files(&path.join("journal")) {
+        let good = fs::read(&file).expect("a file");
+        for at in (0..good.len()).step_by(1009) {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            fs::write(&file, bad).expect("written");
+            assert!(!verify(&path).is_sound(), "byte {at}");
+        }
+        fs::write(&file, good).expect("written");
+    }
+}
+
+#[test]
+fn a_new_directory_is_clean() {
+    let folder = directory(&[], allow);
+    assert!(verify(folder.path()).is_clean());
+    assert_eq!(grouped(702_470), "702,470");
+    assert_eq!((grouped(0), grouped(999), grouped(1_000)), ("0".into(), "999".into(), "1,000".into()));
+}
+
+#[test]
+fn every_changed_byte_of_every_file_is_found() {
+    let folder = small();
+    for file in files(folder.path()) {
+        let good = fs::read(&file).expect("a file");
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            fs::write(&file, &bad).expect("written");
+            let report = Verifier::new(folder.path()).threads(1).run();
+            assert!(!report.is_clean(), "{} byte {at}", file.display());
+        }
+        fs::write(&file, good).expect("written");
+    }
+    assert!(verify(folder.path()).is_clean());
+}
+
+#[test]
+fn every_removed_or_added_byte_and_file_is_found() {
+    let folder = small();
+    for file in files(folder.path()) {
+        let good = fs::read(&file).expect("a file");
+        for at in 0..=good.len() {
+            let mut added = good.clone();
+            added.insert(at, b'0');
+            fs::write(&file, &added).expect("written");
+            assert!(!Verifier::new(folder.path()).threads(1).run().is_clean(), "{} byte added at {at}", file.display());
+            if at < good.len() {
+                let mut removed = good.clone();
+                removed.remove(at);
+                fs::write(&file, &removed).expect("written");
+                assert!(!Verifier::new(folder.path()).threads(1).run().is_clean(), "{} byte removed at {at}", file.display());
+            }
+        }
+        fs::remove_file(&file).expect("removed");
+        // Without the secret it is an auditor's copy; the last segment of this one
+        // is behind the last checkpoint, and a log may end there.
+        if !file.ends_with("ledger.key") && file != folder.path().join("journal/00000000000000000008.seg") {
+            assert!(!verify(folder.path()).is_clean(), "{} removed", file.display());
+        }
+        fs::write(&file, good).expect("written");
+    }
+    assert!(verify(folder.path()).is_clean());
+}
+
+#[test]
+fn damage_is_named_with_its_place_and_the_rest_is_still_checked() {
+    let folder = directory(&[100, 1, 156, 40, 3], allow);
+    let first = segment(folder.path(), 0);
+    let mut bytes = fs::read(&first).expect("a file");
+    // In the 51st entry: "allow" becomes "alloW".
+    let at = bytes.windows(14).position(|window| window == br#"{"sequence":51"#).expect("there");
+    let verdict = at + bytes[at..].windows(7).position(|window| window == br#""allow""#).expect("there");
+    bytes[verdict + 5] = b'W';
+    // And one bit of the checksum of another record.
+    let mut other = fs::read(segment(folder.path(), 1)).expect("a file");
+    other[HEADER] ^= 1;
+    fs::write(&first, &bytes).expect("written");
+    fs::write(segment(folder.path(), 1), other).expect("written");
+    let tile = folder.path().join("tile/0/000");
+    let report = verify(folder.path());
+    let of = |file: &str| report.findings.iter().filter(|finding| finding.file == Path::new(file)).collect::<Vec<_>>();
+    assert_eq!((report.entries, report.records), (300, 5));
+    let journal = of("journal/00000000000000000001.seg");
+    assert_eq!(journal.len(), 1, "{report}");
+    assert_eq!((journal[0].offset, &journal[0].what), (Some(0), &Damage::Checksum { first: 1, last: 100 }));
+    // The changed checksum of the third record does not make the fourth a finding.
+    assert_eq!(
+        of("journal/00000000000000000102.seg").iter().map(|finding| &finding.what).collect::<Vec<_>>(),
+        [&Damage::Checksum { first: 102, last: 257 }]
+    );
+    // The tile names the entry: its 51st hash.
+    assert_eq!(
+        of("tile/0/000").iter().map(|finding| (&finding.what, finding.offset)).collect::<Vec<_>>(),
+        [(&Damage::Tile(50), Some(50 * 32))]
+    );
+    assert!(tile.exists());
+    assert_eq!(of("checkpoints").iter().filter(|finding| matches!(finding.what, Damage::Rewritten { .. })).count(), 2);
+    assert!(!report.is_sound());
+}
+
+#[test]
+fn removed_swapped_and_doubled_records_and_segments_are_evidence() {
+    let folder = small();
+    let second = segment(folder.path(), 1);
+    let good = fs::read(&second).expect("a file");
+    let cut = next_record(&good, 1).expect("two records");
+    let (one, two) = good.split_at(cut);
+    for (what, bytes) in [
+        ("first removed", two.to_vec()),
+        ("second removed", one.to_vec()),
+        ("swapped", [two, one].concat()),
+        ("doubled", [one, one, two].concat()),
+    ] {
+        fs::write(&second, bytes).expect("written");
+        let report = verify(folder.path());
+        assert!(!report.is_sound(), "{what}: {report}");
+    }
+    fs::write(&second, &good).expect("written");
+    fs::rename(&second, folder.path().join("journal/00000000000000000005.seg")).expect("renamed");
+    assert!(!verify(folder.path()).is_sound());
+    fs::remove_file(folder.path().join("journal/00000000000000000005.seg")).expect("removed");
+    let report = verify(folder.path());
+    assert!(report.findings.iter().any(|finding| finding.what == Damage::Sequence { expected: 4, found: 8 }), "{report}");
+    assert!(report.findings.iter().any(|finding| finding.what == Damage::Uncheckable(4)), "{report}");
+    assert_eq!(report.root, None);
+}
+
+#[test]
+fn a_torn_tail_is_unfinished_unless_it_was_signed() {
+    let folder = small();
+    let last = segment(folder.path(), 2);
+    let good = fs::read(&last).expect("a file");
+    for length in 1..good.len() {
+        fs::write(&last, &good[..length]).expect("written");
+        let report = verify(folder.path());
+        assert_eq!(
+            report.findings.iter().map(|finding| finding.severity).collect::<Vec<_>>(),
+            [Severity::Unfinished],
+            "{length}: {report}"
+        );
+        assert_eq!(report.entries, 7);
+    }
+    fs::remove_file(&last).expect("removed");
+    let signed = segment(folder.path(), 1);
+    let good = fs::read(&signed).expect("a file");
+    fs::write(&signed, &good[..good.len() - 1]).expect("written");
+    let report = verify(folder.path());
+    assert!(report.findings.iter().any(|finding| finding.what == Damage::CutBack { size: 7, entries: 6 }), "{report}");
+    assert!(!report.is_sound());
+}
+
+#[test]
+fn a_log_rewritten_with_its_key_is_found_by_a_checkpoint_kept_elsewhere() {
+    let honest = small();
+    let kept = fs::read(honest.path().join("checkpoint")).expect("a file");
+    let rewritten = directory(&[2, 1, 3, 1, 1], |sequence| if sequence == 3 { "deny" } else { "allow" });
+    assert!(verify(rewritten.path()).is_clean(), "nothing in it says so");
+    let report = Verifier::new(rewritten.path()).since("kept", kept.clone()).run();
+    assert!(
+        matches!(report.findings.as_slice(), [Finding { what: Damage::Rewritten { size: 7, .. }, file, .. }] if file == Path::new("kept")),
+        "{report}"
+    );
+    // An old backup.
+    let older = directory(&[2, 1], allow);
+    let report = Verifier::new(older.path()).since("kept", kept.clone()).run();
+    assert!(matches!(report.findings.as_slice(), [Finding { what: Damage::CutBack { size: 7, entries: 3 }, .. }]), "{report}");
+    assert!(Verifier::new(honest.path()).since("kept", kept).run().is_clean());
+    // Somebody else's key.
+    let other = SignerKey::new("example.com/log", Algorithm::Ed25519, &[1; 32]).expect("a good name");
+    let report = Verifier::new(honest.path()).key(other.verifier().clone()).run();
+    assert!(report.findings.iter().any(|finding| matches!(finding.what, Damage::OtherKey { .. })), "{report}");
+    assert!(report.findings.iter().any(|finding| matches!(finding.what, Damage::Checkpoint(_))), "{report}");
+}
+
+#[test]
+fn a_latest_checkpoint_that_is_behind_is_unfinished_and_another_is_evidence() {
+    let folder = small();
+    let history = fs::read(folder.path().join("checkpoints")).expect("a file");
+    let frames: Vec<_> = Frames::new(&history).map(|frame| frame.expect("whole").note.to_vec()).collect();
+    fs::write(folder.path().join("checkpoint"), &frames[0]).expect("written");
+    let report = verify(folder.path());
+    assert!(matches!(report.findings.as_slice(), [Finding { severity: Severity::Unfinished, what: Damage::Behind, .. }]), "{report}");
+    let foreign = Checkpoint { origin: "example.com/log".into(), size: 0, root: Hash::of_nothing(), extensions: Vec::new() }
+        .sign(&key())
+        .expect("can be signed");
+    fs::write(folder.path().join("checkpoint"), foreign.to_string()).expect("written");
+    assert!(!verify(folder.path()).is_sound());
+}
+
+#[test]
+fn partial_tiles_and_bundles_are_compared_and_strangers_named() {
+    let folder = directory(&[100, 1, 156, 40, 3], allow);
+    let path = folder.path();
+    fs::create_dir_all(path.join("tile/0/001.p")).expect("a folder");
+    fs::create_dir_all(path.join("tile/entries")).expect("a folder");
+    let hashes: Vec<u8> = (257..=297).flat_map(|sequence| leaf_hash(line(sequence, "allow").as_bytes()).0).collect();
+    let lines: Vec<String> = (1..=256).map(|sequence| line(sequence, "allow")).collect();
+    let bundle = crate::ledger::tree::bundle(lines.iter().map(String::as_bytes)).expect("short enough");
+    fs::write(path.join("tile/0/001.p/41"), &hashes).expect("written");
+    fs::write(path.join("tile/entries/000"), &bundle).expect("written");
+    let report = verify(path);
+    assert!(report.is_clean() && report.tiles == 3, "{report}");
+    fs::write(path.join("tile/0/001.p/41"), &hashes[1..]).expect("written");
+    fs::write(path.join("tile/entries/000"), &bundle[..bundle.len() - 1]).expect("written");
+    fs::write(path.join("tile/0/002"), b"").expect("written");
+    fs::write(path.join("tile/readme"), b"").expect("written");
+    let report = verify(path);
+    assert_eq!(report.findings.len(), 4, "{report}");
+    assert!(report.is_sound(), "all of it is derived");
+    fs::remove_dir_all(path.join("tile")).expect("removed");
+    assert_eq!(verify(path).findings.len(), 1);
+}
+
+#[test]
+fn entries_that_are_not_canonical_are_found() {
+    for (wrong, expected) in [
+        (line(2, "allow").replace(r#""id":"#, r#""id": "#), Damage::NotCanonical(2)),
+        (line(3, "allow"), Damage::Sequence { expected: 2, found: 3 }),
+    ] {
+        let folder = directory(&[], allow);
+        Writer::new(folder.path()).batch(&[line(1, "allow"), wrong]);
+        let report = verify(folder.path());
+        assert_eq!(report.findings.iter().map(|finding| finding.what.clone()).collect::<Vec<_>>(), [expected], "{report}");
+    }
+    let folder = directory(&[], allow);
+    Writer::new(folder.path()).batch(&["{}".into(), "not JSON".into(), String::new()]);
+    assert_eq!(verify(folder.path()).findings.len(), 3);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damage_anywhere_in_a_larger_directory_is_found(file in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), bit in 0u8..8, threads in 1usize..4) {
+        let folder = directory(&[100, 1, 156, 40, 3, 300], allow);
+        let files = files(folder.path());
+        let file = &files[file.index(files.len())];
+        let mut bytes = fs::read(file).expect("a file");
+        if !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            fs::write(file, bytes).expect("written");
+            prop_assert!(!Verifier::new(folder.path()).threads(threads).run().is_clean());
+        }
+    }
+
+    #[test]
+    fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), magic in any::<prop::sample::Index>(), file in 0usize..6) {
+        let folder = small();
+        let mut bytes = bytes;
+        let at = magic.index(bytes.len() + 1);
+        bytes.splice(at..at, [&MAGIC[..], &[VERSION, 20, 0, 0, 0]].concat());
+        let files = files(folder.path());
+        fs::write(&files[file % files.len()], bytes).expect("written");
+        prop_assert!(!verify(folder.path()).is_clean());
+    }
+}

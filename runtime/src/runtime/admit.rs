@@ -1,0 +1,133 @@
+//! Once: which of the submitted events are new, which were here already, and how
+//! late they are.
+
+use std::sync::Arc;
+
+use super::timed::Course;
+use crate::event::Event;
+use crate::ledger::{Ids, Known};
+
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
+/// What a submitted event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Not seen before.
+    New,
+    /// Here already, under this sequence, with the same bytes.
+    Again(u64),
+    /// Another event of the same source and id is here already, under this sequence.
+    Reused(u64),
+    /// So old that it is not known any more whether it was here: what happened
+    /// before this time (microseconds since 1970) is forgotten.
+    Outside(i64),
+}
+
+/// One event that is to be judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fresh {
+    /// Its place among the submitted events.
+    pub at: usize,
+    /// It happened before the watermark of its source.
+    pub late: bool,
+}
+
+/// What submitted events are.
+pub(super) struct Admitted {
+    /// One per event.
+    pub slots: Vec<Slot>,
+    /// The new ones, in order.
+    pub fresh: Vec<Fresh>,
+    /// How their sources' watermarks move.
+    pub course: Course,
+}
+
+/// Remembers who was here.
+pub(super) struct Admission {
+    ids: Ids,
+    /// False without a ledger: then there is nothing that a second answer could
+    /// come from.
+    remembers: bool,
+    /// Microseconds that the watermark of a source is behind its latest event.
+    lateness: i64,
+}
+
+impl Admission {
+    pub fn new(ids: Ids, remembers: bool, lateness_s: u64) -> Self {
+        Admission { ids, remembers, lateness: i64::try_from(lateness_s).unwrap_or(i64::MAX / 2_000_000) * 1_000_000 }
+    }
+
+    /// Tells new events from known ones. The new ones get sequences from `next` on.
+    pub fn admit(&mut self, events: &[&Event], next: u64) -> Admitted {
+        let mut fresh = Vec::with_capacity(events.len());
+        let mut course = Course::default();
+        let slots = events
+            .iter()
+            .enumerate()
+            .map(|(at, event)| {
+                let happened = event.happened();
+                let source = self.ids.source(event.source());
+                let slot = match self.remembers {
+                    true => self.slot(event, source, happened, next + fresh.len() as u64),
+                    false => Slot::New,
+                };
+                if slot == Slot::New {
+                    let watermark = |mark: i64| mark.saturating_sub(self.lateness);
+                    let late = self.ids.mark(source).is_some_and(|mark| happened < watermark(mark));
+                    let mark = self.ids.advance(source, bounded(happened, event.arrived.unwrap_or(happened)));
+                    course.push(source, happened, watermark(mark));
+                    fresh.push(Fresh { at, late });
+                }
+                slot
+            })
+            .collect();
+        Admitted { slots, fresh, course }
+    }
+
+    /// Gives new events other sequences than they got when they were admitted;
+    /// `sequence` has them by row.
+    pub fn renumber(&mut self, events: &[&Event], fresh: &[Fresh], first: u64, slots: &mut [Slot], sequence: impl Fn(usize) -> u64) {
+        let renumbered = |old: u64| match old.checked_sub(first) {
+            Some(row) => sequence(row as usize),
+            None => old,
+        };
+        for slot in slots {
+            match slot {
+                Slot::Again(old) | Slot::Reused(old) => *old = renumbered(*old),
+                Slot::New | Slot::Outside(_) => {}
+            }
+        }
+        if self.remembers {
+            for (row, fresh) in fresh.iter().enumerate() {
+                let event = events[fresh.at];
+                let (key, source) = (self.ids.key(event.source(), event.id()), self.ids.source(event.source()));
+                self.ids.insert(&key, source, sequence(row), event.digest(), event.happened());
+            }
+        }
+    }
+
+    /// The name of a source.
+    pub fn source(&self, source: u32) -> Arc<str> {
+        self.ids.name(source).clone()
+    }
+
+    fn slot(&mut self, event: &Event, source: u32, happened: i64, sequence: u64) -> Slot {
+        let key = self.ids.key(event.source(), event.id());
+        match self.ids.check(&key, source, event.digest(), happened) {
+            Known::New => {
+                self.ids.insert(&key, source, sequence, event.digest(), happened);
+                Slot::New
+            }
+            Known::Same(sequence) => Slot::Again(sequence),
+            Known::Other(sequence) => Slot::Reused(sequence),
+            Known::Outside { from } => Slot::Outside(from),
+        }
+    }
+}
+
+/// The time to which an event moves its source's mark: a clock that is far ahead
+/// must not make everything else late for good.
+pub(super) fn bounded(happened: i64, arrived: i64) -> i64 {
+    happened.min(arrived.saturating_add(DAY))
+}

@@ -1,0 +1,222 @@
+//! The thread that waits for the disk: what the spine has judged becomes durable
+//! here, and only then are the answers given.
+//!
+//! While one sync runs, the spine judges what comes next; whatever has come together
+//! in the meantime shares the next sync.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::admit::Slot;
+use crate::ledger::{self, Answer, Batch, Committed, Ledger, Line, Recorded, Refusal, WriteError};
+use crate::sequencer::Submission;
+use crate::stats::{OutcomeLabel, Stats};
+use crate::verdict::Verdict;
+
+/// Judged batches that wait for the disk; with more the spine waits.
+const WAITING_MAX: usize = 8;
+
+/// Bytes of entries that share a sync, about: a larger record takes longer to write
+/// than waiting for the next sync.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// What a batch leaves behind, and who waits for it.
+#[derive(Default)]
+pub(super) struct Work {
+    pub batch: Batch,
+    pub submissions: Vec<Waiting>,
+    /// Whoever waits for a change of the policies.
+    pub changes: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// A submission that was judged.
+pub(super) struct Waiting {
+    pub submission: Submission,
+    /// One per event.
+    pub slots: Vec<Slot>,
+    /// Of the new events, with their sequences.
+    pub verdicts: Vec<(u64, Verdict)>,
+}
+
+/// Where judged batches go.
+pub(super) enum Keeper {
+    /// Nowhere: they are answered at once.
+    Memory { stats: Arc<Stats> },
+    /// To the thread that commits them.
+    Disk(SyncSender<Work>),
+}
+
+/// The thread that commits has ended.
+#[derive(Debug)]
+pub(super) struct Ended;
+
+impl Keeper {
+    /// Starts the thread that commits to a ledger. It ends when nobody can give it
+    /// work any more, or when the ledger takes nothing any more; then `failure` says
+    /// why.
+    pub fn disk(
+        ledger: Ledger,
+        checkpoint_interval: Duration,
+        stats: Arc<Stats>,
+        failure: Arc<OnceLock<String>>,
+        durable: watch::Sender<u64>,
+    ) -> io::Result<Keeper> {
+        let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
+        let committer = Committer { ledger, checkpoint_interval, checkpointed: Instant::now(), stats, failure, durable };
+        std::thread::Builder::new().name("commit".into()).spawn(move || committer.run(&receiver))?;
+        Ok(Keeper::Disk(sender))
+    }
+
+    /// Takes a batch: makes it durable, then answers.
+    pub fn take(&self, work: Work) -> Result<(), Ended> {
+        match self {
+            Keeper::Memory { stats } => {
+                reply(work, ledger::in_memory(), &Known::new(), stats);
+                Ok(())
+            }
+            Keeper::Disk(sender) => sender.send(work).map_err(|_| Ended),
+        }
+    }
+}
+
+struct Committer {
+    ledger: Ledger,
+    checkpoint_interval: Duration,
+    checkpointed: Instant,
+    stats: Arc<Stats>,
+    failure: Arc<OnceLock<String>>,
+    /// Sequence of the last entry that is durable.
+    durable: watch::Sender<u64>,
+}
+
+impl Committer {
+    fn run(mut self, receiver: &Receiver<Work>) {
+        let end = loop {
+            let wait = self.checkpoint_interval.saturating_sub(self.checkpointed.elapsed());
+            let work = match receiver.recv_timeout(wait) {
+                Ok(work) => self.group(work, receiver),
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => break self.ledger.checkpoint(),
+            };
+            let done = self.commit(work);
+            let done = done.and_then(|()| match self.checkpointed.elapsed() >= self.checkpoint_interval {
+                true => {
+                    self.checkpointed = Instant::now();
+                    self.ledger.checkpoint()
+                }
+                false => Ok(()),
+            });
+            if done.is_err() {
+                break done;
+            }
+        };
+        if let Err(error) = end {
+            tracing::error!(%error, "The ledger failed; nothing is taken any more");
+            let _ = self.failure.set(error.to_string());
+        }
+    }
+
+    /// What waits together with the first, up to a bound.
+    fn group(&self, first: Work, receiver: &Receiver<Work>) -> Vec<Work> {
+        let mut bytes = first.batch.lines.len();
+        let mut group = vec![first];
+        while bytes < GROUP_BYTES_MAX
+            && let Ok(work) = receiver.try_recv()
+        {
+            bytes += work.batch.lines.len();
+            group.push(work);
+        }
+        group
+    }
+
+    fn commit(&mut self, group: Vec<Work>) -> Result<(), WriteError> {
+        if group.is_empty() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let committed = self.ledger.commit(group.iter().map(|work| &work.batch))?;
+        self.stats.stage("commit", began.elapsed());
+        let began = Instant::now();
+        let known = self.known(&group, committed);
+        for work in group {
+            reply(work, committed, &known, &self.stats);
+        }
+        self.stats.stage("answer", began.elapsed());
+        self.durable.send_replace(committed.last());
+        Ok(())
+    }
+
+    /// The entries that answer events which were here before.
+    fn known(&self, group: &[Work], committed: Committed) -> Known {
+        let mut wanted: Vec<u64> = group
+            .iter()
+            .flat_map(|work| &work.submissions)
+            .flat_map(|waiting| &waiting.slots)
+            .filter_map(|slot| match slot {
+                Slot::Again(sequence) | Slot::Reused(sequence) => Some(*sequence),
+                Slot::New | Slot::Outside(_) => None,
+            })
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut known = Known::new();
+        if !wanted.is_empty() {
+            let read = self.ledger.log().read_many(&wanted, |sequence, line| {
+                if let Some(recorded) = committed.record(sequence, Line::from(line)) {
+                    known.insert(sequence, recorded);
+                }
+            });
+            if let Err(error) = read {
+                tracing::error!(%error, "A recorded verdict cannot be read");
+            }
+        }
+        known
+    }
+}
+
+/// Entries that answer events which were here before, by sequence.
+type Known = BTreeMap<u64, Recorded<Line>>;
+
+/// Answers everybody who waits for a batch that is durable.
+fn reply(work: Work, committed: Committed, known: &Known, stats: &Stats) {
+    for Waiting { submission, slots, verdicts } in work.submissions {
+        let mut verdicts = verdicts.into_iter();
+        let answers: Option<Vec<Answer>> = slots
+            .iter()
+            .zip(&submission.events)
+            .map(|(slot, event)| {
+                let (answer, repeated) = match slot {
+                    Slot::New => {
+                        let (sequence, verdict) = verdicts.next()?;
+                        return committed.record(sequence, verdict).map(Answer::Judged);
+                    }
+                    Slot::Again(sequence) => (Answer::Again(known.get(sequence)?.clone()), "duplicate"),
+                    Slot::Reused(sequence) => {
+                        let recorded = ledger::event_digest(known.get(sequence)?.get())?;
+                        let refusal = Refusal::IdReused { sequence: *sequence, recorded, sent: *event.digest() };
+                        (Answer::Refused(refusal), "id-reused")
+                    }
+                    Slot::Outside(from) => {
+                        (Answer::Refused(Refusal::OutsideHorizon { from: ledger::time_text(*from) }), "outside-horizon")
+                    }
+                };
+                stats.repeated.get_or_create(&OutcomeLabel { outcome: repeated }).inc();
+                Some(answer)
+            })
+            .collect();
+        // Without an answer, whoever waits is told that it is not known what became
+        // of the events, and sends them again.
+        if let Some(answers) = answers {
+            // Whoever submitted may be gone; the verdicts are recorded.
+            let _ = submission.reply.send((submission.events, answers));
+        }
+    }
+    for done in work.changes {
+        done();
+    }
+}

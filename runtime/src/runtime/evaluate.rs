@@ -1,0 +1,298 @@
+//! Asking the policies about a batch: which rows each gets, in which parts, side by
+//! side.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::set::{Asked, Member, Set};
+use crate::column::Cell;
+use crate::event::Event;
+use super::timed::{Course, Fired, Run};
+use crate::sandbox::{self, Keys, Outcome};
+use crate::state::{self, Key, States, Timer, Timers};
+use crate::stats::{PolicyLabel, Stats};
+use crate::verdict::FaultKind;
+
+/// Rows below which spreading a policy's work over cores costs more than it
+/// gives: an instance costs some ten microseconds.
+const PART_ROWS_MIN: usize = 128;
+
+/// Rows below which a batch is projected without spreading.
+const PROJECT_ROWS_MIN: usize = 256;
+
+/// What is said of a row whose key has no state yet when there is no room for one.
+const NO_ROOM: &str = "the policy's states take all the memory that they may have";
+
+/// New events that are judged together, with the values of all fields that the
+/// policies in force declare.
+pub(super) struct Round<'e> {
+    pub events: Vec<&'e Event>,
+    /// The cells of all rows, one row after the other.
+    cells: Vec<Cell<'e>>,
+    /// Cells of a row.
+    width: usize,
+    /// For each row the place of its type in `asked`.
+    kinds: Vec<usize>,
+    asked: Asked<'e>,
+}
+
+impl<'e> Round<'e> {
+    /// Takes the fields out of the events.
+    pub fn project(set: &Set, pool: &ThreadPool, events: Vec<&'e Event>) -> Self {
+        let width = set.plan.width();
+        let mut cells = vec![Cell::Absent; width * events.len()];
+        if width > 0 {
+            let row = |(cells, event): (&mut [Cell<'e>], &&'e Event)| set.plan.project(event, cells);
+            if events.len() < PROJECT_ROWS_MIN {
+                cells.chunks_mut(width).zip(&events).for_each(row);
+            } else {
+                pool.install(|| cells.par_chunks_mut(width).zip(&events).with_min_len(PROJECT_ROWS_MIN / 4).for_each(row));
+            }
+        }
+        let mut asked = Asked::default();
+        let kinds = events.iter().map(|event| asked.about(set, event.kind())).collect();
+        Round { events, cells, width, kinds, asked }
+    }
+
+    /// The cells of a row.
+    pub fn row(&self, row: usize) -> &[Cell<'e>] {
+        &self.cells[row * self.width..][..self.width]
+    }
+
+    /// For each policy in force whether it is asked about a row.
+    pub fn asked(&self, row: usize) -> &[bool] {
+        &self.asked.rows[self.kinds[row]]
+    }
+}
+
+/// What the policies say about a round.
+pub(super) struct Said {
+    /// By policy and part.
+    pub parts: Vec<Part>,
+    /// Rows that policies could not be given.
+    pub unasked: Vec<Unasked>,
+}
+
+/// What a policy says about some rows and timers.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub member: usize,
+    /// By row of the round.
+    pub said: Vec<(u32, sandbox::Said)>,
+    /// Timers that fired.
+    pub fired: Vec<Fired>,
+    /// Keys whose state is another than it was.
+    pub states: Vec<(Key, Option<Vec<u8>>)>,
+    /// Keys whose timer is another than it was.
+    pub timers: Vec<(Key, Option<Timer>)>,
+    pub fuel: u64,
+    pub calls: u32,
+}
+
+impl Part {
+    pub fn of(member: usize) -> Self {
+        Part { member, said: Vec::new(), fired: Vec::new(), states: Vec::new(), timers: Vec::new(), fuel: 0, calls: 0 }
+    }
+}
+
+/// A row that a policy could not be given.
+pub(super) struct Unasked {
+    pub member: usize,
+    pub row: u32,
+    pub kind: FaultKind,
+    pub detail: String,
+}
+
+/// Some rows of one policy.
+enum Task {
+    Plain {
+        member: usize,
+        /// Places in the round, ascending.
+        rows: Vec<u32>,
+        keys: Option<Keys>,
+        /// The keys themselves, as `keys` numbers them.
+        key_of: Vec<Key>,
+    },
+    /// Rows and timers of some keys.
+    Timed { member: usize, runs: Vec<Run> },
+}
+
+/// Whoever asks: the policies in force, what they remember, the threads to run them.
+pub(super) struct Bench<'s> {
+    pub set: &'s Set,
+    pub states: &'s States,
+    pub timers: &'s Timers,
+    /// Bytes of keys and states of one policy.
+    pub state_bytes_max: usize,
+    pub pool: &'s ThreadPool,
+    pub stats: &'s Stats,
+}
+
+impl Bench<'_> {
+    /// Asks every policy about the rows that it is to judge.
+    pub fn evaluate(&self, round: &Round<'_>, course: &Course) -> Said {
+        let began = Instant::now();
+        let mut unasked = Vec::new();
+        let mut tasks = Vec::new();
+        let mut due = self.due(course);
+        for (member, policy) in self.set.members.iter().enumerate() {
+            let mut rows = Vec::new();
+            for row in (0..round.events.len()).filter(|row| round.asked(*row)[member]) {
+                match readable(policy, round.row(row)) {
+                    Ok(()) => rows.push(row as u32),
+                    Err(detail) => unasked.push(Unasked { member, row: row as u32, kind: FaultKind::Unreadable, detail }),
+                }
+            }
+            let mut refused = Vec::new();
+            let name = policy.image.release().policy();
+            if policy.key_slots.is_empty() {
+                let part = rows.len().div_ceil(self.pool.current_num_threads()).max(PART_ROWS_MIN);
+                tasks.extend(rows.chunks(part).map(|rows| Task::Plain { member, rows: rows.to_vec(), keys: None, key_of: Vec::new() }));
+            } else if policy.timers {
+                self.split_timed(round, member, rows, due.remove(name).unwrap_or_default(), &mut tasks, &mut refused);
+            } else {
+                self.split(round, member, rows, &mut tasks, &mut refused);
+            }
+            unasked.extend(refused.into_iter().map(|row| Unasked { member, row, kind: FaultKind::Memory, detail: NO_ROOM.into() }));
+        }
+        let run = |task: Task| match task {
+            Task::Plain { member, rows, keys, key_of } => self.run(round, member, &rows, keys, &key_of),
+            Task::Timed { member, runs } => self.run_timed(round, course, member, runs),
+        };
+        let parts: Vec<Part> = match tasks.len() {
+            0 => Vec::new(),
+            // Waking other threads for a single event would take longer than
+            // judging it.
+            _ if round.events.len() < PART_ROWS_MIN => tasks.into_iter().map(run).collect(),
+            _ => self.pool.install(|| tasks.into_par_iter().with_max_len(1).map(run).collect()),
+        };
+        for part in &parts {
+            let label = PolicyLabel { policy: self.set.members[part.member].image.release().policy().to_string() };
+            self.stats.fuel.get_or_create(&label).inc_by(part.fuel);
+            self.stats.calls.get_or_create(&label).inc_by(part.calls.into());
+        }
+        self.stats.stage("evaluate", began.elapsed());
+        Said { parts, unasked }
+    }
+
+    /// Asks a policy about some rows.
+    fn run(&self, round: &Round<'_>, member: usize, rows: &[u32], keys: Option<Keys>, key_of: &[Key]) -> Part {
+        let policy = &self.set.members[member];
+        let cells = rows.iter().map(|row| round.row(*row as usize));
+        let view = policy.grant.view(&policy.image.release().manifest, &policy.slots, cells);
+        let Outcome { said, states, fuel, calls, .. } = policy.image.evaluate(&view, keys);
+        let said = said.into_iter().map(|(row, said)| (rows[row as usize], said)).collect();
+        let states = states.into_iter().map(|(key, state)| (key_of[key as usize].clone(), state)).collect();
+        Part { said, states, fuel, calls, ..Part::of(member) }
+    }
+
+    /// Keys of the policies in force whose timers may fire in a round.
+    fn due(&self, course: &Course) -> HashMap<&str, Vec<&Key>> {
+        let mut due: HashMap<&str, Vec<&Key>> = HashMap::new();
+        for (source, watermark) in course.watermarks() {
+            for (policy, key) in self.timers.due(source, watermark) {
+                due.entry(policy).or_default().push(key);
+            }
+        }
+        due
+    }
+
+    /// How many keys a policy can still take up, and whether known ones may grow.
+    ///
+    /// Known keys may still grow a little once the policy's states take all the
+    /// memory that they may have; then they are refused too.
+    fn room(&self, name: &str, key: &Key) -> bool {
+        let (bytes, max) = (self.states.bytes(name), self.state_bytes_max);
+        bytes < max || bytes < max + max / 4 && self.states.get(name, key).is_some()
+    }
+
+    /// Cuts a policy's rows into parts that can be evaluated side by side: rows
+    /// of one key stay together. A row whose key would make the policy's states
+    /// larger is refused once they take all the memory that they may have.
+    fn split(&self, round: &Round<'_>, member: usize, rows: Vec<u32>, tasks: &mut Vec<Task>, refused: &mut Vec<u32>) {
+        let policy = &self.set.members[member];
+        let name = policy.image.release().policy();
+        let parts = rows.len().div_ceil(PART_ROWS_MIN).min(self.pool.current_num_threads());
+        let mut cut: Vec<(Vec<u32>, Keys, Vec<Key>)> = (0..parts).map(|_| Default::default()).collect();
+        let mut places: HashMap<Key, (usize, u32)> = HashMap::new();
+        for row in rows {
+            let key = state::key(policy.key_slots.iter().map(|slot| &round.row(row as usize)[*slot]));
+            if !self.room(name, &key) {
+                refused.push(row);
+                continue;
+            }
+            let next = places.len() % parts;
+            let (part, index) = *places.entry(key).or_insert_with_key(|key| {
+                let (_, keys, key_of) = &mut cut[next];
+                key_of.push(key.clone());
+                keys.states.push(self.states.get(name, key).map(<[u8]>::to_vec));
+                (next, key_of.len() as u32 - 1)
+            });
+            let (rows, keys, _) = &mut cut[part];
+            rows.push(row);
+            keys.of_row.push(index);
+        }
+        let cut = cut.into_iter().filter(|(rows, ..)| !rows.is_empty());
+        tasks.extend(cut.map(|(rows, keys, key_of)| Task::Plain { member, rows, keys: Some(keys), key_of }));
+    }
+
+    /// The same for a policy that sets timers, with the keys whose timers are due.
+    fn split_timed(
+        &self,
+        round: &Round<'_>,
+        member: usize,
+        rows: Vec<u32>,
+        due: Vec<&Key>,
+        tasks: &mut Vec<Task>,
+        refused: &mut Vec<u32>,
+    ) {
+        let policy = &self.set.members[member];
+        let name = policy.image.release().policy();
+        let mut runs: Vec<Run> = Vec::new();
+        let mut places: HashMap<Key, usize> = HashMap::new();
+        let mut place_of = |key: &Key, runs: &mut Vec<Run>| {
+            *places.entry(key.clone()).or_insert_with(|| {
+                let state = self.states.get(name, key).map(<[u8]>::to_vec);
+                runs.push(Run::new(key.clone(), state, self.timers.get(name, key)));
+                runs.len() - 1
+            })
+        };
+        for row in rows {
+            let key = state::key(policy.key_slots.iter().map(|slot| &round.row(row as usize)[*slot]));
+            if self.room(name, &key) {
+                let at = place_of(&key, &mut runs);
+                runs[at].push(row);
+            } else {
+                refused.push(row);
+            }
+        }
+        for key in due {
+            place_of(key, &mut runs);
+        }
+        let part = runs.len().div_ceil(self.pool.current_num_threads()).max(PART_ROWS_MIN / 4);
+        let mut runs = runs.into_iter();
+        loop {
+            let some: Vec<Run> = runs.by_ref().take(part).collect();
+            if some.is_empty() {
+                break;
+            }
+            tasks.push(Task::Timed { member, runs: some });
+        }
+    }
+}
+
+/// Whether a row has what a policy declares (`wit/manifest.wit`, `required`).
+fn readable(policy: &Member, cells: &[Cell<'_>]) -> Result<(), String> {
+    let fields = &policy.image.release().manifest.fields;
+    for (field, slot) in fields.iter().zip(&policy.slots) {
+        match &cells[*slot] {
+            Cell::Absent if field.required => return Err(format!("{} is missing; it must be {}", field.pointer, field.kind.noun())),
+            Cell::Mistyped(found) => return Err(format!("{} is {found}; it must be {}", field.pointer, field.kind.noun())),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! What is written down about a batch: one line for each new event, with a
+//! commitment to what each policy saw of it.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::admit::{Admission, Fresh};
+use super::evaluate::Round;
+use super::set::Set;
+use super::spine::{Judged, Woken};
+use crate::digest::Digest;
+use crate::ledger::entry::{self, Asked, Entry, EventEntry, Mode, Time, TimerEntry};
+use crate::ledger::{Batch, Hash, Secrets, leaf_hash};
+use crate::verdict::{Fault, Finding, Verdict};
+
+/// Rows below which lines are written without spreading.
+const SPREAD_ROWS_MIN: usize = 256;
+
+/// Bytes of a typical line, to make room once.
+const LINE_BYTES: usize = 768;
+
+/// Bytes to which texts are cut, and findings of a policy that are kept, one after
+/// the other, when an entry is too long.
+const CUTS: [(usize, usize); 5] = [(1 << 10, 64), (1 << 8, 64), (1 << 6, 16), (16, 4), (0, 1)];
+
+/// What entries are written about.
+pub(super) struct About<'a> {
+    pub set: &'a Set,
+    pub round: &'a Round<'a>,
+    pub fresh: &'a [Fresh],
+    pub judged: &'a Judged,
+}
+
+/// Writes entries.
+pub(super) struct Evidence {
+    secrets: Secrets,
+}
+
+impl Evidence {
+    pub fn new(secrets: Secrets) -> Self {
+        Evidence { secrets }
+    }
+
+    /// Appends the entries of a round to a batch, whose `first` is the sequence of
+    /// the first.
+    pub fn write(&self, pool: &ThreadPool, about: &About<'_>, admission: &Admission, batch: &mut Batch) {
+        let About { judged, fresh, .. } = about;
+        let mut withheld: Vec<(u32, usize)> = judged.unasked.iter().map(|unasked| (unasked.row, unasked.member)).collect();
+        withheld.sort_unstable();
+        let first = batch.first;
+        let some = |rows: Range<usize>| {
+            let mut lines = Vec::with_capacity(rows.len() * LINE_BYTES);
+            let mut leaves = Vec::with_capacity(rows.len());
+            let mut seen = Vec::with_capacity(256);
+            let mut put = |entry: Entry<'_>| {
+                let start = lines.len();
+                write(entry, &mut lines);
+                leaves.push(leaf_hash(&lines[start..]));
+                lines.push(b'\n');
+            };
+            for row in rows {
+                let sequence = judged.sequence(first, row);
+                let from = judged.woken.partition_point(|woken| (woken.place as usize) < row);
+                let until = judged.woken.partition_point(|woken| woken.place as usize <= row);
+                for (woken, before) in judged.woken[from..until].iter().zip((1..=until - from).rev()) {
+                    put(Entry::Timer(sequence - before as u64, self.timer(about, admission, row, woken)));
+                }
+                let given = |member: usize| withheld.binary_search(&(row as u32, member)).is_err();
+                put(Entry::Event(self.event(about, row, sequence, given, &mut seen)));
+            }
+            (lines, leaves)
+        };
+        let parts: Vec<(Vec<u8>, Vec<Hash>)> = match fresh.len() {
+            0 => return,
+            rows if rows < SPREAD_ROWS_MIN => vec![some(0..rows)],
+            rows => {
+                let part = rows.div_ceil(pool.current_num_threads()).max(SPREAD_ROWS_MIN / 4);
+                pool.install(|| (0..rows.div_ceil(part)).into_par_iter().map(|at| some(at * part..rows.min((at + 1) * part))).collect())
+            }
+        };
+        for (lines, leaves) in parts {
+            match batch.lines.is_empty() {
+                true => batch.lines = lines,
+                false => batch.lines.extend_from_slice(&lines),
+            }
+            batch.leaves.extend(leaves);
+        }
+    }
+
+    /// The entry of a timer that fired before a row.
+    fn timer<'a>(&self, about: &About<'a>, admission: &Admission, row: usize, woken: &'a Woken) -> TimerEntry<'a> {
+        let release = about.set.members[woken.member].image.release();
+        let Verdict { decision, findings, faults } = &woken.verdict;
+        TimerEntry {
+            policy: release.policy().into(),
+            release: release.id.as_str().into(),
+            digest: release.digest,
+            mode: Mode::Enforce,
+            source: admission.source(woken.timer.source).to_string().into(),
+            key: self.secrets.key(release.policy(), &woken.key),
+            due: Time::from_micros(woken.timer.at),
+            arrived: Time::from_micros(about.round.events[row].arrived.unwrap_or_default()),
+            verdict: *decision,
+            findings: findings.iter().map(finding).collect(),
+            fault: faults.first().map(fault),
+        }
+    }
+
+    /// The entry of a row's event. `given` says whether a policy was given the row.
+    fn event<'a>(
+        &self,
+        about: &About<'a>,
+        row: usize,
+        sequence: u64,
+        given: impl Fn(usize) -> bool,
+        seen: &mut Vec<u8>,
+    ) -> EventEntry<'a> {
+        let About { set, round, fresh, judged } = about;
+        let (event, verdict) = (round.events[row], &judged.verdicts[row]);
+        let salt = self.secrets.salt(event.source(), event.id());
+        let members = set.members.iter().enumerate().filter(|(member, _)| round.asked(row)[*member]);
+        let asked = members
+            .map(|(member, policy)| {
+                let release = policy.image.release();
+                let columns = given(member).then(|| {
+                    seen.clear();
+                    seen.extend_from_slice(&salt);
+                    policy.grant.encode(&policy.slots, round.row(row), seen);
+                    Digest::of(seen)
+                });
+                let findings = verdict.findings.iter().filter(|finding| finding.release.policy() == release.policy());
+                Asked {
+                    policy: release.policy().into(),
+                    release: release.id.as_str().into(),
+                    digest: release.digest,
+                    mode: Mode::Enforce,
+                    columns,
+                    findings: findings.map(finding).collect(),
+                    fault: verdict.faults.iter().find(|fault| fault.release.policy() == release.policy()).map(fault),
+                }
+            })
+            .collect();
+        EventEntry {
+            sequence,
+            source: event.source().into(),
+            id: event.id().into(),
+            kind: event.kind().into(),
+            subject: event.subject().map(Into::into),
+            time: event.time().map(Into::into),
+            arrived: Time::from_micros(event.arrived.unwrap_or_default()),
+            late: fresh[row].late,
+            digest: *event.digest(),
+            verdict: verdict.decision,
+            asked,
+        }
+    }
+}
+
+fn finding(finding: &Finding) -> entry::Finding<'_> {
+    let rule = finding.rule();
+    let evidence = finding.evidence.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+    entry::Finding {
+        rule: rule.id.as_str().into(),
+        action: rule.action,
+        severity: rule.severity,
+        message: finding.message().into(),
+        evidence: entry::Evidence(evidence.collect()),
+        legal_basis: rule.legal_basis.as_str().into(),
+    }
+}
+
+fn fault(fault: &Fault) -> entry::Fault<'_> {
+    entry::Fault { kind: fault.kind, detail: fault.detail.as_str().into() }
+}
+
+/// Writes an entry's line. One that is longer than an entry may be loses the ends of
+/// its texts, then its later findings, each with a sign of omission; the verdict and
+/// the digests are always whole.
+fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
+    let mut cuts = CUTS.into_iter();
+    while entry.write(out).is_err() {
+        let Some(cut) = cuts.next() else { return };
+        match &mut entry {
+            Entry::Event(event) => {
+                for asked in &mut event.asked {
+                    shorten_all(&mut asked.findings, asked.fault.as_mut(), cut);
+                }
+            }
+            Entry::Timer(_, timer) => shorten_all(&mut timer.findings, timer.fault.as_mut(), cut),
+        }
+    }
+}
+
+fn shorten_all(findings: &mut Vec<entry::Finding<'_>>, fault: Option<&mut entry::Fault<'_>>, (bytes, count): (usize, usize)) {
+    let more = findings.len() > count;
+    findings.truncate(count);
+    for finding in findings.iter_mut() {
+        shorten(&mut finding.message.0, bytes);
+        shorten(&mut finding.legal_basis.0, bytes);
+        for (name, value) in &mut finding.evidence.0 {
+            shorten(&mut name.0, bytes);
+            shorten(&mut value.0, bytes);
+        }
+        if bytes == 0 {
+            finding.evidence.0.clear();
+        }
+    }
+    if more && let Some(last) = findings.last_mut() {
+        last.evidence.0 = vec![("…".into(), "…".into())];
+    }
+    if let Some(fault) = fault {
+        shorten(&mut fault.detail.0, bytes);
+    }
+}
+
+fn shorten(text: &mut Cow<'_, str>, bytes: usize) {
+    if text.len() > bytes {
+        let end = text.floor_char_boundary(bytes);
+        *text = Cow::Owned(format!("{}…", &text[..end]));
+    }
+}

@@ -1,0 +1,66 @@
+//! What a runtime takes up from its ledger at the start: known ids, the marks of the
+//! sources, states. All of it is in the journal.
+
+use std::path::Path;
+
+use super::admit::{Admission, bounded};
+use super::evidence::Evidence;
+use super::spine::Memory;
+use crate::column::time_micros;
+use crate::ledger::entry::Identity;
+use crate::ledger::{Ids, Ledger, Limits, OpenError, Record, StateRef};
+use crate::state::{Form, States, Timer, Timers};
+
+/// Opens a data directory, or makes one.
+pub(super) fn open(directory: &Path, limits: &Limits, lateness_s: u64) -> Result<(Ledger, Memory), OpenError> {
+    let mut ids = Ids::new(limits.horizon_days);
+    let (mut states, mut timers) = (States::default(), Timers::default());
+    let ledger = Ledger::open(directory, &mut |record| {
+        take_ids(&mut ids, &record)?;
+        take_states(&mut ids, &mut states, &mut timers, &record)
+    })?;
+    let memory = Memory {
+        states,
+        timers,
+        admission: Admission::new(ids, true, lateness_s),
+        next: ledger.next(),
+        evidence: Some(Evidence::new(ledger.secrets())),
+    };
+    Ok((ledger, memory))
+}
+
+fn take_ids(ids: &mut Ids, record: &Record<'_>) -> Result<(), String> {
+    for (sequence, line) in record.lines() {
+        let identity = Identity::read(line).map_err(|error| format!("entry {sequence}: {error}"))?;
+        // What is not about an event has no id.
+        let Some(event) = identity else { continue };
+        let arrived = event.arrived.micros();
+        let happened = event.time.as_deref().and_then(time_micros).unwrap_or(arrived);
+        let source = ids.source(&event.source);
+        let key = ids.key(&event.source, &event.id);
+        ids.insert(&key, source, sequence, &event.digest, happened);
+        ids.advance(source, bounded(happened, arrived));
+    }
+    Ok(())
+}
+
+fn take_states(ids: &mut Ids, states: &mut States, timers: &mut Timers, record: &Record<'_>) -> Result<(), String> {
+    for change in record.states() {
+        match change {
+            StateRef::State { policy, key, state } => states.apply(policy, key.into(), state.map(<[u8]>::to_vec)),
+            StateRef::Timer { policy, key, timer } => {
+                let timer = timer.map(|(at, source)| Timer { at, source: ids.source(source) });
+                timers.set(&policy.into(), key.into(), timer);
+            }
+            StateRef::Form { policy, form } => {
+                timers.forget(policy);
+                states.begin(policy, Form::from_bytes(form)?);
+            }
+            StateRef::Forgotten { policy } => {
+                timers.forget(policy);
+                states.forget(policy);
+            }
+        }
+    }
+    Ok(())
+}
