@@ -94,9 +94,11 @@ async fn send_sums_up_what_came_of_a_file() {
     for part in [GOOD, "500 events", "events per second"] {
         assert!(out(&shown).contains(part), "{part:?} in\n{}", out(&shown));
     }
+    // The same again: every answer is what was recorded.
     let shown = send(&["--json"]);
     assert_exit(&shown, 0);
     let summary: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert_eq!((summary["duplicates"].as_u64(), summary["out_of_order"].as_u64()), (Some(500), Some(0)), "{summary}");
     assert_eq!(
         (summary["judged"].as_u64(), summary["rejected"].as_u64(), summary["not_answered"].as_u64()),
         (Some(500), Some(0), Some(0)),
@@ -105,7 +107,7 @@ async fn send_sums_up_what_came_of_a_file() {
     assert_eq!(summary["findings"][0]["findings"], 10, "{summary}");
     assert_eq!(summary["verdicts"]["allow"], 490, "{summary}");
 
-    std::fs::write(&file, format!("{}\nbroken\n", event::listing(1, LISTED))).expect("a file");
+    std::fs::write(&file, format!("{}\nbroken\n", event::listing(1_000, LISTED))).expect("a file");
     let shown = send(&["--json"]);
     assert_exit(&shown, 3);
     let summary: Value = serde_json::from_slice(&shown.stdout).expect("JSON");

@@ -28,7 +28,11 @@ async fn changes_in_the_folder_take_effect_and_broken_ones_do_not() {
     let path = folder.path();
     let ephor = Ephor::start(&["--policies", path.to_str().expect("a path in UTF-8")]);
     assert_eq!(release(&ephor).await, None);
-    let judged = async || ephor.judge([event::listing(1, LISTED)]).await.remove(0);
+    let id = std::cell::Cell::new(0);
+    let judged = async || {
+        id.set(id.get() + 1);
+        ephor.judge([event::listing(id.get(), LISTED)]).await.remove(0)
+    };
     assert_eq!(judged().await["verdict"], "allow");
 
     write_policy(path, GOOD, Some(&policy(GOOD)), Some(&settings(GOOD)));

@@ -154,5 +154,5 @@ async fn a_full_queue_refuses_with_a_time_to_come_back() {
     }
     assert!(judged >= 1 && refused >= 1, "{judged} judged, {refused} refused");
     // Nothing stays stuck.
-    assert_eq!(ephor.judge([event::listing(1, LISTED)]).await.len(), 1);
+    assert_eq!(ephor.judge([event::listing(1_001, LISTED)]).await.len(), 1);
 }

@@ -95,7 +95,7 @@ async fn attributes_are_fields_in_binary_and_structured_mode() {
     let structured = ephor.post("application/cloudevents+json", structured.to_string()).await.expect(200).json();
     let headers = [
         ("ce-specversion", "1.0"),
-        ("ce-id", "1"),
+        ("ce-id", "2"),
         ("ce-source", "/tests"),
         ("ce-type", "echo"),
         ("ce-subject", "caf%C3%A9"),

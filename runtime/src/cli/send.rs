@@ -94,6 +94,9 @@ fn print(args: &Args, sent: &Sent) -> std::io::Result<()> {
         rows.add_row([table::decision(decision), table::number(count)]);
     }
     rows.add_row([Cell::new("rejected"), table::number(tally.rejected)]);
+    if tally.duplicates > 0 {
+        rows.add_row([Cell::new("of these, duplicates"), table::number(tally.duplicates)]);
+    }
     if let Some(unanswered) = unanswered(args, sent) {
         rows.add_row([Cell::new("not answered"), table::ought_to_be_zero(unanswered)]);
     }

@@ -5,17 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
 use comfy_table::{Cell, Table};
-use ephor::ingest::RejectionKind;
 use ephor::policy::manifest::Action;
 use ephor::verdict::Decision;
 use serde::{Deserialize, Serialize};
 
 use super::exit::{Exit, Failed, failed};
 use super::table;
-
-/// The problem of a line that the server skips; the others that are about one
-/// event are `RejectionKind`s.
-const LINE_TOO_LONG: &str = "line-too-long";
 
 /// How often a rule of a release was found, and where in the order of events.
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +40,8 @@ pub struct Tally {
     decisions: [u64; Decision::ALL.len()],
     /// Events that were not accepted.
     pub rejected: u64,
+    /// Events with a verdict that were here before, and got what was recorded then.
+    pub duplicates: u64,
     /// Why, by title of the problem; and the first one in full.
     rejections: BTreeMap<String, u64>,
     first_rejection: Option<String>,
@@ -77,6 +74,9 @@ struct Answer<'a> {
     #[serde(borrow)]
     error: Option<ProblemPart<'a>>,
     line: Option<u64>,
+    #[serde(default)]
+    duplicate: bool,
+    from_line: Option<u64>,
     summary: Option<SummaryPart>,
 }
 
@@ -108,8 +108,6 @@ struct FaultPart<'a> {
 
 #[derive(Deserialize)]
 struct ProblemPart<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Cow<'a, str>,
     #[serde(default)]
     status: u16,
     #[serde(borrow, default)]
@@ -133,7 +131,7 @@ impl Tally {
             format!("not an answer of an Ephor server: {}", table::plain(&String::from_utf8_lossy(&line[..line.len().min(200)])))
         })?;
         if let Some(problem) = answer.error {
-            self.problem(&problem, answer.line);
+            self.problem(&problem, answer.line, answer.from_line);
             return Ok(());
         }
         if let Some(summary) = answer.summary {
@@ -144,12 +142,16 @@ impl Tally {
             anyhow::bail!("an answer has neither a verdict with its sequence nor an error");
         };
         self.decisions[decision as usize] += 1;
-        if self.last_sequence.is_some_and(|last| last >= sequence) {
+        if answer.duplicate {
+            self.duplicates += 1;
+        } else if self.last_sequence.is_some_and(|last| last >= sequence) {
             self.out_of_order += 1;
         }
-        self.last_sequence = Some(sequence);
-        if let Some(sequences) = &mut self.sequences {
-            sequences.push(sequence);
+        if !answer.duplicate {
+            self.last_sequence = Some(sequence);
+            if let Some(sequences) = &mut self.sequences {
+                sequences.push(sequence);
+            }
         }
         for finding in &answer.findings {
             join(&mut self.key, [&finding.policy, &finding.release, &finding.rule]);
@@ -186,20 +188,20 @@ impl Tally {
         Ok(())
     }
 
-    /// Counts an event that was not accepted; or takes note that the stream ended
-    /// there, which no event is at fault for.
-    fn problem(&mut self, problem: &ProblemPart<'_>, line: Option<u64>) {
+    /// Counts an event that was not accepted; or takes note that the stream ended,
+    /// which no event is at fault for, before the line `from`.
+    fn problem(&mut self, problem: &ProblemPart<'_>, line: Option<u64>, from: Option<u64>) {
         let place = problem.pointer.as_ref().or(problem.header.as_ref()).filter(|place| !place.is_empty());
         let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
-        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let text = table::plain(&format!("{line}{}: {}{place}", problem.title, problem.detail));
-        if is_about_an_event(&problem.kind) {
+        let text = table::plain(&format!("{}: {}{place}", problem.title, problem.detail));
+        if let Some(line) = line {
             self.rejected += 1;
             *self.rejections.entry(table::plain(&problem.title)).or_default() += 1;
-            self.first_rejection.get_or_insert(text);
+            self.first_rejection.get_or_insert_with(|| format!("line {line}: {text}"));
         } else {
             let exit = if (400..500).contains(&problem.status) { Exit::Refused } else { Exit::Unreachable };
-            self.ended = Some(failed(exit, format!("the server ended the stream at {text}")));
+            let before = from.map(|line| format!(" before line {line}")).unwrap_or_default();
+            self.ended = Some(failed(exit, format!("the server ended the stream{before}: {text}")));
         }
     }
 
@@ -210,6 +212,7 @@ impl Tally {
             *mine += theirs;
         }
         self.rejected += other.rejected;
+        self.duplicates += other.duplicates;
         for (title, count) in other.rejections {
             *self.rejections.entry(title).or_default() += count;
         }
@@ -321,6 +324,7 @@ impl Tally {
         serde_json::json!({
             "judged": self.judged(),
             "rejected": self.rejected,
+            "duplicates": self.duplicates,
             "out_of_order": self.out_of_order,
             "verdicts": verdicts,
             "findings": self.found(),
@@ -329,12 +333,6 @@ impl Tally {
             "first_rejection": self.first_rejection,
         })
     }
-}
-
-/// Whether a problem is one event's, and the stream goes on after it.
-fn is_about_an_event(kind: &str) -> bool {
-    let kind = kind.strip_prefix("urn:ephor:problem:").unwrap_or(kind);
-    kind == LINE_TOO_LONG || RejectionKind::ALL.into_iter().any(|known| known.name() == kind)
 }
 
 fn print_unless_empty(heading: &str, rows: &Table) {
@@ -407,11 +405,11 @@ mod tests {
     fn a_complaint_about_the_whole_stream_is_no_answer() {
         let mut tally = Tally::default();
         for (kind, status, exit) in [("stopping", 503, Exit::Unreachable), ("corrupt-body", 400, Exit::Refused)] {
-            let line = format!(r#"{{"error":{{"type":"urn:ephor:problem:{kind}","title":"T","status":{status},"detail":"D"}},"line":7}}"#);
+            let line = format!(r#"{{"error":{{"type":"urn:ephor:problem:{kind}","title":"T","status":{status},"detail":"D"}},"from_line":7}}"#);
             tally.add(line.as_bytes()).expect("an answer");
             let ended = tally.ended.take().expect("the stream ended");
             assert_eq!((tally.answered(), ended.exit), (0, exit));
-            assert_eq!(ended.error.to_string(), "the server ended the stream at line 7: T: D");
+            assert_eq!(ended.error.to_string(), "the server ended the stream before line 7: T: D");
         }
     }
 
