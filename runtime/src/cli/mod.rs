@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod policy_build;
 pub mod policy_inspect;
+pub mod replay;
 pub mod send;
 pub mod serve;
 

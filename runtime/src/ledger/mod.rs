@@ -10,6 +10,7 @@
 //! answer. Knows nothing of policies beyond the words of a verdict.
 
 mod answer;
+pub mod archive;
 pub mod checkpoint;
 pub(crate) mod entry;
 #[cfg(test)]

@@ -209,6 +209,69 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     fs::File::open(path)?.sync_all()
 }
 
+/// A data directory that is only looked at: without its lock, so also beside the
+/// process that writes to it. Whatever would change it is refused.
+#[derive(Debug)]
+pub(crate) struct ReadOnly {
+    root: PathBuf,
+}
+
+impl ReadOnly {
+    /// Takes a directory that is a data directory already.
+    pub fn open(root: &Path) -> Result<ReadOnly, DirectoryError> {
+        let read_only = ReadOnly { root: root.to_path_buf() };
+        check_mark(&read_only, root)?;
+        Ok(read_only)
+    }
+}
+
+/// What an operation that would change something comes to.
+fn refused<T>() -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "the directory is only looked at"))
+}
+
+impl Storage for ReadOnly {
+    fn create_dir(&self, _: &str) -> io::Result<()> {
+        refused()
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        list(&self.root.join(path))
+    }
+
+    fn create(&self, _: &str, _: bool) -> io::Result<Box<dyn File>> {
+        refused()
+    }
+
+    fn open(&self, path: &str, write: bool) -> io::Result<Box<dyn File>> {
+        if write {
+            return refused();
+        }
+        Ok(Box::new(DiskFile(fs::File::open(self.root.join(path))?)))
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        refused()
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        refused()
+    }
+
+    fn sync_dir(&self, _: &str) -> io::Result<()> {
+        refused()
+    }
+}
+
+fn list(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        // A name that is not UTF-8 is none of ours; shown as well as it can be.
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    Ok(names)
+}
+
 impl Storage for Disk {
     fn create_dir(&self, path: &str) -> io::Result<()> {
         match fs::create_dir(self.path(path)) {
@@ -218,12 +281,7 @@ impl Storage for Disk {
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(self.path(path))? {
-            // A name that is not UTF-8 is none of ours; shown as well as it can be.
-            names.push(entry?.file_name().to_string_lossy().into_owned());
-        }
-        Ok(names)
+        list(&self.path(path))
     }
 
     fn create(&self, path: &str, private: bool) -> io::Result<Box<dyn File>> {

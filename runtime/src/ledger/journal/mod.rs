@@ -20,7 +20,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use record::{Checksum, Pending, VERSION, count_lines, seal};
-use walk::{Finding, Walk};
+use walk::{Finding, Visit, Walk};
 
 use super::storage::{File, Storage};
 
@@ -421,6 +421,19 @@ impl Journal {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.segments.push(Segment { first, end: 0, points: Vec::new() });
         Ok(())
+    }
+}
+
+/// Shows every record of a journal to `visit`, in order, and changes nothing: for whoever
+/// reads what somebody else writes, or wrote. An interrupted commit at the end is passed
+/// over and given back; it may also be one that is being written just now.
+pub(super) fn look(storage: &dyn Storage, visit: Visit<'_>) -> Result<Option<Torn>, OpenError> {
+    let mut walk = Walk::new(storage, visit);
+    walk.run()?;
+    match walk.finding {
+        None => Ok(None),
+        Some(Finding { place, bytes, fault, torn: true, .. }) => Ok(Some(Torn { place, bytes, fault })),
+        Some(Finding { place, record, sequence, fault, .. }) => Err(OpenError::Damaged { place, record, sequence, fault }),
     }
 }
 
