@@ -234,8 +234,6 @@ impl Storage for Disk {
     }
 
     fn open(&self, path: &str, write: bool) -> io::Result<Box<dyn File>> {
-        if write {
-            }
         let file = OpenOptions::new().read(true).write(write).open(self.path(path))?;
         Ok(Box::new(DiskFile(file)))
     }

@@ -22,6 +22,8 @@ use sha2::{Digest as _, Sha256};
 use tile::{MAX_LEVEL, TILE_HEIGHT};
 
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
+#[cfg(test)]
+pub(super) use tests::MemoryTiles;
 pub use tile::{MAX_ENTRY, TILE_WIDTH, TileDir, TileId, TileKind, TileStore, bundle, unbundle};
 
 /// A hash of the tree: SHA-256, 32 bytes.

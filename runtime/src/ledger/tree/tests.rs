@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs;
 
 use proptest::prelude::*;
 
@@ -6,7 +7,7 @@ use super::*;
 
 /// Tiles in memory, for tests and small trees.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryTiles(BTreeMap<TileId, Vec<u8>>);
+pub(in crate::ledger) struct MemoryTiles(BTreeMap<TileId, Vec<u8>>);
 
 impl TileStore for MemoryTiles {
     fn write(&mut self, tile: TileId, bytes: &[u8]) -> io::Result<()> {

@@ -19,7 +19,7 @@ pub(super) const VERSION: u8 = 1;
 
 /// Magic, version, length of the payload (u32), first sequence (u64), number of
 /// entries (u32).
-const HEADER: usize = 4 + 1 + 4 + 8 + 4;
+pub(super) const HEADER: usize = 4 + 1 + 4 + 8 + 4;
 
 /// The header and the checksum after it.
 const PREFIX: usize = HEADER + 32;
@@ -118,7 +118,7 @@ pub(super) fn cut(bytes: &[u8], stored: &mut Vec<[u8; 32]>) -> (Vec<Record>, Vec
 }
 
 /// Where the next sound record begins.
-fn next_record(bytes: &[u8], from: usize) -> Option<usize> {
+pub(super) fn next_record(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         at += bytes.get(at..)?.windows(MAGIC.len()).position(|window| window == MAGIC)?;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::records::{MAGIC, VERSION};
+use super::records::{HEADER, MAGIC, VERSION, next_record};
 use super::report::grouped;
 use super::*;
 use crate::ledger::checkpoint::History;
@@ -148,13 +148,13 @@ fn a_whole_directory_is_clean() {
 /// What is read here by description is what the journal writes.
 #[test]
 fn the_journal_writes_what_is_read_here() {
-    use crate::ledger::journal::{Batch, Journal, StateChange};
+    use crate::ledger::journal::{Batch, Journal, SEGMENT_BYTES, StateChange};
     use crate::ledger::storage::Disk;
     use std::sync::Arc;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("data");
-    let disk: Arc<dyn crate::ledger::storage::Storage> = Arc::new(Disk::open(&path).expect("a new directory"));
-    let (mut journal, _) = Journal::open(disk, 0, &mut |_, _| Ok(())).expect("a new journal");
+    let disk: Arc<dyn storage::Storage> = Arc::new(Disk::open(&path).expect("a new directory"));
+    let (mut journal, _) = Journal::open(disk, 0, SEGMENT_BYTES, &mut |_, _| Ok(())).expect("a new journal");
     let mut tree = Tree::new(TileDir::new(&path));
     for count in [3u32, 1, 0, 300, 2] {
         let first = journal.next();
