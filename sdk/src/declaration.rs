@@ -27,6 +27,12 @@ pub struct Declaration {
     pub key: &'static [u16],
     /// Version of the encoding of a state; 0 for a policy without state.
     pub state_version: u32,
+    /// Versions whose states the policy migrates.
+    pub migrates_from: &'static [u32],
+    /// Whether a release may begin without states that it cannot take over.
+    pub resets: bool,
+    /// Whether the policy sets timers.
+    pub timers: bool,
     /// Names of reference lists.
     pub lists: &'static [&'static str],
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use crate::rule::Rules;
 use crate::time::Time;
-use crate::wit::ephor::policy::evaluation::{Evidence, Finding, Undecided};
+use crate::wit::ephor::policy::evaluation::{Evidence, Finding, Timer, Undecided};
 
 /// Takes what a policy says about the row at hand.
 ///
@@ -14,7 +14,15 @@ pub struct Out<R> {
     row: u32,
     findings: Vec<Finding>,
     undecided: Vec<Undecided>,
+    timers: Vec<Timer>,
     rules: PhantomData<fn(R)>,
+}
+
+/// What a policy said about rows.
+pub(crate) struct Said {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) undecided: Vec<Undecided>,
+    pub(crate) timers: Vec<Timer>,
 }
 
 impl<R: Rules> Out<R> {
@@ -26,19 +34,40 @@ impl<R: Rules> Out<R> {
     }
 
     /// Says that the row cannot be judged and why, in one sentence for the
-    /// operator. The event becomes `undetermined`, and other findings about the
-    /// row are not used. Leave the state as it was: the event may be judged again.
+    /// operator. The event becomes `undetermined`, and nothing else of the row
+    /// remains: no findings, no wish to be woken, and the state is what it was
+    /// before. The event may be judged again.
     pub fn undecided(&mut self, reason: impl Into<String>) {
-        if self.undecided.last().is_some_and(|last| last.row == self.row) {
+        if self.is_undecided() {
             return;
         }
         self.undecided.push(Undecided { row: self.row, reason: reason.into() });
+    }
+
+    /// Asks for [`Policy::wake`](crate::Policy::wake) to be called for the
+    /// row's key when the event time `at` has come. A key has one timer: this
+    /// replaces an earlier wish. For policies with `timers` in `#[policy]`.
+    pub fn wake_at(&mut self, at: Time) {
+        self.timer(Some(at.0));
+    }
+
+    /// Takes back the wish to be woken, if the row's key has one.
+    pub fn wake_never(&mut self) {
+        self.timer(None);
+    }
+
+    fn timer(&mut self, at: Option<i64>) {
+        let timer = Timer { row: self.row, at };
+        match self.timers.last_mut().filter(|last| last.row == self.row) {
+            Some(last) => *last = timer,
+            None => self.timers.push(timer),
+        }
     }
 }
 
 impl<R> Out<R> {
     pub(crate) const fn new() -> Self {
-        Self { row: 0, findings: Vec::new(), undecided: Vec::new(), rules: PhantomData }
+        Self { row: 0, findings: Vec::new(), undecided: Vec::new(), timers: Vec::new(), rules: PhantomData }
     }
 
     #[inline]
@@ -46,12 +75,21 @@ impl<R> Out<R> {
         self.row = row;
     }
 
-    pub(crate) fn into_parts(mut self) -> (Vec<Finding>, Vec<Undecided>) {
-        if !self.undecided.is_empty() {
-            let undecided = |row: u32| self.undecided.binary_search_by_key(&row, |it| it.row).is_ok();
-            self.findings.retain(|finding| !undecided(finding.row));
+    /// Whether the row at hand is undecided so far.
+    #[inline]
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.undecided.last().is_some_and(|last| last.row == self.row)
+    }
+
+    /// Everything that was said, without what does not count.
+    pub(crate) fn said(self) -> Said {
+        let Self { mut findings, undecided, mut timers, .. } = self;
+        if !undecided.is_empty() {
+            let decided = |row: u32| undecided.binary_search_by_key(&row, |it| it.row).is_err();
+            findings.retain(|finding| decided(finding.row));
+            timers.retain(|timer| decided(timer.row));
         }
-        (self.findings, self.undecided)
+        Said { findings, undecided, timers }
     }
 }
 

@@ -12,7 +12,7 @@ macro_rules! __export {
             use $crate::wit::{
                 Guest,
                 ephor::policy::{
-                    evaluation::{Batch, Outcome},
+                    evaluation::{Batch, Outcome, Wakes},
                     manifest::Manifest,
                     settings::SettingsError,
                 },
@@ -44,6 +44,17 @@ macro_rules! __export {
                         let policy = configured.get().expect("configure comes before evaluate");
                         $crate::evaluate(policy, &batch)
                     })
+                }
+
+                fn wake(wakes: Wakes) -> Outcome {
+                    CONFIGURED.with(|configured| {
+                        let policy = configured.get().expect("configure comes before wake");
+                        $crate::wake(policy, &wakes)
+                    })
+                }
+
+                fn migrate(from: u32, states: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, String> {
+                    $crate::migrate::<$policy>(from, &states)
                 }
             }
 

@@ -24,7 +24,7 @@ mod refused;
 
 pub use ephor_sdk_macros::{Fields, Rules, policy, settings, state};
 pub use evidence::Out;
-pub use policy::{Policy, configure, describe, evaluate};
+pub use policy::{Policy, configure, describe, evaluate, migrate, wake};
 pub use {schemars, serde, serde_json};
 
 /// What a policy's page needs: `use ephor_sdk::prelude::*;`.
@@ -37,6 +37,7 @@ pub mod prelude {
         reference::List,
         rule::Rules,
         settings::SettingsErrors,
+        state::State,
         time::Time,
     };
     pub use ephor_sdk_macros::{policy, settings, state};

@@ -1,12 +1,16 @@
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::declaration::Declared;
-use crate::evidence::Out;
+use crate::evidence::{Out, Said};
 use crate::fields::Fields;
+use crate::log;
 use crate::rule::Rules;
 use crate::settings::{self, SettingsErrors};
 use crate::state::State;
+use crate::time::Time;
 use crate::wit::ephor::policy::{evaluation, manifest};
 
 /// A policy: what it sees, what it can say, and how it comes to say it.
@@ -33,6 +37,27 @@ pub trait Policy: Declared + Sized + 'static {
 
     /// Judges one event. `state` is what the event before it of the same key left.
     fn evaluate(&self, fields: Self::Fields<'_>, state: &mut Self::State, out: &mut Out<Self::Rule>);
+
+    /// Says what follows from the event time `at` having come, for which the
+    /// key asked with [`Out::wake_at`]. There is no event to look at: what is to
+    /// be said must be in the state. The timer is none any more; ask for
+    /// another one if there has to be one.
+    fn wake(&self, at: Time, state: &mut Self::State, out: &mut Out<Self::Rule>) {
+        let _ = (at, state, out);
+    }
+
+    /// Makes a state out of one that a release with another `state_version`
+    /// left; `None` if the key is to have none. Called for the versions in
+    /// `migrates_from` of `#[policy]`.
+    ///
+    /// # Errors
+    ///
+    /// Why the state cannot be taken over. The whole release is then refused,
+    /// and the one in force keeps all its states.
+    fn migrate(from: u32, state: &[u8]) -> Result<Option<Self::State>, String> {
+        let _ = state;
+        Err(format!("this policy does not read states of version {from}"))
+    }
 }
 
 /// The manifest of a policy.
@@ -55,7 +80,13 @@ pub fn describe<P: Policy>() -> manifest::Manifest {
                 purpose: field.purpose.to_owned(),
             })
             .collect(),
-        keyed: P::State::KEYED.then(|| manifest::Keyed { key: declaration.key.to_vec(), state_version: declaration.state_version }),
+        keyed: P::State::KEYED.then(|| manifest::Keyed {
+            key: declaration.key.to_vec(),
+            state_version: declaration.state_version,
+            migrates_from: declaration.migrates_from.to_vec(),
+            resets: declaration.resets,
+            timers: declaration.timers,
+        }),
         rules: P::Rule::RULES
             .iter()
             .map(|rule| manifest::Rule {
@@ -90,33 +121,24 @@ pub fn configure<P: Policy>(document: &str) -> Result<P, SettingsErrors> {
 ///
 /// # Panics
 ///
-/// If the batch is not as the contract says, or if the policy panics.
+/// If the batch is not as the contract says, if the policy panics, or if it asks
+/// to be woken without `timers` in `#[policy]`.
 pub fn evaluate<P: Policy>(policy: &P, batch: &evaluation::Batch) -> evaluation::Outcome {
     let columns = <P::Fields<'_> as Fields<'_>>::columns(&batch.columns);
     let mut out = Out::new();
     let mut states = Vec::new();
     if P::State::KEYED {
         let keys = batch.keys.as_ref().expect("a batch for a policy with state has keys");
-        let mut now: Vec<_> =
-            keys.states.iter().map(|state| state.as_deref().map_or_else(|| Ok(P::State::default()), P::State::decode)).collect();
-        for row in 0..batch.rows {
+        let mut now: Vec<_> = keys.states.iter().map(|state| Memory::<P::State>::of(state.as_deref())).collect();
+        let judge = |row: u32, state: &mut P::State, out: &mut Out<P::Rule>| {
             out.turn_to(row);
-            match &mut now[keys.of_row[row as usize] as usize] {
-                Ok(state) => {
-                    policy.evaluate(Fields::row(&columns, row as usize), state, &mut out);
-                }
-                Err(reason) => {
-                    out.undecided(format!("the state of the key cannot be read: {reason}"));
-                }
-            }
+            policy.evaluate(Fields::row(&columns, row as usize), state, out);
+        };
+        for row in 0..batch.rows {
+            let key = keys.of_row[row as usize];
+            now[key as usize].judge(row, &mut out, &judge, |row| keys.of_row[row as usize] == key);
         }
-        for ((key, was), now) in (0_u32..).zip(&keys.states).zip(now) {
-            let Ok(now) = now else { continue };
-            let state = now.encode();
-            if state != *was {
-                states.push(evaluation::ChangedState { key, state });
-            }
-        }
+        states = changed(&keys.states, now);
     } else {
         let mut none = P::State::default();
         for row in 0..batch.rows {
@@ -124,6 +146,117 @@ pub fn evaluate<P: Policy>(policy: &P, batch: &evaluation::Batch) -> evaluation:
             policy.evaluate(Fields::row(&columns, row as usize), &mut none, &mut out);
         }
     }
-    let (findings, undecided) = out.into_parts();
-    evaluation::Outcome { findings, undecided, states }
+    outcome::<P>(out, states)
+}
+
+/// Wakes keys, row by row.
+///
+/// A row whose state cannot be read is undecided, and the state stays as it is.
+///
+/// # Panics
+///
+/// If the wakes are not as the contract says, if the policy panics, or if it
+/// asks to be woken without `timers` in `#[policy]`.
+pub fn wake<P: Policy>(policy: &P, wakes: &evaluation::Wakes) -> evaluation::Outcome {
+    let mut out = Out::new();
+    let mut now: Vec<_> = wakes.states.iter().map(|state| Memory::<P::State>::of(state.as_deref())).collect();
+    let judge = |row: u32, state: &mut P::State, out: &mut Out<P::Rule>| {
+        out.turn_to(row);
+        policy.wake(Time(wakes.at[row as usize]), state, out);
+    };
+    for (row, memory) in (0_u32..).zip(&mut now) {
+        memory.judge(row, &mut out, &judge, |earlier| earlier == row);
+    }
+    let states = changed(&wakes.states, now);
+    outcome::<P>(out, states)
+}
+
+/// Makes states of this policy's version out of those of version `from`.
+///
+/// # Errors
+///
+/// If the policy does not name the version in `migrates_from`, or cannot take
+/// over a state; then with the state's index.
+pub fn migrate<P: Policy>(from: u32, states: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, String> {
+    let (name, migrates) = (P::DECLARATION.name, P::DECLARATION.migrates_from);
+    if !migrates.contains(&from) {
+        return Err(format!("{name} does not read states of version {from}"));
+    }
+    let migrated = states.iter().enumerate().map(|(index, state)| match P::migrate(from, state) {
+        Ok(state) => Ok(state.and_then(|state| state.encode())),
+        Err(reason) => Err(format!("state {index}, of version {from}: {reason}")),
+    });
+    migrated.collect()
+}
+
+fn outcome<P: Policy>(out: Out<P::Rule>, states: Vec<evaluation::ChangedState>) -> evaluation::Outcome {
+    let Said { findings, undecided, timers } = out.said();
+    assert!(timers.is_empty() || P::DECLARATION.timers, "a policy that asks to be woken needs `timers` in `#[policy]`");
+    evaluation::Outcome { findings, undecided, states, timers }
+}
+
+/// The states of keys that are not what they were.
+fn changed<S: State>(were: &[Option<Vec<u8>>], now: Vec<Memory<'_, S>>) -> Vec<evaluation::ChangedState> {
+    let states = (0_u32..).zip(were).zip(now);
+    let changed = states.filter_map(|((key, was), now)| {
+        let state = now.state.ok()?.encode();
+        (state != *was).then_some(evaluation::ChangedState { key, state })
+    });
+    changed.collect()
+}
+
+/// The state of one key during a call.
+///
+/// An undecided row must leave no trace in it, which shows only after the row
+/// has changed it. Keeping a copy before each row would cost every row; so the
+/// state is made again from what it was, by the rows that were decided. That
+/// happens at most once for each row, however many are undecided.
+struct Memory<'call, S> {
+    /// The state, or why it cannot be read.
+    state: Result<S, String>,
+    /// What the state was before the rows from `since` on.
+    before: Option<Cow<'call, [u8]>>,
+    /// All rows of the key from here on were decided.
+    since: u32,
+}
+
+impl<'call, S: State> Memory<'call, S> {
+    fn of(state: Option<&'call [u8]>) -> Self {
+        Self { state: read(state), before: state.map(Cow::Borrowed), since: 0 }
+    }
+
+    /// Judges a row. `is_same` tells which rows before it are of the same key.
+    #[inline]
+    fn judge<R: Rules>(&mut self, row: u32, out: &mut Out<R>, judge: &impl Fn(u32, &mut S, &mut Out<R>), is_same: impl Fn(u32) -> bool) {
+        match &mut self.state {
+            Ok(state) => judge(row, state, out),
+            Err(reason) => {
+                out.turn_to(row);
+                out.undecided(format!("the state of the key cannot be read: {reason}"));
+                return;
+            }
+        }
+        if out.is_undecided() {
+            self.go_back(row, judge, is_same);
+        }
+    }
+
+    /// Makes the state what it was before the row.
+    #[cold]
+    fn go_back<R: Rules>(&mut self, row: u32, judge: &impl Fn(u32, &mut S, &mut Out<R>), is_same: impl Fn(u32) -> bool) {
+        self.state = read(self.before.as_deref());
+        let Ok(state) = &mut self.state else { return };
+        log::muted(|| {
+            let mut said_before = Out::new();
+            for earlier in (self.since..row).filter(|&earlier| is_same(earlier)) {
+                judge(earlier, state, &mut said_before);
+            }
+        });
+        self.before = state.encode().map(Cow::Owned);
+        self.since = row + 1;
+    }
+}
+
+fn read<S: State>(state: Option<&[u8]>) -> Result<S, String> {
+    state.map_or_else(|| Ok(S::default()), S::decode)
 }

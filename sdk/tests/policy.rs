@@ -138,7 +138,7 @@ fn declares_the_manifest() {
     assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("sales", env!("CARGO_PKG_VERSION")));
     assert_eq!(manifest.events, ["shop.*", "till.sale"]);
     assert_eq!(manifest.lists, ["streets", "licences"]);
-    assert_eq!(manifest.keyed, Some(Keyed { key: vec![0], state_version: 3 }));
+    assert_eq!(manifest.keyed, Some(Keyed { key: vec![0], state_version: 3, migrates_from: vec![], resets: false, timers: false }));
     let fields: Vec<_> = manifest.fields.iter().map(|it| (it.pointer.as_str(), it.kind, it.required)).collect();
     assert_eq!(
         fields,

@@ -61,6 +61,11 @@ pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// state also `key = ["<JSON Pointer of a required field>"], state_version =
 /// 1`, for one with reference lists `lists = ["…"]`. The version is that of
 /// the crate.
+///
+/// A policy with state may have three more: `timers` (it asks to be woken, and
+/// has a `fn wake`), `migrates_from = [1]` (its `fn migrate` reads the states of
+/// these versions), and `resets` (a release may begin without the states that
+/// it can neither take over nor migrate, instead of being refused).
 #[proc_macro_attribute]
 pub fn policy(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(policy::expand(arguments.into(), item.into()))
