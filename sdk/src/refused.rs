@@ -57,3 +57,202 @@
 //!     Seen,
 //! }
 //! ```
+//!
+//! Timers that nobody asks for, a migration from the version that is written,
+//! and what is for policies with state on one without:
+//! ```
+//! use ephor_sdk::prelude::*;
+//! # #[derive(Fields)]
+//! # struct Seen<'a> {
+//! #     #[field("/data/provider", purpose = "count by provider")]
+//! #     provider: &'a str,
+//! # }
+//! # #[settings]
+//! # struct Settings {}
+//! # #[state]
+//! # struct Count { seen: u64 }
+//! # #[derive(Rules, Clone, Copy)]
+//! # enum Rule {
+//! #     #[rule(id = "seen", action = flag, severity = low, legal_basis = "none", en = "seen")]
+//! #     Seen,
+//! # }
+//! struct Counter;
+//! #[policy(name = "counter", summary = "Counts.", events = ["*"], key = ["/data/provider"], state_version = 2,
+//!     timers, migrates_from = [1])]
+//! impl Policy for Counter {
+//! #     type Fields<'a> = Seen<'a>;
+//! #     type Settings = Settings;
+//! #     type State = Count;
+//! #     type Rule = Rule;
+//! #     fn configure(_: Settings) -> Result<Self, SettingsErrors> { Ok(Self) }
+//! #     fn evaluate(&self, _: Seen<'_>, state: &mut Count, _: &mut Out<Rule>) { state.seen += 1; }
+//!     fn wake(&self, _: Time, _: &mut Count, _: &mut Out<Rule>) {}
+//!     fn migrate(_: u32, _: &[u8]) -> Result<Option<Count>, String> { Ok(None) }
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! # #[derive(Fields)]
+//! # struct Seen<'a> {
+//! #     #[field("/data/provider", purpose = "count by provider")]
+//! #     provider: &'a str,
+//! # }
+//! # #[settings]
+//! # struct Settings {}
+//! # #[state]
+//! # struct Count { seen: u64 }
+//! # #[derive(Rules, Clone, Copy)]
+//! # enum Rule {
+//! #     #[rule(id = "seen", action = flag, severity = low, legal_basis = "none", en = "seen")]
+//! #     Seen,
+//! # }
+//! struct Counter;
+//! #[policy(name = "counter", summary = "Counts.", events = ["*"], key = ["/data/provider"], state_version = 2, timers)]
+//! impl Policy for Counter {
+//! #     type Fields<'a> = Seen<'a>;
+//! #     type Settings = Settings;
+//! #     type State = Count;
+//! #     type Rule = Rule;
+//! #     fn configure(_: Settings) -> Result<Self, SettingsErrors> { Ok(Self) }
+//! #     fn evaluate(&self, _: Seen<'_>, _: &mut Count, _: &mut Out<Rule>) {}
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! # #[derive(Fields)]
+//! # struct Seen<'a> {
+//! #     #[field("/data/provider", purpose = "count by provider")]
+//! #     provider: &'a str,
+//! # }
+//! # #[settings]
+//! # struct Settings {}
+//! # #[state]
+//! # struct Count { seen: u64 }
+//! # #[derive(Rules, Clone, Copy)]
+//! # enum Rule {
+//! #     #[rule(id = "seen", action = flag, severity = low, legal_basis = "none", en = "seen")]
+//! #     Seen,
+//! # }
+//! struct Counter;
+//! #[policy(name = "counter", summary = "Counts.", events = ["*"], key = ["/data/provider"], state_version = 2)]
+//! impl Policy for Counter {
+//! #     type Fields<'a> = Seen<'a>;
+//! #     type Settings = Settings;
+//! #     type State = Count;
+//! #     type Rule = Rule;
+//! #     fn configure(_: Settings) -> Result<Self, SettingsErrors> { Ok(Self) }
+//! #     fn evaluate(&self, _: Seen<'_>, _: &mut Count, _: &mut Out<Rule>) {}
+//!     fn wake(&self, _: Time, _: &mut Count, _: &mut Out<Rule>) {}
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! # #[derive(Fields)]
+//! # struct Seen<'a> {
+//! #     #[field("/data/provider", purpose = "count by provider")]
+//! #     provider: &'a str,
+//! # }
+//! # #[settings]
+//! # struct Settings {}
+//! # #[state]
+//! # struct Count { seen: u64 }
+//! # #[derive(Rules, Clone, Copy)]
+//! # enum Rule {
+//! #     #[rule(id = "seen", action = flag, severity = low, legal_basis = "none", en = "seen")]
+//! #     Seen,
+//! # }
+//! struct Counter;
+//! #[policy(name = "counter", summary = "Counts.", events = ["*"], key = ["/data/provider"], state_version = 2, migrates_from = [2])]
+//! impl Policy for Counter {
+//! #     type Fields<'a> = Seen<'a>;
+//! #     type Settings = Settings;
+//! #     type State = Count;
+//! #     type Rule = Rule;
+//! #     fn configure(_: Settings) -> Result<Self, SettingsErrors> { Ok(Self) }
+//! #     fn evaluate(&self, _: Seen<'_>, _: &mut Count, _: &mut Out<Rule>) {}
+//!     fn migrate(_: u32, _: &[u8]) -> Result<Option<Count>, String> { Ok(None) }
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! # #[derive(Fields)]
+//! # struct Seen<'a> {
+//! #     #[field("/data/provider", purpose = "count by provider")]
+//! #     provider: &'a str,
+//! # }
+//! # #[settings]
+//! # struct Settings {}
+//! # #[state]
+//! # struct Count { seen: u64 }
+//! # #[derive(Rules, Clone, Copy)]
+//! # enum Rule {
+//! #     #[rule(id = "seen", action = flag, severity = low, legal_basis = "none", en = "seen")]
+//! #     Seen,
+//! # }
+//! struct Counter;
+//! #[policy(name = "counter", summary = "Counts.", events = ["*"], key = ["/data/provider"], state_version = 2, migrates_from = [1, 1])]
+//! impl Policy for Counter {
+//! #     type Fields<'a> = Seen<'a>;
+//! #     type Settings = Settings;
+//! #     type State = Count;
+//! #     type Rule = Rule;
+//! #     fn configure(_: Settings) -> Result<Self, SettingsErrors> { Ok(Self) }
+//! #     fn evaluate(&self, _: Seen<'_>, _: &mut Count, _: &mut Out<Rule>) {}
+//!     fn migrate(_: u32, _: &[u8]) -> Result<Option<Count>, String> { Ok(None) }
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! # #[derive(Fields)]
+//! # struct Seen<'a> {
+//! #     #[field("/data/provider", purpose = "count by provider")]
+//! #     provider: &'a str,
+//! # }
+//! # #[settings]
+//! # struct Settings {}
+//! # #[state]
+//! # struct Count { seen: u64 }
+//! # #[derive(Rules, Clone, Copy)]
+//! # enum Rule {
+//! #     #[rule(id = "seen", action = flag, severity = low, legal_basis = "none", en = "seen")]
+//! #     Seen,
+//! # }
+//! struct Counter;
+//! #[policy(name = "counter", summary = "Counts.", events = ["*"], key = ["/data/provider"], state_version = 2)]
+//! impl Policy for Counter {
+//! #     type Fields<'a> = Seen<'a>;
+//! #     type Settings = Settings;
+//! #     type State = Count;
+//! #     type Rule = Rule;
+//! #     fn configure(_: Settings) -> Result<Self, SettingsErrors> { Ok(Self) }
+//! #     fn evaluate(&self, _: Seen<'_>, _: &mut Count, _: &mut Out<Rule>) {}
+//!     fn migrate(_: u32, _: &[u8]) -> Result<Option<Count>, String> { Ok(None) }
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! # #[derive(Fields)]
+//! # struct Seen<'a> {
+//! #     #[field("/data/provider", purpose = "count by provider")]
+//! #     provider: &'a str,
+//! # }
+//! # #[settings]
+//! # struct Settings {}
+//! # #[state]
+//! # struct Count { seen: u64 }
+//! # #[derive(Rules, Clone, Copy)]
+//! # enum Rule {
+//! #     #[rule(id = "seen", action = flag, severity = low, legal_basis = "none", en = "seen")]
+//! #     Seen,
+//! # }
+//! struct Counter;
+//! #[policy(name = "counter", summary = "Counts.", events = ["*"], resets)]
+//! impl Policy for Counter {
+//! #     type Fields<'a> = Seen<'a>;
+//! #     type Settings = Settings;
+//! #     type State = ();
+//! #     type Rule = Rule;
+//! #     fn configure(_: Settings) -> Result<Self, SettingsErrors> { Ok(Self) }
+//! #     fn evaluate(&self, _: Seen<'_>, _: &mut (), _: &mut Out<Rule>) {}
+//! }
+//! ```

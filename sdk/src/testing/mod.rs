@@ -1,13 +1,17 @@
 //! Runs policies natively: in tests, without a host and without WebAssembly.
 //!
 //! Fields are taken out of events as the contract says (`manifest.kind`,
-//! `manifest.field.required`), and the code that judges the rows is the one that
-//! the component runs. Two things differ from a host: events are
-//! [`Value`]s, so a field of kind `json` holds the value's compact form
-//! instead of its source text; and nothing bounds time or memory.
+//! `manifest.field.required`), timers fire by the event times of the events that
+//! are judged, and the code that judges the rows is the one that the component
+//! runs. Some things differ from a host: events are [`Value`]s, so a field of
+//! kind `json` holds the value's compact form instead of its source text;
+//! nothing bounds time or memory; and nothing arrives at a time of its own, so an
+//! event without the attribute `time` is as late as the latest of its source,
+//! and no event time is too far in the future.
 
 pub(crate) mod lists;
 mod projection;
+mod timers;
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -15,17 +19,27 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::settings::SettingsErrors;
+use crate::time::Time;
+use crate::wit::ephor::policy::evaluation::{self, ChangedState};
 use crate::wit::ephor::policy::manifest::Manifest;
+use timers::{MOST_WAKES_IN_A_PLACE, Place, Timers};
 
-pub use crate::wit::ephor::policy::evaluation::{Batch, Outcome};
+pub use crate::wit::ephor::policy::evaluation::{Batch, Outcome, Wakes};
 pub use vectors::vectors;
 
-/// A configured policy with the states that its keys have so far.
+/// The lateness that a host allows where nothing else is configured, in seconds.
+pub const LATENESS_S: u32 = 60;
+
+/// A configured policy with the states and timers that its keys have so far.
 pub struct Policy<P> {
     policy: P,
     manifest: Manifest,
     states: BTreeMap<String, Vec<u8>>,
     lists: lists::Lists,
+    timers: Timers,
+    /// Events so far.
+    events: u64,
+    woken: Vec<Woken>,
 }
 
 /// What became of one event.
@@ -42,6 +56,12 @@ pub enum Judged {
 }
 
 impl Judged {
+    fn add(&mut self, finding: Finding) {
+        if let Self::Findings(findings) = self {
+            findings.push(finding);
+        }
+    }
+
     /// The findings; empty if there are none, for whatever reason.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
@@ -63,6 +83,19 @@ pub struct Finding {
     pub evidence: BTreeMap<String, String>,
 }
 
+/// A key that was woken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Woken {
+    /// Right before which event: counted from 0 over all events that were judged.
+    pub before: u64,
+    /// What its timer was set for.
+    pub at: Time,
+    /// The values of the fields of the key; times in microseconds.
+    pub key: Vec<Value>,
+    /// What the policy said.
+    pub judged: Judged,
+}
+
 impl<P: crate::Policy> Policy<P> {
     /// Configures the policy with its settings as a JSON document.
     ///
@@ -70,12 +103,24 @@ impl<P: crate::Policy> Policy<P> {
     ///
     /// What [`crate::configure`] says.
     pub fn new(settings: &str) -> Result<Self, SettingsErrors> {
-        Ok(Self {
+        let policy = Self {
             policy: crate::configure(settings)?,
             manifest: crate::describe::<P>(),
             states: BTreeMap::new(),
             lists: lists::Lists::new(),
-        })
+            timers: Timers::default(),
+            events: 0,
+            woken: Vec::new(),
+        };
+        Ok(policy.with_lateness(LATENESS_S))
+    }
+
+    /// How late the events of a source may be: a timer fires only when its
+    /// source is that much further. 60 seconds, unless said otherwise.
+    #[must_use]
+    pub fn with_lateness(mut self, seconds: u32) -> Self {
+        self.timers.allow_lateness(seconds);
+        self
     }
 
     /// Binds a reference list that the policy declares. Lists without a binding are empty.
@@ -101,43 +146,149 @@ impl<P: crate::Policy> Policy<P> {
         self.states.get(&projection::key(key)).map(Vec::as_slice)
     }
 
-    /// Judges `CloudEvents` in their JSON format as one batch, and keeps the
-    /// states for the next.
+    /// What the timer of a key is set for, if it has one.
+    #[must_use]
+    pub fn timer(&self, key: &[Value]) -> Option<Time> {
+        self.timers.get(&projection::key(key)).map(Time)
+    }
+
+    /// The keys that were woken since this was last asked, in order.
+    pub fn take_woken(&mut self) -> Vec<Woken> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Judges `CloudEvents` in their JSON format, and keeps states and timers
+    /// for the next. The events are one batch, but for the places where timers
+    /// fire: a host wakes the keys before it goes on. What they said is in
+    /// [`Self::take_woken`].
     ///
     /// # Panics
     ///
-    /// If the policy panics, or gives a name in the evidence of a finding twice.
+    /// If the policy panics, gives a name in the evidence of a finding twice, or
+    /// says of a row something else when there are other rows behind it.
     pub fn judge(&mut self, events: &[Value]) -> Vec<Judged> {
         let (mut judged, rows, keys) = self.read(events);
-        if rows.is_empty() {
-            return judged;
+        let mut row_of = vec![None; events.len()];
+        for (row, &event) in rows.iter().enumerate() {
+            row_of[event] = Some(row);
         }
+        let places: Vec<_> = events.iter().zip(&row_of).map(|(event, row)| Place::of(event, row.map(|row| keys[row].as_str()))).collect();
         let asked: Vec<_> = rows.iter().map(|&event| &events[event]).collect();
-        let batch = projection::batch(&self.manifest, &asked, &keys, &self.states);
-        let outcome = self.judge_batch(&batch);
 
-        for finding in outcome.findings {
-            let rule = self.manifest.rules[usize::from(finding.rule)].id.clone();
-            let mut evidence = BTreeMap::new();
-            for it in finding.evidence {
-                assert!(evidence.insert(it.name.clone(), it.value).is_none(), "a finding of `{rule}` has the evidence `{}` twice", it.name);
+        let (mut event, mut row) = (0, 0);
+        while event < events.len() {
+            self.wake(&places[event]);
+            // Rows are judged as far as no timer fires among them. That shows
+            // only from what they wish, so first as many as there are.
+            let mut outcome = self.run(&asked[row..], &keys[row..]);
+            let (event_end, row_end) = self.follow(&places, &row_of, event, row, &outcome.timers);
+            if row + row_end < rows.len() {
+                let again = self.run(&asked[row..row + row_end], &keys[row..row + row_end]);
+                assert_is_prefix(&again, &outcome);
+                outcome = again;
             }
-            if let Judged::Findings(findings) = &mut judged[rows[finding.row as usize]] {
-                findings.push(Finding { rule, evidence });
+            for finding in outcome.findings {
+                let said = &mut judged[rows[row + finding.row as usize]];
+                said.add(self.finding(finding));
             }
-        }
-        for it in outcome.undecided {
-            judged[rows[it.row as usize]] = Judged::Undecided(it.reason);
-        }
-        let names = projection::distinct(&keys).0;
-        for changed in outcome.states {
-            let key = names[changed.key as usize].clone();
-            match changed.state {
-                Some(state) => self.states.insert(key, state),
-                None => self.states.remove(&key),
-            };
+            for it in outcome.undecided {
+                judged[rows[row + it.row as usize]] = Judged::Undecided(it.reason);
+            }
+            let names = projection::distinct(&keys[row..row + row_end]).0;
+            self.keep(&names, outcome.states);
+            self.events += (event_end - event) as u64;
+            (event, row) = (event_end, row + row_end);
         }
         judged
+    }
+
+    /// Judges rows with the states so far; nothing if there are none.
+    fn run(&self, events: &[&Value], keys: &[String]) -> Outcome {
+        if events.is_empty() {
+            return Outcome { findings: Vec::new(), undecided: Vec::new(), states: Vec::new(), timers: Vec::new() };
+        }
+        self.judge_batch(&projection::batch(&self.manifest, events, keys, &self.states))
+    }
+
+    /// Takes note of the events from `event` on and of the wishes of their rows,
+    /// as far as no timer fires before one. Returns the first event that is left
+    /// and how many rows there are before it.
+    fn follow(
+        &mut self,
+        places: &[Place<'_>],
+        row_of: &[Option<usize>],
+        event: usize,
+        row: usize,
+        wishes: &[evaluation::Timer],
+    ) -> (usize, usize) {
+        let mut wishes = wishes.iter().peekable();
+        let mut passed = 0;
+        for (index, place) in places.iter().enumerate().skip(event) {
+            if index > event && self.timers.fires(place) {
+                return (index, passed);
+            }
+            self.timers.pass(place);
+            if let Some(of_batch) = row_of[index].map(|it| it - row) {
+                passed = of_batch + 1;
+                if let Some(wish) = wishes.next_if(|wish| wish.row as usize == of_batch) {
+                    self.timers.wish(place, wish.at);
+                }
+            }
+        }
+        (places.len(), passed)
+    }
+
+    /// Wakes the keys whose timers fire right before the event.
+    fn wake(&mut self, place: &Place<'_>) {
+        for _ in 0..MOST_WAKES_IN_A_PLACE {
+            let fired = self.timers.take(place);
+            if fired.is_empty() {
+                return;
+            }
+            let (places, timers): (Vec<_>, Vec<_>) = fired.into_iter().unzip();
+            let (at, names): (Vec<_>, Vec<_>) = places.into_iter().unzip();
+            let states = names.iter().map(|name| self.states.get(name).cloned()).collect();
+            let outcome = self.wake_batch(&Wakes { at: at.clone(), states });
+
+            let mut judged = vec![Judged::Findings(Vec::new()); names.len()];
+            for finding in outcome.findings {
+                let said = &mut judged[finding.row as usize];
+                said.add(self.finding(finding));
+            }
+            for it in outcome.undecided {
+                judged[it.row as usize] = Judged::Undecided(it.reason);
+            }
+            self.keep(&names, outcome.states);
+            for wish in outcome.timers {
+                let row = wish.row as usize;
+                if let Some(at) = wish.at {
+                    self.timers.wish_again(&names[row], &timers[row], at);
+                }
+            }
+            for ((at, name), judged) in at.into_iter().zip(names).zip(judged) {
+                let key = serde_json::from_str(&name).expect("a key is a list of values");
+                self.woken.push(Woken { before: self.events, at: Time(at), key, judged });
+            }
+        }
+    }
+
+    fn finding(&self, finding: evaluation::Finding) -> Finding {
+        let rule = self.manifest.rules[usize::from(finding.rule)].id.clone();
+        let mut evidence = BTreeMap::new();
+        for it in finding.evidence {
+            assert!(evidence.insert(it.name.clone(), it.value).is_none(), "a finding of `{rule}` has the evidence `{}` twice", it.name);
+        }
+        Finding { rule, evidence }
+    }
+
+    fn keep(&mut self, names: &[String], states: Vec<ChangedState>) {
+        for changed in states {
+            let name = &names[changed.key as usize];
+            match changed.state {
+                Some(state) => self.states.insert(name.clone(), state),
+                None => self.states.remove(name),
+            };
+        }
     }
 
     /// The batch that a host would make of the events, without those that the
@@ -161,6 +312,17 @@ impl<P: crate::Policy> Policy<P> {
         crate::evaluate(&self.policy, batch)
     }
 
+    /// Wakes keys and leaves states and timers as they are.
+    ///
+    /// # Panics
+    ///
+    /// If the policy panics.
+    #[must_use]
+    pub fn wake_batch(&self, wakes: &Wakes) -> Outcome {
+        let _bound = lists::bind(&self.lists);
+        crate::wake(&self.policy, wakes)
+    }
+
     /// What is known of each event before the policy is asked, the events that
     /// it is asked about, and the key of each of those.
     fn read(&self, events: &[Value]) -> (Vec<Judged>, Vec<usize>, Vec<String>) {
@@ -182,4 +344,12 @@ impl<P: crate::Policy> Policy<P> {
         }
         (judged, rows, keys)
     }
+}
+
+/// What is said of rows must not depend on rows behind them.
+fn assert_is_prefix(part: &Outcome, whole: &Outcome) {
+    let is_prefix = whole.findings.starts_with(&part.findings)
+        && whole.undecided.starts_with(&part.undecided)
+        && whole.timers.starts_with(&part.timers);
+    assert!(is_prefix, "a policy says of rows something else when there are others behind them:\n{whole:?}\nand without\n{part:?}");
 }
