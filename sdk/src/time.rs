@@ -1,6 +1,10 @@
 //! Points in time.
 
 use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -9,7 +13,16 @@ const SECONDS_PER_DAY: i64 = 86_400;
 ///
 /// Displayed as RFC 3339 in UTC, with as many decimals as it needs:
 /// `2026-02-26T18:31:58.5Z`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// ```
+/// use std::time::Duration;
+/// use ephor_sdk::time::Time;
+///
+/// let noon = Time(1_772_107_200_000_000);
+/// assert_eq!((noon + Duration::from_secs(90)).to_string(), "2026-02-26T12:01:30Z");
+/// assert!(noon - Duration::from_secs(3_600) < noon);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(pub i64);
 
 impl Time {
@@ -18,6 +31,29 @@ impl Time {
     #[must_use]
     pub const fn micros_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A duration in microseconds, at the limit of the type if it would not fit.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Stays at the limit of the type if the sum would not fit.
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(micros(duration)))
+    }
+}
+
+/// Stays at the limit of the type if the difference would not fit.
+impl Sub<Duration> for Time {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(duration)))
     }
 }
 

@@ -218,15 +218,16 @@ fn keeps_a_state_by_key() {
     let judged = trial.judge(&[sale("a", 10.5), sale("b", 1.0), sale("a", 12.0)]);
     let judged: Vec<_> = judged.iter().map(shown).collect();
     assert_eq!(judged, [over("a", "10.5", "1"), json!([]), over("a", "12", "2")]);
-    assert_eq!(trial.state(&["a".into()]), Some(br#"{"over":2,"last":"first"}"#.as_slice()));
-    assert_eq!(trial.state(&["b".into()]), None);
+    let kept = trial.state(&["a".into()]);
+    assert_eq!((kept.over, kept.last.as_deref()), (2, Some("first")));
+    assert_eq!(trial.encoded_state(&["b".into()]), None);
 
     let judged = trial.judge(&[sale("b", 11.0), sale("a", 11.0)]);
     let judged: Vec<_> = judged.iter().map(shown).collect();
     assert_eq!(judged, [over("b", "11", "1"), over("a", "11", "3")]);
 
     trial.judge(&[sale("a", -1.0)]);
-    assert_eq!(trial.state(&["a".into()]), None);
+    assert_eq!(trial.encoded_state(&["a".into()]), None);
 }
 
 #[test]
@@ -238,11 +239,11 @@ fn gives_back_changed_states_only() {
     assert_eq!(batch.keys.as_ref().expect("the policy has a key").of_row, [0, 1, 0]);
     let outcome = trial.judge_batch(&batch);
     assert_eq!(outcome.findings.iter().map(|it| it.row).collect::<Vec<_>>(), [1]);
-    let changed: Vec<_> = outcome.states.iter().map(|it| (it.key, it.state.as_deref())).collect();
-    assert_eq!(changed, [(1, Some(br#"{"over":2,"last":null}"#.as_slice()))]);
+    let changed: Vec<_> = outcome.states.iter().map(|it| (it.key, it.state.clone())).collect();
+    assert_eq!(changed, [(1, Shop { over: 2, last: None }.encode())]);
 
     let keys = batch.keys.as_mut().expect("the policy has a key");
-    keys.states[0] = Some(br#"{"over":-1}"#.to_vec());
+    keys.states[0] = Some(b"not a state".to_vec());
     let outcome = trial.judge_batch(&batch);
     let undecided: Vec<_> = outcome.undecided.iter().map(|it| it.row).collect();
     assert_eq!(undecided, [0, 2]);

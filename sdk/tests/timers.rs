@@ -217,12 +217,12 @@ fn an_undecided_wake_leaves_nothing_behind() {
     let mut trial = trial();
     let mut events = vec![report("/a", "m", "00:00:00", ""); 13];
     trial.judge(&events);
-    let before = trial.state(&["m".into()]).map(<[u8]>::to_vec);
+    let before = trial.encoded_state(&["m".into()]).map(<[u8]>::to_vec);
     events = vec![tick("/a", "05:00:00"), tick("/a", "05:00:00")];
     trial.judge(&events);
     let woken = trial.take_woken();
     assert_eq!(woken.iter().map(|it| &it.judged).collect::<Vec<_>>(), [&Judged::Undecided("thirteen".into())]);
-    assert_eq!(trial.state(&["m".into()]).map(<[u8]>::to_vec), before);
+    assert_eq!(trial.encoded_state(&["m".into()]).map(<[u8]>::to_vec), before);
     assert_eq!(trial.timer(&["m".into()]), None, "it has fired, and the wish for another one does not count");
 }
 
@@ -244,10 +244,10 @@ fn an_undecided_row_leaves_nothing_behind() {
     let good: Vec<_> = reports(&statuses).into_iter().filter(|it| it["data"]["status"] != "garbled").collect();
     without.judge(&good);
     let machine = ["m".into()];
-    assert!(without.state(&machine).is_some());
-    assert_eq!(garbled.state(&machine), without.state(&machine));
+    assert!(without.encoded_state(&machine).is_some());
+    assert_eq!(garbled.encoded_state(&machine), without.encoded_state(&machine));
     assert_eq!(garbled.timer(&machine), without.timer(&machine));
-    assert_eq!(garbled.state(&["n".into()]), None);
+    assert_eq!(garbled.encoded_state(&["n".into()]), None);
     assert_eq!(garbled.timer(&["n".into()]), None);
 }
 
@@ -272,7 +272,7 @@ fn states_are_migrated_all_or_none() {
     let migrated = ephor_sdk::migrate::<Heartbeat>(1, &states(&["3", "gone"])).expect("the states are good");
     let mut counted = trial();
     counted.judge(&[report("/a", "m", "00:00:00", ""), report("/a", "m", "00:00:00", ""), report("/a", "m", "00:00:00", "")]);
-    assert_eq!(migrated, [counted.state(&["m".into()]).map(<[u8]>::to_vec), None]);
+    assert_eq!(migrated, [counted.encoded_state(&["m".into()]).map(<[u8]>::to_vec), None]);
     assert_eq!(ephor_sdk::migrate::<Heartbeat>(7, &states(&["empty"])), Ok(vec![None]));
     let refused = ephor_sdk::migrate::<Heartbeat>(1, &states(&["3", "x"]));
     assert_eq!(refused, Err("state 1, of version 1: `x` is no count".into()));

@@ -43,12 +43,15 @@ pub fn settings(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(record::settings(arguments.into(), item.into()))
 }
 
-/// Makes a struct the state of a key: kept as JSON, readable by an auditor.
+/// Makes a struct the state of a key.
 ///
-/// Derives `Default`, `PartialEq`, `Serialize` and `Deserialize`. A key whose
-/// state equals the default has no state. A member added later takes its
-/// default from states without it; renaming or removing one, or changing its
-/// meaning, needs another `state_version`.
+/// Derives `Default`, `PartialEq`, `Serialize` and `Deserialize`, so the members
+/// must have them; a struct inside a state can be a `#[state]` too. A key whose
+/// state equals the default has no state. The encoding is the members in order,
+/// behind a byte that tells their names and types: to add, remove, rename or
+/// reorder members, or to change what one means, needs another `state_version`,
+/// and without it the states there are can no longer be read. `#[serde(skip…)]`
+/// and the like cannot be used.
 #[proc_macro_attribute]
 pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(record::state(arguments.into(), item.into()))

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::settings::SettingsErrors;
+use crate::state::State as _;
 use crate::time::Time;
 use crate::wit::ephor::policy::evaluation::{self, ChangedState};
 use crate::wit::ephor::policy::manifest::Manifest;
@@ -139,10 +140,21 @@ impl<P: crate::Policy> Policy<P> {
         self
     }
 
-    /// The state of a key as the policy encoded it. `key` holds the values of
+    /// The state of a key; the default if it has none. `key` holds the values of
     /// the fields of the key, in the order of the declaration.
+    ///
+    /// # Panics
+    ///
+    /// If the state does not read what it has written.
     #[must_use]
-    pub fn state(&self, key: &[Value]) -> Option<&[u8]> {
+    pub fn state(&self, key: &[Value]) -> P::State {
+        let read = self.encoded_state(key).map(P::State::decode).transpose();
+        read.expect("a state reads what it has written").unwrap_or_default()
+    }
+
+    /// The state of a key as a host keeps it.
+    #[must_use]
+    pub fn encoded_state(&self, key: &[Value]) -> Option<&[u8]> {
         self.states.get(&projection::key(key)).map(Vec::as_slice)
     }
 
