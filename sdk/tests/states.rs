@@ -100,11 +100,33 @@ fn a_tumbling_window_counts_events_in_any_order() {
     assert!(hours.at(minute(0), HOUR, 9).is_none());
     assert!(hours.at(minute(60), HOUR, 9).is_some());
     assert_eq!(hours.get(minute(0)), None);
-    // Times before the first event have windows too, as far as they are kept.
+    // A window that was refused does not come back either.
     let mut hours = Tumbling::<Counter>::default();
     assert!(hours.at(minute(60), HOUR, 2).is_some());
     assert!(hours.at(minute(0), HOUR, 2).is_some());
     assert!(hours.at(minute(-1), HOUR, 2).is_none());
+    assert!(hours.at(minute(-1), HOUR, 9).is_none());
+    // Of fewer windows the latest stay.
+    assert!(hours.at(minute(120), HOUR, 1).is_some());
+    assert_eq!(hours.iter().map(|(begin, _)| begin).collect::<Vec<_>>(), [minute(120)]);
+}
+
+/// An event from the year 2200 must not end the rule for good.
+#[test]
+fn windows_outlive_a_wrong_time() {
+    let wrong = minute(90_000_000);
+    let mut hours = Tumbling::<Counter>::default();
+    let mut events = Sliding::<i64>::default();
+    let mut rate = Rate::default();
+    for at in [minute(0), minute(30), wrong, minute(50), minute(120), minute(170)] {
+        assert!(hours.at(at, HOUR, 3).is_some_and(|hour| hour.count() > 0));
+        assert!(events.add(at, 1, 2 * HOUR, 9));
+        assert!(rate.count(at, HOUR, 6));
+    }
+    assert_eq!(hours.get(minute(170)).map(|hour| hour.get()), Some(2));
+    assert_eq!(events.window(minute(170), HOUR).count(), Count::exactly(2));
+    assert_eq!(events.window(minute(80), HOUR).count(), Count::at_least(0));
+    assert_eq!(rate.window(minute(170), HOUR), Count::between(1, 2));
 }
 
 #[test]
@@ -169,7 +191,7 @@ fn a_rate_is_never_wrong() {
         }
         let latest = rate.window(minute(179), HOUR);
         let doubt = latest.most().expect("the latest hour is known") - latest.least();
-        assert!(doubt <= u64::from(60_u32.div_ceil(parts)), "{latest} in {parts} parts");
+        assert!(doubt <= u64::from(60_u16.div_ceil(parts)), "{latest} in {parts} parts");
     }
     // What was refused, because parts changed, is not taken for nothing.
     let mut rate = Rate::default();

@@ -15,8 +15,9 @@
 //! **Event time.** Windows go by the times of events, which the policy gives them:
 //! never by a clock. An event that is late or out of order counts in its own
 //! place, as long as that place is kept, and is refused afterwards. What was said
-//! before it came is not said again. A time far in the future closes the windows
-//! before it, so a policy that cannot trust its sources should refuse such times.
+//! before it came is not said again. A time that is wrong by years is in a window
+//! of its own; at worst the events up to now are dropped, and it is known that they
+//! are. Only [`LastSeen`] believes it.
 //!
 //! **Bounds.** A state is small: the host holds one for each key. So what could
 //! grow has a bound, and what is beyond it is not forgotten in silence: answers are
@@ -33,6 +34,7 @@ mod distinct;
 mod last_seen;
 mod rate;
 mod sliding;
+mod steps;
 mod sum;
 mod tumbling;
 

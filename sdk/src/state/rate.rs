@@ -26,13 +26,15 @@ use crate::time::{Time, micros};
 /// assert_eq!(logins.window(at(62), HOUR).is_more_than(2), Some(true));
 /// assert_eq!(logins.window(at(64), Duration::from_secs(300)), Count::exactly(1));
 ///
-/// // A late event counts in its own part, for an hour and a part.
+/// // A late event counts in its own part, as long as that is kept: an hour at least.
 /// assert!(logins.count(at(58), HOUR, 12));
 /// assert_eq!(logins.window(at(62), HOUR), Count::between(4, 5));
-/// assert!(logins.count(at(180), HOUR, 12));
+/// for minute in 90..180 {
+///     logins.count(at(minute), HOUR, 12);
+/// }
+/// assert_eq!(logins.window(at(179), HOUR), Count::between(60, 65));
 /// assert!(!logins.count(at(62), HOUR, 12));
-/// // Of the time before nothing is known any more.
-/// assert_eq!(logins.window(at(62), HOUR), Count::at_least(0));
+/// assert_eq!(logins.window(at(130), HOUR), Count::at_least(15));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
@@ -42,8 +44,9 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Counts an event at its time. Counts are kept for the time `span` before the
-    /// latest event, in so many parts. Returns whether the event is counted.
+    /// Counts an event at its time. Counts are kept for the latest parts of a
+    /// `span`, and one more: a span that begins within a part touches so many.
+    /// Returns whether the event is counted.
     ///
     /// If the length of a part changes, the counts are dropped, and events are
     /// refused until a part begins that lies behind all of them.
@@ -51,9 +54,9 @@ impl Rate {
     /// # Panics
     ///
     /// If there are no parts, or they have no length.
-    pub fn count(&mut self, at: Time, span: Duration, parts: u32) -> bool {
+    pub fn count(&mut self, at: Time, span: Duration, parts: u16) -> bool {
         let width = u64::try_from(micros(span)).unwrap_or_default().div_ceil(u64::from(parts));
-        let Some(count) = self.parts.at(at, Duration::from_micros(width), parts.saturating_add(1)) else { return false };
+        let Some(count) = self.parts.at(at, Duration::from_micros(width), usize::from(parts) + 1) else { return false };
         *count += 1;
         self.latest = self.latest.max(at);
         true
@@ -77,8 +80,7 @@ impl Rate {
                 }
             }
         }
-        // Before the first event there was none.
-        let is_known = width == 0 || start >= self.parts.kept_from() - 1;
+        let is_known = self.parts.complete_from().is_none_or(|from| start >= from - 1);
         if is_known { Count::between(least, most) } else { Count::at_least(least) }
     }
 }

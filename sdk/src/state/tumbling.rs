@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::steps::Steps;
 use crate::time::{Time, micros};
 
 /// Something by the hour, by the day, by any fixed span: one `T` for each of the
@@ -11,9 +12,10 @@ use crate::time::{Time, micros};
 /// from n times the width up to, but without, the next. So windows of a day are
 /// days in UTC.
 ///
-/// A late event counts in the window of its own time. Windows are kept up to a
-/// number, the newest included; an event of an older one is refused, and the
-/// policy decides what that means.
+/// A late event counts in the window of its own time. Of the windows that have
+/// events the latest are kept, up to a number; an event of an older one is
+/// refused, and the policy decides what that means. A time that is wrong by years
+/// takes up one window, so keep one or two more than the rule needs.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,7 +30,7 @@ use crate::time::{Time, micros};
 /// assert_eq!(count(at(10, 0)), Some(1));
 /// assert_eq!(count(at(9, 30)), Some(3), "late, but its hour is kept");
 /// assert_eq!(count(at(11, 30)), Some(1));
-/// assert_eq!(count(at(9, 31)), None, "only the latest two hours are kept");
+/// assert_eq!(count(at(9, 31)), None, "only two hours are kept, the latest");
 /// assert_eq!(orders.get(at(10, 15)).map(|hour| hour.get()), Some(1));
 /// ```
 ///
@@ -50,61 +52,63 @@ use crate::time::{Time, micros};
 pub struct Tumbling<T> {
     /// In microseconds; 0 if there were no windows so far.
     width: i64,
-    /// Windows before the one with this number are not kept.
-    first: i64,
-    /// By number after the first, ascending. Windows without events are not there.
-    windows: Vec<(u32, T)>,
+    /// The number of the first window of which all events may be there; absent:
+    /// all windows.
+    from: Option<i64>,
+    /// By number, ascending. Windows without events are not there.
+    windows: Steps<T>,
 }
 
 impl<T> Default for Tumbling<T> {
     fn default() -> Self {
-        Self { width: 0, first: 0, windows: Vec::new() }
+        Self { width: 0, from: None, windows: Steps::default() }
     }
 }
 
 impl<T: Default> Tumbling<T> {
     /// The window of a time, to put an event into; nothing if it is not kept.
-    /// Windows are `width` wide, and the latest `keep` are kept.
+    /// Windows are `width` wide, and the latest `keep` that have events are kept.
     ///
     /// # Panics
     ///
     /// If `width` is less than a microsecond, or `keep` is 0.
-    pub fn at(&mut self, at: Time, width: Duration, keep: u32) -> Option<&mut T> {
+    pub fn at(&mut self, at: Time, width: Duration, keep: usize) -> Option<&mut T> {
         let width = micros(width);
         assert!(width > 0 && keep > 0, "a window has a width, and at least one is kept");
-        let number = at.0.div_euclid(width);
-        let before_newest = i64::from(keep) - 1;
-        if self.width == 0 {
-            self.first = number.saturating_sub(before_newest);
-        } else if self.width != width {
-            let end = self.end();
-            self.first = end.div_euclid(width) + i64::from(end.rem_euclid(width) > 0);
-            self.windows.clear();
+        if self.width != width {
+            self.begin_anew(width);
         }
-        self.width = width;
-        let newest = self.windows.last().map_or(number, |(newest, _)| number.max(self.first + i64::from(*newest)));
-        self.drop_before(newest.saturating_sub(before_newest));
-
-        let number = u32::try_from(number.saturating_sub(self.first)).ok()?;
-        let place = match self.windows.binary_search_by_key(&number, |(number, _)| *number) {
+        let number = at.0.div_euclid(width);
+        if self.from.is_some_and(|from| number < from) {
+            return None;
+        }
+        let place = match self.place(number) {
             Ok(place) => place,
             Err(place) => {
-                self.windows.insert(place, (number, T::default()));
-                place
+                let beyond = (self.windows.0.len() + 1).saturating_sub(keep);
+                if place < beyond {
+                    self.from = Some(number + 1);
+                    return None;
+                }
+                if let Some((last_dropped, _)) = self.windows.0.drain(..beyond).last() {
+                    self.from = Some(last_dropped + 1);
+                }
+                self.windows.0.insert(place - beyond, (number, T::default()));
+                place - beyond
             }
         };
-        Some(&mut self.windows[place].1)
+        Some(&mut self.windows.0[place].1)
     }
 
-    fn drop_before(&mut self, first: i64) {
-        if first > self.first {
-            let passed = u32::try_from(first.saturating_sub(self.first)).unwrap_or(u32::MAX);
-            self.windows.retain(|(number, _)| *number >= passed);
-            for (number, _) in &mut self.windows {
-                *number -= passed;
-            }
-            self.first = first;
-        }
+    /// From the first window on that begins behind all windows so far.
+    fn begin_anew(&mut self, width: i64) {
+        let next = self.windows.0.last().map(|(newest, _)| newest + 1).or(self.from);
+        self.from = next.map(|next| {
+            let end = next.saturating_mul(self.width);
+            end.div_euclid(width) + i64::from(end.rem_euclid(width) > 0)
+        });
+        self.windows.0.clear();
+        self.width = width;
     }
 }
 
@@ -112,15 +116,17 @@ impl<T> Tumbling<T> {
     /// The window of a time; nothing if it has no events or is not kept.
     #[must_use]
     pub fn get(&self, at: Time) -> Option<&T> {
-        let number = at.0.checked_div_euclid(self.width)?.saturating_sub(self.first);
-        let number = u32::try_from(number).ok()?;
-        let place = self.windows.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        Some(&self.windows[place].1)
+        let place = self.place(at.0.checked_div_euclid(self.width)?).ok()?;
+        Some(&self.windows.0[place].1)
     }
 
     /// The windows that have events, each with its beginning, ascending.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Time, &T)> {
-        self.windows.iter().map(|(number, window)| (Time((self.first + i64::from(*number)).saturating_mul(self.width)), window))
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Time, &T)> + ExactSizeIterator {
+        self.windows.0.iter().map(|(number, window)| (Time(number.saturating_mul(self.width)), window))
+    }
+
+    fn place(&self, number: i64) -> Result<usize, usize> {
+        self.windows.0.binary_search_by_key(&number, |(number, _)| *number)
     }
 
     /// In microseconds; 0 if there were no windows so far.
@@ -128,14 +134,8 @@ impl<T> Tumbling<T> {
         self.width
     }
 
-    /// From here on all windows are kept.
-    pub(super) const fn kept_from(&self) -> i64 {
-        self.first.saturating_mul(self.width)
-    }
-
-    /// Where the latest window ends that was there.
-    fn end(&self) -> i64 {
-        let windows = self.windows.last().map_or(0, |(newest, _)| i64::from(*newest) + 1);
-        (self.first + windows).saturating_mul(self.width)
+    /// Where the first window begins of which all events are there.
+    pub(super) fn complete_from(&self) -> Option<i64> {
+        self.from.map(|from| from.saturating_mul(self.width))
     }
 }
