@@ -3,7 +3,7 @@
 
 EPHOR := target/release/ephor
 WASM := wasm32-unknown-unknown
-POLICIES := $(addprefix policies/,geofence fleet-cap negative-list price-fairness machine-temperature idle-vehicle)
+POLICIES := $(sort $(patsubst %/Cargo.toml,%,$(wildcard policies/*/Cargo.toml)))
 SAMPLE := tests/data/sample
 # The full data, where it is present: 702,470 events. The sample otherwise.
 EPHOR_DATA ?= ../shared/data

@@ -11,6 +11,7 @@ mod limits;
 mod modes;
 mod projection;
 mod readme;
+mod stateful;
 mod swap;
 mod tidy;
 mod truth;

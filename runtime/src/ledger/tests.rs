@@ -4,17 +4,17 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::checkpoint::{Frames, History};
+use super::checkpoint::{Checkpoint, Frames, History};
 use super::entry::{Asked, Entry, EventEntry, Evidence, Fault, Finding, Mode, Time, TimerEntry};
-use super::faulty::{Failure, Faulty, Random};
+use super::faulty::{Failure, Faulty};
 use super::tree::{TileId, TileKind, bundle, verify_consistency};
-use super::verify::{Severity, Verifier, verify};
+use super::verify::{Verifier, verify};
 use super::*;
 use crate::digest::Digest;
 use crate::verdict::{Action, Decision, FaultKind, Severity as Grade};
 
 /// Small enough that some commits need several segments.
-const SEGMENT: u64 = 12_000;
+const SEGMENT: u64 = 8_000;
 
 const SECOND: i64 = 1_000_000;
 
@@ -157,7 +157,7 @@ fn directory() -> (tempfile::TempDir, Content) {
     };
     let disk = Arc::new(Disk::open(folder.path()).expect("a new directory"));
     let (ledger, _) = open_on(disk, folder.path()).expect("a new ledger");
-    work(ledger, &[&[1], &[0, 20], &[30, 0, 9], &[100]]);
+    work(ledger, &[&[1], &[0, 20], &[30, 0, 9], &[50], &[25], &[25]]);
     // Segments of another size than before: that is no matter of the format.
     let mut found = Content::default();
     let mut visit = |record: Record<'_>| {
@@ -199,7 +199,7 @@ fn a_directory_has_its_published_files_and_is_clean() {
     let (folder, content) = directory();
     let report = verify(folder.path());
     assert!(report.is_clean(), "{report}");
-    assert_eq!((report.entries, report.checkpoints, report.signed, report.tiles), (286, 4, 281, 1));
+    assert_eq!((report.entries, report.checkpoints, report.signed, report.tiles), (286, 5, 281, 1));
     let names: Vec<String> =
         files(folder.path()).iter().map(|file| file.strip_prefix(folder.path()).expect("below").display().to_string()).collect();
     let (segments, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with("journal/"));
@@ -211,4 +211,437 @@ fn a_directory_has_its_published_files_and_is_clean() {
     assert_eq!(mode("ledger.pub") & 0o137, 0, "nobody else writes, nobody unknown reads");
     let leaves = content.lines.iter().map(|line| leaf_hash(line.as_bytes()));
     assert_eq!(fs::read(folder.path().join("tile/0/000")).expect("a tile"), leaves.take(256).flat_map(|leaf| leaf.0).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_changed_removed_and_added_byte_is_found() {
+    let (folder, _) = directory();
+    for file in files(folder.path()) {
+        let good = fs::read(&file).expect("a file");
+        let step = if good.len() < 2_000 { 1 } else { good.len() / 300 | 1 };
+        let found = |bytes: &[u8], what: &str, at: usize| {
+            fs::write(&file, bytes).expect("written");
+            assert_found(folder.path(), &format!("{}, byte {at} {what}", file.display()));
+        };
+        for at in (0..good.len()).step_by(step) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << (at % 8);
+            found(&bytes, "changed", at);
+            bytes.remove(at);
+            found(&bytes, "removed", at);
+            bytes = good.clone();
+            bytes.insert(at, good[at]);
+            found(&bytes, "doubled", at);
+            bytes[at] = b'0';
+            found(&bytes, "added", at);
+        }
+        found(&[&good[..], b"\n"].concat(), "added", good.len());
+        found(&good[..good.len() - 1], "removed", good.len() - 1);
+        found(b"", "and all others removed", 0);
+        fs::write(&file, good).expect("written");
+    }
+    assert!(verify(folder.path()).is_clean());
+}
+
+#[test]
+fn every_removed_added_and_swapped_file_is_found() {
+    let (folder, _) = directory();
+    let files = files(folder.path());
+    let name = |file: &Path| file.strip_prefix(folder.path()).expect("below").display().to_string();
+    for one in &files {
+        let good = fs::read(one).expect("a file");
+        fs::remove_file(one).expect("removed");
+        // Without the secret it is an auditor's copy.
+        assert_eq!(verify(folder.path()).is_clean(), one.ends_with("ledger.key"), "without {}", name(one));
+        fs::write(one, &good).expect("written");
+        for other in files.iter().filter(|other| *other != one) {
+            let others = fs::read(other).expect("a file");
+            fs::write(one, &others).expect("written");
+            assert_found(folder.path(), &format!("{} in the place of {}", name(other), name(one)));
+            fs::write(other, &good).expect("written");
+            assert_found(folder.path(), &format!("{} and {} swapped", name(one), name(other)));
+            fs::write(other, &others).expect("written");
+            fs::remove_file(one).expect("removed");
+            fs::write(one, &good).expect("written");
+        }
+    }
+    let strangers = [
+        "notes.txt",
+        "checkpoint.new",
+        "ledger.key.new",
+        "FORMAT.new",
+        "checkpoints.old",
+        ".hidden",
+        "journal/notes.txt",
+        "journal/00000000000000000000.seg",
+        "journal/00000000000000000002.seg",
+        "journal/00000000000000000999.seg",
+        "journal/00000000000000000999.seg.new",
+        "journal/1.seg",
+        "tile/0/001",
+        "tile/0/000.new",
+        "tile/1/000",
+        "tile/0/000.p/3",
+        "tile/entries/000",
+        "tile/readme",
+    ];
+    for stranger in strangers {
+        let path = folder.path().join(stranger);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        for bytes in files.iter().map(|file| fs::read(file).expect("a file")).chain([Vec::new()]) {
+            fs::write(&path, bytes).expect("written");
+            assert_found(folder.path(), &format!("{stranger} added"));
+        }
+        fs::remove_file(&path).expect("removed");
+    }
+    for stranger in ["folder", "journal/folder"] {
+        fs::create_dir(folder.path().join(stranger)).expect("made");
+        assert_found(folder.path(), stranger);
+        fs::remove_dir(folder.path().join(stranger)).expect("removed");
+    }
+    assert!(verify(folder.path()).is_clean());
+}
+
+#[test]
+fn what_is_derived_is_made_again_at_the_next_start() {
+    let (folder, content) = directory();
+    let tile = folder.path().join("tile/0/000");
+    let good = fs::read(&tile).expect("a tile");
+    let mut changed = good.clone();
+    changed[4_000] ^= 1;
+    let damages: [&dyn Fn(); 6] = [
+        &|| fs::remove_dir_all(folder.path().join("tile")).expect("removed"),
+        &|| fs::write(&tile, &changed).expect("written"),
+        &|| fs::write(&tile, &good[..good.len() / 2]).expect("written"),
+        &|| fs::write(&tile, b"").expect("written"),
+        &|| fs::remove_file(folder.path().join("checkpoint")).expect("removed"),
+        &|| fs::write(folder.path().join("checkpoint.new"), b"half a check").expect("written"),
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        damage();
+        let report = verify(folder.path());
+        assert!(!report.is_clean() && report.is_sound(), "{number}: {report}");
+        let mut found = Content::default();
+        let mut visit = |record: Record<'_>| {
+            found.see(&record);
+            Ok(())
+        };
+        drop(Ledger::open(folder.path(), &mut visit).unwrap_or_else(|error| panic!("{number}: {error}")));
+        assert_eq!(found, content);
+        let report = verify(folder.path());
+        assert!(report.is_clean(), "{number}: {report}");
+    }
+}
+
+#[test]
+fn what_the_log_says_holds() {
+    let (folder, content) = directory();
+    let ledger = Ledger::open(folder.path(), &mut |_| Ok(())).expect("opens");
+    let log = ledger.log();
+    let (checkpoint, _) = log.latest().expect("signed");
+    assert_eq!((log.size(), checkpoint.size), (286, 281));
+    for (index, line) in content.lines.iter().enumerate() {
+        let sequence = index as u64 + 1;
+        match log.proof(sequence) {
+            Ok(proof) => {
+                let (proven, _) = proof.verify(line.as_bytes(), log.key(), &[]).expect("holds");
+                assert_eq!((proven, proof.index), (checkpoint.clone(), index as u64));
+            }
+            Err(LogError::Unsigned(unsigned)) => assert!(unsigned == sequence && sequence > 281),
+            Err(error) => panic!("{sequence}: {error}"),
+        }
+    }
+    for sequence in [0, 287, u64::MAX] {
+        assert!(matches!(log.proof(sequence), Err(LogError::Unsigned(_))), "{sequence}");
+    }
+    let history = fs::read(folder.path().join("checkpoints")).expect("a file");
+    let signed = Frames::new(&history).map(|frame| Checkpoint::open(frame.expect("whole").note, log.key()).expect("signed").0);
+    let signed: Vec<Checkpoint> = signed.collect();
+    for (old, new) in signed.iter().zip(&signed[1..]) {
+        let proof = log.consistency(old.size, new.size).expect("in range");
+        verify_consistency(old.size, new.size, &old.root, &new.root, &proof).expect("holds");
+    }
+    let tile = |index, width| TileId { kind: TileKind::Entries, index, width };
+    let lines = |range: std::ops::Range<usize>| bundle(content.lines[range].iter().map(String::as_bytes));
+    assert_eq!(log.tile(tile(0, 256)).expect("readable"), lines(0..256));
+    assert_eq!(log.tile(tile(1, 30)).expect("readable"), lines(256..286));
+    for beyond in [tile(1, 31), tile(1, 256), tile(2, 1), tile(u64::MAX, 256)] {
+        assert_eq!(log.tile(beyond).expect("readable"), None);
+    }
+    assert_eq!(log.tile(TileId::full(0, 0)).expect("readable"), Some(fs::read(folder.path().join("tile/0/000")).expect("a tile")));
+
+    let entries: Vec<(u64, String)> = log.entries(200).collect::<Result<_, _>>().expect("readable");
+    assert_eq!(entries, (200..).zip(content.lines[199..].iter().cloned()).collect::<Vec<_>>());
+    let mut seen = Vec::new();
+    log.read_many(&[1, 2, 50, 51, 250, 286], |sequence, line| seen.push((sequence, line.to_string()))).expect("readable");
+    assert_eq!(seen, [1, 2, 50, 51, 250, 286].map(|sequence| (sequence, content.lines[sequence as usize - 1].clone())));
+    assert!(log.read_many(&[286, 287], |_, _| {}).is_err());
+}
+
+/// Damage that a start must not go on with, or write over.
+#[test]
+fn damaged_evidence_is_refused_and_left_as_it_is() {
+    let (folder, _) = directory();
+    let path = |name: &str| folder.path().join(name);
+    let read = |name: &str| fs::read(path(name)).expect("a file");
+    let refused = |damage: &dyn Fn(), says: &[&str]| {
+        let good: Vec<(PathBuf, Vec<u8>)> = files(folder.path()).into_iter().map(|file| (file.clone(), fs::read(file).expect("a file"))).collect();
+        damage();
+        let bad: Vec<_> = files(folder.path()).into_iter().map(|file| (file.clone(), fs::read(file).expect("a file"))).collect();
+        let error = Ledger::open(folder.path(), &mut |_| Ok(())).err().expect(says[0]).to_string();
+        says.iter().for_each(|says| assert!(error.contains(says), "{says:?}: {error}"));
+        let left: Vec<_> = files(folder.path()).into_iter().map(|file| (file.clone(), fs::read(file).expect("a file"))).collect();
+        assert!(left == bad, "{says:?}: left as it is");
+        good.into_iter().for_each(|(file, bytes)| fs::write(file, bytes).expect("written"));
+    };
+    let write = |name: &str, bytes: &[u8]| fs::write(path(name), bytes).expect("written");
+
+    refused(&|| fs::remove_file(path("ledger.key")).expect("removed"), &["ledger.key is missing"]);
+    refused(&|| write("ledger.key", b"0123\n"), &["ledger.key: is not 64"]);
+    refused(&|| write("ledger.key", format!("{}\n", "ab".repeat(32)).as_bytes()), &["is not the public half"]);
+    refused(&|| write("ledger.pub", b"\n"), &["is not the public half"]);
+    refused(&|| write("FORMAT", b"ephor data 2\n"), &["ephor data 2"]);
+
+    let history = read("checkpoints");
+    let offsets: Vec<usize> = Frames::new(&history).map(|frame| frame.expect("whole").offset).collect();
+    let mut changed = history.clone();
+    changed[offsets[2] - 5] ^= 1;
+    refused(&|| write("checkpoints", &changed), &["checkpoints", "damaged at byte", "from a copy"]);
+    // What is gone or damaged at the end is not taken for something that never was.
+    for end in [0, offsets[1], offsets[3] - 1, offsets[3], offsets[3] + 1, offsets[3] + 100, history.len() - 1] {
+        refused(&|| write("checkpoints", &history[..end]), &["checkpoints", "from a copy"]);
+    }
+    let mut changed = history.clone();
+    changed[offsets[3] + 120] ^= 1;
+    refused(&|| write("checkpoints", &changed), &["checkpoints", "from a copy"]);
+    refused(&|| fs::remove_file(path("checkpoints")).expect("removed"), &["checkpoints", "from a copy"]);
+
+    let last = files(&path("journal")).pop().expect("a segment");
+    let bytes = fs::read(&last).expect("a segment");
+    refused(&|| fs::write(&last, &bytes[..bytes.len() / 2]).expect("written"), &["entry 281 was made durable"]);
+    refused(&|| fs::remove_file(&last).expect("removed"), &["entry 281 was made durable"]);
+    refused(&|| fs::remove_dir_all(path("journal")).expect("removed"), &["entry 281 was made durable"]);
+
+    // Another journal, whole in itself, under the same key.
+    let other = tempfile::tempdir().expect("a folder");
+    ["FORMAT", "ledger.key", "ledger.pub"].iter().for_each(|name| fs::write(other.path().join(name), read(name)).expect("written"));
+    let mut ledger = Ledger::open(other.path(), &mut |_| Ok(())).expect("a new ledger");
+    assert!(commit(&mut ledger, &[100, 181, 9]).is_ok());
+    drop(ledger);
+    ["checkpoint", "checkpoints"].iter().for_each(|name| fs::write(other.path().join(name), read(name)).expect("written"));
+    drop(Ledger::open(other.path(), &mut |_| Ok(())).expect("the same entries"));
+    let foreign = tempfile::tempdir().expect("a folder");
+    ["FORMAT", "ledger.key", "ledger.pub"].iter().for_each(|name| fs::write(foreign.path().join(name), read(name)).expect("written"));
+    let mut ledger = Ledger::open(foreign.path(), &mut |_| Ok(())).expect("a new ledger");
+    let mut changed = batch(1, 290);
+    let at = changed.lines.windows(5).position(|window| window == b"fleet").expect("there");
+    changed.lines[at] = b'F';
+    changed.leaves = changed.lines.split(|byte| *byte == b'\n').take(290).map(leaf_hash).collect();
+    ledger.commit([&changed].into_iter()).expect("written");
+    drop(ledger);
+    ["checkpoint", "checkpoints"].iter().for_each(|name| fs::write(foreign.path().join(name), read(name)).expect("written"));
+    let error = Ledger::open(foreign.path(), &mut |_| Ok(())).err().expect("rewritten").to_string();
+    assert!(error.contains("checkpoints, byte 0: over the first 21 entries"), "{error}");
+}
+
+/// What one life of a ledger does.
+#[derive(Clone, Copy)]
+enum Step {
+    Commit(&'static [u64]),
+    Checkpoint,
+}
+
+const STEPS: [Step; 9] = [
+    Step::Commit(&[3]),
+    Step::Checkpoint,
+    Step::Commit(&[0]),
+    Step::Commit(&[20, 0, 12]),
+    Step::Checkpoint,
+    Step::Checkpoint,
+    Step::Commit(&[9]),
+    Step::Checkpoint,
+    Step::Commit(&[1]),
+];
+
+/// What was acknowledged in a life, and what was begun when it ended.
+#[derive(Debug, Clone, Default)]
+struct Life {
+    content: Content,
+    /// Signed notes, in order.
+    signed: Vec<String>,
+    committing: Vec<Batch>,
+    signing: bool,
+    failed: bool,
+}
+
+/// A disk with nothing but the mark of a data directory.
+fn marked(seed: u64) -> Faulty {
+    let disk = Faulty::new(seed);
+    storage::replace(&disk, "FORMAT", b"ephor data 1\n", false).expect("written");
+    disk.killed()
+}
+
+fn latest(ledger: &Ledger) -> Option<String> {
+    ledger.log().latest().map(|(_, note)| note.to_string())
+}
+
+/// Opens, commits and signs until something fails.
+fn live(disk: &Faulty, folder: &Path) -> Life {
+    let mut life = Life::default();
+    let Ok((mut ledger, _)) = open_on(Arc::new(disk.clone()), folder) else { return Life { failed: true, ..life } };
+    for step in STEPS {
+        match step {
+            Step::Commit(counts) => match commit(&mut ledger, counts) {
+                Ok(batches) => batches.iter().for_each(|batch| life.content.add(batch)),
+                Err((_, batches)) => {
+                    assert!(commit(&mut ledger, &[1]).is_err(), "never takes anything again");
+                    return Life { committing: batches, failed: true, ..life };
+                }
+            },
+            Step::Checkpoint => {
+                if ledger.checkpoint().is_err() {
+                    ledger.checkpoint().expect_err("never signs again");
+                    return Life { signing: true, failed: true, ..life };
+                }
+                let note = latest(&ledger).expect("signed");
+                if life.signed.last() != Some(&note) {
+                    life.signed.push(note);
+                }
+            }
+        }
+    }
+    life
+}
+
+/// The files of a disk in a folder, for the check.
+fn written(disk: &Faulty) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("journal")).expect("made");
+    disk.files().iter().for_each(|(name, bytes)| fs::write(folder.path().join(name), bytes).expect("written"));
+    folder
+}
+
+/// The notes in the history of a disk, all of them good.
+fn notes(disk: &Faulty, context: &str) -> Vec<String> {
+    let history = disk.files().remove("checkpoints").unwrap_or_default();
+    let (resumed, whole) = History::resume(&history).unwrap_or_else(|bad| panic!("{context}: {bad}"));
+    assert_eq!(whole, history.len(), "{context}");
+    let notes: Vec<String> =
+        Frames::new(&history).map(|frame| String::from_utf8(frame.expect("whole").note.to_vec()).expect("UTF-8")).collect();
+    assert_eq!(resumed.len(), notes.len() as u64);
+    notes
+}
+
+/// A ledger has all that was acknowledged, and of what was begun everything or
+/// nothing.
+fn assert_holds(disk: &Faulty, folder: &Path, life: &Life, context: &str) {
+    // The check says of what a crash leaves that it is no damage, once there is a
+    // ledger at all.
+    if disk.files().contains_key("ledger.pub") {
+        let report = verify(written(disk).path());
+        assert!(report.is_sound(), "{context}: {report}");
+    }
+    let (mut ledger, content) = open_on(Arc::new(disk.clone()), folder).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let mut with_last = life.content.clone();
+    life.committing.iter().for_each(|batch| with_last.add(batch));
+    assert!(content == life.content || content == with_last, "{context}: holds {content:?}");
+    let signed = notes(disk, context);
+    assert!(signed.starts_with(&life.signed) && signed.len() <= life.signed.len() + usize::from(life.signing), "{context}: {signed:?}");
+    assert_eq!(latest(&ledger).as_ref(), signed.last(), "{context}");
+    let file = disk.files().get("checkpoint").map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert_eq!(file.as_ref(), signed.last(), "{context}: the latest checkpoint");
+
+    // What a start has shown is durable.
+    let crashed = disk.crashed(17);
+    let (_, again) = open_on(Arc::new(crashed.clone()), folder).unwrap_or_else(|error| panic!("{context}, again: {error}"));
+    assert_eq!((again, notes(&crashed, context)), (content.clone(), signed.clone()), "{context}");
+    // And it goes on.
+    let mut with_more = content;
+    let more = commit(&mut ledger, &[2, 1]).unwrap_or_else(|(error, _)| panic!("{context}: {error}"));
+    more.iter().for_each(|batch| with_more.add(batch));
+    ledger.checkpoint().unwrap_or_else(|error| panic!("{context}: {error}"));
+    drop(ledger);
+    let crashed = disk.crashed(18);
+    let (ledger, found) = open_on(Arc::new(crashed.clone()), folder).unwrap_or_else(|error| panic!("{context}, later: {error}"));
+    assert_eq!((found, notes(&crashed, context).len()), (with_more, signed.len() + 1), "{context}");
+    assert_eq!(ledger.log().latest().map(|(checkpoint, _)| checkpoint.size), Some(ledger.next() - 1));
+    let report = verify(written(&crashed).path());
+    assert!(report.is_clean(), "{context}: {report}");
+}
+
+#[test]
+fn every_operation_fails_in_every_way_and_nothing_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let operations = {
+        let disk = marked(0);
+        let life = live(&disk, folder.path());
+        assert!(!life.failed && life.signed.len() == 3);
+        let segments = disk.operations().iter().filter(|what| what.starts_with("create journal")).count();
+        assert!(segments > 1, "{:?}", disk.operations());
+        disk.operations().len()
+    };
+    let mut unnoticed = Vec::new();
+    for operation in 0..operations {
+        for failure in Failure::ALL {
+            let disk = marked(operation as u64);
+            disk.fail(operation, failure);
+            let life = live(&disk, folder.path());
+            let what = disk.operations()[operation].clone();
+            if !life.failed {
+                unnoticed.push(what.clone());
+            }
+            for seed in 0..8 {
+                assert_holds(&disk.crashed(seed), folder.path(), &life, &format!("{what} {failure:?}, crash {seed}"));
+            }
+            assert_holds(&disk.killed(), folder.path(), &life, &format!("{what} {failure:?}, killed"));
+        }
+    }
+    assert_eq!(unnoticed, Vec::<String>::new());
+}
+
+/// Starts after an interrupted commit, an interrupted checkpoint, and a checkpoint
+/// that is in the system's cache and on no disk.
+#[test]
+fn every_operation_of_a_start_fails_in_every_way_and_nothing_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let find = |what: &str| {
+        let disk = marked(0);
+        live(&disk, folder.path());
+        disk.operations().iter().rposition(|operation| operation.starts_with(what)).expect("there is one")
+    };
+    let interrupted = [
+        (find("write_at journal"), Failure::Halfway),
+        (find("sync journal"), Failure::Halfway),
+        (find("write_at checkpoints"), Failure::Halfway),
+        (find("sync checkpoints"), Failure::Halfway),
+        (find("rename checkpoint.new"), Failure::Before),
+        (find("write_at checkpoint.new"), Failure::Halfway),
+    ];
+    for (point, how) in interrupted {
+        let broken = |seed: u64| {
+            let disk = marked(seed);
+            disk.fail(point, how);
+            let life = live(&disk, folder.path());
+            assert!(life.failed);
+            (disk.killed(), life)
+        };
+        let operations = {
+            let (disk, _) = broken(0);
+            open_on(Arc::new(disk.clone()), folder.path()).expect("opens");
+            disk.operations().len()
+        };
+        for operation in 0..operations {
+            for failure in Failure::ALL {
+                let (disk, life) = broken(operation as u64);
+                disk.fail(operation, failure);
+                let opened = open_on(Arc::new(disk.clone()), folder.path()).is_ok();
+                let context = format!("start after {point}: {} {failure:?}", disk.operations()[operation]);
+                assert!(!opened, "{context}");
+                for seed in 0..4 {
+                    assert_holds(&disk.crashed(seed), folder.path(), &life, &format!("{context}, crash {seed}"));
+                }
+                assert_holds(&disk.killed(), folder.path(), &life, &format!("{context}, killed"));
+            }
+        }
+    }
 }

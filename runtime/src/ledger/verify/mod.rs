@@ -239,12 +239,13 @@ impl Check<'_> {
         const HISTORY: &str = "checkpoints";
         let history = self.read(HISTORY).unwrap_or_default();
         let mut last: [Option<&[u8]>; 2] = [None, None];
-        let mut size = 0;
+        let (mut size, mut torn) = (0, false);
         for frame in Frames::new(&history) {
             let frame = match frame {
                 Ok(frame) => frame,
                 Err(bad) => {
                     let severity = if bad.torn { Severity::Unfinished } else { Severity::Evidence };
+                    torn |= bad.torn;
                     self.find(severity, HISTORY, Some(bad.offset as u64), Damage::Frame(bad.what));
                     continue;
                 }
@@ -261,7 +262,11 @@ impl Check<'_> {
         }
         match (self.read("checkpoint"), last) {
             (None, [_, None]) => {}
-            (None, [_, Some(_)]) => self.find(Severity::Derived, "checkpoint", None, Damage::Missing),
+            (None, [_, Some(_)]) => {
+                // Without it nobody can tell whether what is torn was ever whole.
+                let severity = if torn { Severity::Evidence } else { Severity::Derived };
+                self.find(severity, "checkpoint", None, Damage::Missing);
+            }
             (Some(latest), [_, Some(end)]) if latest == end => {}
             (Some(latest), [before, end]) => {
                 // A crash between the two files leaves the one before, or its
