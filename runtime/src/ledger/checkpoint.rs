@@ -539,6 +539,26 @@ mod tests {
     }
 
     #[test]
+    fn holes_in_the_last_frame_can_be_an_interrupted_write_and_other_damage_cannot() {
+        let (_, bytes) = history(0..4);
+        let last = Frames::new(&bytes).map(|frame| frame.expect("whole").offset).last().expect("four");
+        for from in last..bytes.len() {
+            for to in (from + 1..=bytes.len()).step_by(7) {
+                let mut holed = bytes.clone();
+                holed[from..to].fill(0);
+                assert_eq!(History::resume(&holed).map(|(history, whole)| (history.len(), whole)), Ok((3, last)), "{from} to {to}");
+            }
+        }
+        for from in 0..last - 1 {
+            for to in [from + 1, last - 1] {
+                let mut holed = bytes.clone();
+                holed[from..to].fill(0);
+                assert!(History::resume(&holed).is_err(), "{from} to {to}");
+            }
+        }
+    }
+
+    #[test]
     fn removed_swapped_and_repeated_checkpoints_are_seen() {
         let (_, bytes) = history(0..4);
         let offsets: Vec<usize> = Frames::new(&bytes).map(|frame| frame.expect("whole").offset).chain([bytes.len()]).collect();

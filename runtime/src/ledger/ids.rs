@@ -283,7 +283,7 @@ impl Ids {
     }
 
     /// Remembers an event; in place of what was known of it. One from before the
-    /// horizon is not remembered.
+    /// horizon is not remembered, unless it still is: then its sequence is corrected.
     ///
     /// # Panics
     ///
@@ -291,15 +291,15 @@ impl Ids {
     pub fn insert(&mut self, key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) {
         assert!(sequence > 0 && sequence <= SEQUENCE_MAX, "sequences are counted from 1, and fit 48 bits: {sequence}");
         let day = day(time);
-        if day < self.sources.from(source) {
-            return;
-        }
         let mut start = [0; DIGEST];
         start.copy_from_slice(&digest.bytes()[..DIGEST]);
         let slot = Slot { key: *key, digest: start, source, word: sequence << DAY_BITS | u64::from(day) };
         let shard = &mut self.shards[usize::from(key[0])];
         if let Ok(at) = shard.find(key) {
             shard.slots[at] = slot;
+            return;
+        }
+        if day < self.sources.from(source) {
             return;
         }
         shard.make_room(&self.sources);
@@ -381,29 +381,81 @@ mod tests {
         }
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+    /// A model: for each (source, id) what was remembered last, and marks.
+    #[derive(Default)]
+    struct Model {
+        events: HashMap<(u8, u8), (u64, u8, Micros)>,
+        marks: HashMap<u8, Micros>,
+    }
 
-        /// Ids that come again, with other bytes, on days that leave the horizon.
+    const HORIZON: u16 = 5;
+
+    impl Model {
+        /// The first day that has to be remembered.
+        fn from(&self, source: u8) -> u16 {
+            self.marks.get(&source).map_or(0, |mark| day(*mark).saturating_sub(HORIZON))
+        }
+    }
+
+    /// An event: source, id, bytes, hours around the day of its batch. Where a source
+    /// is slower than the others, its days are its own.
+    fn events() -> impl Strategy<Value = Vec<(u8, u8, u8, i64)>> {
+        prop::collection::vec((0u8..3, 0u8..50, 0u8..2, -300i64..100), 0..30)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Events are asked about and then remembered, as admission does it: with
+        /// sequences that are corrected once the batch was evaluated. None is taken
+        /// twice, and none is refused that could not have been here before.
         #[test]
-        fn whatever_is_within_the_horizon_is_known(steps in prop::collection::vec((0u16..600, 0u8..3, 0u16..40), 0..3_000)) {
-            let mut ids = Ids::new(10);
-            let mut model: HashMap<u16, (u64, u8, u16)> = HashMap::new();
-            let mut mark = 0;
-            for (sequence, (id, of, day)) in (1..).zip(steps) {
-                if day + 10 >= mark {
-                    model.insert(id, (sequence, of, day));
+        fn an_event_is_new_once(batches in prop::collection::vec((events(), 0u64..3), 0..60)) {
+            let mut ids = Ids::new(HORIZON);
+            let (mut model, mut next) = (Model::default(), 1);
+            for ((events, timers), days) in batches.into_iter().zip(100..) {
+                let mut fresh = Vec::new();
+                for (source, id, of, hours) in events {
+                    let time = days / i64::from(source + 1) * DAY + hours * (DAY / 24);
+                    let (name, from) = (source.to_string(), model.from(source));
+                    let index = ids.source(&name);
+                    let key = ids.key(&name, &id.to_string());
+                    let before = model.events.get(&(source, id)).copied();
+                    let forgotten = before.is_none_or(|(.., then)| day(then) < from);
+                    match ids.check(&key, index, &digest(of), time) {
+                        Known::New => {
+                            prop_assert!(forgotten && day(time) >= from, "{:?} is new at {}, and from {}", before, day(time), from);
+                            ids.insert(&key, index, next, &digest(of), time);
+                            let mark = ids.advance(index, time);
+                            model.events.insert((source, id), (next, of, time));
+                            model.marks.insert(source, mark);
+                            fresh.push((source, id));
+                            next += 1;
+                        }
+                        Known::Same(sequence) => prop_assert_eq!(before.map(|(at, of, _)| (at, of)), Some((sequence, of))),
+                        Known::Other(sequence) => prop_assert_eq!(before.map(|(at, of, _)| (at, of)), Some((sequence, 1 - of))),
+                        Known::Outside { from: outside } => {
+                            prop_assert!(forgotten && day(time) < from, "{:?} is outside at {}, and from {}", before, day(time), from);
+                            prop_assert_eq!(outside, Micros::from(from) * DAY);
+                        }
+                    }
                 }
-                ids.put("s", &id.to_string(), sequence, of, Micros::from(day) * DAY);
-                mark = mark.max(day);
+                // Timers that fired among them took places of their own.
+                for (source, id) in fresh {
+                    let event = model.events.get_mut(&(source, id)).expect("remembered");
+                    event.0 += timers;
+                    let (key, index) = (ids.key(&source.to_string(), &id.to_string()), ids.source(&source.to_string()));
+                    ids.insert(&key, index, event.0, &digest(event.1), event.2);
+                }
+                next += timers;
             }
-            for (id, (sequence, of, day)) in model {
-                let known = ids.get("s", &id.to_string(), of, Micros::from(day) * DAY);
-                if day + 10 >= mark {
-                    prop_assert_eq!(known, Known::Same(sequence));
-                } else {
-                    prop_assert!(matches!(known, Known::Same(_) | Known::Outside { .. }), "{:?}", known);
-                }
+            let within = |(source, _): &(u8, u8), time: Micros| day(time) >= model.from(*source);
+            let count = model.events.iter().filter(|(event, (.., time))| within(event, *time)).count();
+            prop_assert!((count..=model.events.len()).contains(&ids.held()), "{} held of {}", ids.held(), count);
+            for ((source, id), (sequence, of, time)) in &model.events {
+                let known = ids.get(&source.to_string(), &id.to_string(), *of, *time);
+                let outside = !within(&(*source, *id), *time) && matches!(known, Known::Outside { .. });
+                prop_assert!(known == Known::Same(*sequence) || outside, "{:?}", known);
             }
         }
     }

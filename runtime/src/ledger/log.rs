@@ -12,7 +12,7 @@ use super::checkpoint::{BadFrame, Checkpoint, EntryProof, Frames, History, OpenE
 use super::journal::{ReadError, Reader};
 use super::note::{Note, SignerKey, VerifierKey};
 use super::storage::{self, File, Storage};
-use super::tree::{Hash, TileDir, TileId, TileKind, Tree, TreeError, bundle};
+use super::tree::{Hash, TileFiles, TileId, TileKind, Tree, TreeError, bundle};
 
 /// The file of the latest checkpoint.
 const LATEST: &str = "checkpoint";
@@ -54,7 +54,9 @@ pub enum SignedError {
         error: CheckpointError,
     },
     /// The entries are not those that were signed.
-    #[error("{HISTORY}, byte {offset}: over the first {size} entries the root {signed} was signed, but it is {found}: the journal is not the one that was signed; put it back from a copy")]
+    #[error(
+        "{HISTORY}, byte {offset}: over the first {size} entries the root {signed} was signed, but it is {found}: the journal is not the one that was signed; put it back from a copy"
+    )]
     Rewritten {
         /// Where the checkpoint begins.
         offset: u64,
@@ -103,7 +105,7 @@ struct Signed {
 
 /// The log while its journal is read.
 pub(super) struct Growing {
-    tree: Tree<TileDir>,
+    tree: Tree<TileFiles>,
     signed: Signed,
     /// Signed roots by size, with the places of their checkpoints.
     targets: BTreeMap<u64, Vec<(Hash, u64)>>,
@@ -156,7 +158,7 @@ impl Growing {
             file.sync().map_err(io("syncing"))?;
         }
         let signed = Signed { history, file, offset: whole as u64, latest, stopped: false };
-        let mut growing = Growing { tree: Tree::new(TileDir::new(directory)), signed, targets, signer, storage };
+        let mut growing = Growing { tree: Tree::new(TileFiles::new(directory)), signed, targets, signer, storage };
         growing.compare()?;
         Ok(growing)
     }
@@ -221,7 +223,7 @@ fn write_latest(storage: &dyn Storage, note: &Note) -> Result<(), SignedError> {
 
 /// The log over the durable entries.
 pub struct Log {
-    tree: Mutex<Tree<TileDir>>,
+    tree: Mutex<Tree<TileFiles>>,
     signed: Mutex<Signed>,
     signer: SignerKey,
     storage: Arc<dyn Storage>,

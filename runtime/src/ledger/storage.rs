@@ -299,6 +299,7 @@ impl fmt::Debug for dyn File {
 
 #[cfg(test)]
 mod tests {
+    use super::super::faulty::{Failure, Faulty};
     use super::*;
 
     #[test]
@@ -338,5 +339,46 @@ mod tests {
         fs::write(folder.path().join(FORMAT), "ephor data 2\n").expect("written");
         let error = Disk::open(folder.path()).expect_err("newer");
         assert!(error.to_string().contains("ephor data 2") && error.to_string().contains("newer"), "{error}");
+    }
+
+    /// Does something on a disk of which each operation fails in every way, and shows
+    /// what a crash leaves.
+    fn break_every_operation(before: &Faulty, work: impl Fn(&Faulty) -> bool, check: impl Fn(Faulty, bool)) {
+        let whole = before.killed();
+        assert!(work(&whole));
+        check(whole.crashed(0), true);
+        for operation in 0..whole.operations().len() {
+            for failure in Failure::ALL {
+                let disk = before.killed();
+                disk.fail(operation, failure);
+                let done = work(&disk);
+                (0..20).for_each(|seed| check(disk.crashed(seed), done));
+                check(disk.killed(), done);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_replaced_is_the_old_or_the_new_file() {
+        let before = Faulty::new(1);
+        let (old, new) = (vec![b'o'; 1_500], vec![b'n'; 1_100]);
+        replace(&before, "file", &old, false).expect("written");
+        let work = |disk: &Faulty| replace(disk, "file", &new, false).is_ok();
+        break_every_operation(&before, work, |disk, done| {
+            let found = read(&disk, "file").expect("there");
+            assert!(found == new || !done && found == old, "{done}: {found:?}");
+            replace(&disk, "file", &old, true).expect("what a crash left is no obstacle");
+            assert_eq!(disk.crashed(3).files().into_iter().collect::<Vec<_>>(), [("file".to_string(), old.clone())]);
+        });
+    }
+
+    #[test]
+    fn marking_a_directory_can_be_broken_off_anywhere() {
+        let work = |disk: &Faulty| mark(disk, Path::new("data")).is_ok();
+        break_every_operation(&Faulty::new(2), work, |disk, done| {
+            assert!(!done || disk.files().contains_key(FORMAT));
+            mark(&disk, Path::new("data")).expect("goes on");
+            assert_eq!(disk.files()[FORMAT], FORMAT_LINE.as_bytes());
+        });
     }
 }

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use proptest::prelude::*;
+
 use super::checkpoint::{Checkpoint, Frames, History};
 use super::entry::{Asked, Entry, EventEntry, Evidence, Fault, Finding, Mode, Time, TimerEntry};
 use super::faulty::{Failure, Faulty};
@@ -171,7 +173,7 @@ fn directory() -> (tempfile::TempDir, Content) {
 }
 
 /// All files but the lock, which says nothing.
-fn files(directory: &Path) -> Vec<PathBuf> {
+fn files_of(directory: &Path) -> Vec<PathBuf> {
     let (mut folders, mut files) = (vec![directory.to_path_buf()], Vec::new());
     while let Some(folder) = folders.pop() {
         for item in fs::read_dir(folder).expect("readable") {
@@ -201,22 +203,22 @@ fn a_directory_has_its_published_files_and_is_clean() {
     assert!(report.is_clean(), "{report}");
     assert_eq!((report.entries, report.checkpoints, report.signed, report.tiles), (286, 5, 281, 1));
     let names: Vec<String> =
-        files(folder.path()).iter().map(|file| file.strip_prefix(folder.path()).expect("below").display().to_string()).collect();
+        files_of(folder.path()).iter().map(|file| file.strip_prefix(folder.path()).expect("below").display().to_string()).collect();
     let (segments, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with("journal/"));
-    assert_eq!(others, ["FORMAT", "checkpoint", "checkpoints", "ledger.key", "ledger.pub", "tile/0/000"]);
+    assert_eq!(others, ["FORMAT", "checkpoint", "checkpoints", "ledger.key", "ledger.pub", "tiles/0"]);
     assert_eq!((segments.len() as u64, report.segments), (report.segments, segments.len() as u64));
     assert!(segments.len() > 2 && segments[0] == "journal/00000000000000000001.seg", "{segments:?}");
     let mode = |name: &str| fs::metadata(folder.path().join(name)).expect("there").mode() & 0o777;
     assert_eq!(mode("ledger.key"), 0o600);
     assert_eq!(mode("ledger.pub") & 0o137, 0, "nobody else writes, nobody unknown reads");
     let leaves = content.lines.iter().map(|line| leaf_hash(line.as_bytes()));
-    assert_eq!(fs::read(folder.path().join("tile/0/000")).expect("a tile"), leaves.take(256).flat_map(|leaf| leaf.0).collect::<Vec<_>>());
+    assert_eq!(fs::read(folder.path().join("tiles/0")).expect("a tile"), leaves.take(256).flat_map(|leaf| leaf.0).collect::<Vec<_>>());
 }
 
 #[test]
 fn every_changed_removed_and_added_byte_is_found() {
     let (folder, _) = directory();
-    for file in files(folder.path()) {
+    for file in files_of(folder.path()) {
         let good = fs::read(&file).expect("a file");
         let step = if good.len() < 2_000 { 1 } else { good.len() / 300 | 1 };
         let found = |bytes: &[u8], what: &str, at: usize| {
@@ -246,7 +248,7 @@ fn every_changed_removed_and_added_byte_is_found() {
 #[test]
 fn every_removed_added_and_swapped_file_is_found() {
     let (folder, _) = directory();
-    let files = files(folder.path());
+    let files = files_of(folder.path());
     let name = |file: &Path| file.strip_prefix(folder.path()).expect("below").display().to_string();
     for one in &files {
         let good = fs::read(one).expect("a file");
@@ -278,12 +280,14 @@ fn every_removed_added_and_swapped_file_is_found() {
         "journal/00000000000000000999.seg",
         "journal/00000000000000000999.seg.new",
         "journal/1.seg",
-        "tile/0/001",
-        "tile/0/000.new",
-        "tile/1/000",
-        "tile/0/000.p/3",
-        "tile/entries/000",
-        "tile/readme",
+        "tile",
+        "tiles.old",
+        "tiles/00",
+        "tiles/0.new",
+        "tiles/1",
+        "tiles/7",
+        "tiles/8",
+        "tiles/readme",
     ];
     for stranger in strangers {
         let path = folder.path().join(stranger);
@@ -305,12 +309,12 @@ fn every_removed_added_and_swapped_file_is_found() {
 #[test]
 fn what_is_derived_is_made_again_at_the_next_start() {
     let (folder, content) = directory();
-    let tile = folder.path().join("tile/0/000");
+    let tile = folder.path().join("tiles/0");
     let good = fs::read(&tile).expect("a tile");
     let mut changed = good.clone();
     changed[4_000] ^= 1;
     let damages: [&dyn Fn(); 6] = [
-        &|| fs::remove_dir_all(folder.path().join("tile")).expect("removed"),
+        &|| fs::remove_dir_all(folder.path().join("tiles")).expect("removed"),
         &|| fs::write(&tile, &changed).expect("written"),
         &|| fs::write(&tile, &good[..good.len() / 2]).expect("written"),
         &|| fs::write(&tile, b"").expect("written"),
@@ -368,7 +372,7 @@ fn what_the_log_says_holds() {
     for beyond in [tile(1, 31), tile(1, 256), tile(2, 1), tile(u64::MAX, 256)] {
         assert_eq!(log.tile(beyond).expect("readable"), None);
     }
-    assert_eq!(log.tile(TileId::full(0, 0)).expect("readable"), Some(fs::read(folder.path().join("tile/0/000")).expect("a tile")));
+    assert_eq!(log.tile(TileId::full(0, 0)).expect("readable"), Some(fs::read(folder.path().join("tiles/0")).expect("a tile")));
 
     let entries: Vec<(u64, String)> = log.entries(200).collect::<Result<_, _>>().expect("readable");
     assert_eq!(entries, (200..).zip(content.lines[199..].iter().cloned()).collect::<Vec<_>>());
@@ -384,14 +388,16 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
     let (folder, _) = directory();
     let path = |name: &str| folder.path().join(name);
     let read = |name: &str| fs::read(path(name)).expect("a file");
+    let all = || -> Vec<(PathBuf, Vec<u8>)> {
+        files_of(folder.path()).into_iter().map(|file| (file.clone(), fs::read(file).expect("a file"))).collect()
+    };
     let refused = |damage: &dyn Fn(), says: &[&str]| {
-        let good: Vec<(PathBuf, Vec<u8>)> = files(folder.path()).into_iter().map(|file| (file.clone(), fs::read(file).expect("a file"))).collect();
+        let good = all();
         damage();
-        let bad: Vec<_> = files(folder.path()).into_iter().map(|file| (file.clone(), fs::read(file).expect("a file"))).collect();
+        let bad = all();
         let error = Ledger::open(folder.path(), &mut |_| Ok(())).err().expect(says[0]).to_string();
         says.iter().for_each(|says| assert!(error.contains(says), "{says:?}: {error}"));
-        let left: Vec<_> = files(folder.path()).into_iter().map(|file| (file.clone(), fs::read(file).expect("a file"))).collect();
-        assert!(left == bad, "{says:?}: left as it is");
+        assert!(all() == bad, "{says:?}: left as it is");
         good.into_iter().for_each(|(file, bytes)| fs::write(file, bytes).expect("written"));
     };
     let write = |name: &str, bytes: &[u8]| fs::write(path(name), bytes).expect("written");
@@ -404,19 +410,20 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
 
     let history = read("checkpoints");
     let offsets: Vec<usize> = Frames::new(&history).map(|frame| frame.expect("whole").offset).collect();
+    let last = offsets[4];
     let mut changed = history.clone();
     changed[offsets[2] - 5] ^= 1;
     refused(&|| write("checkpoints", &changed), &["checkpoints", "damaged at byte", "from a copy"]);
     // What is gone or damaged at the end is not taken for something that never was.
-    for end in [0, offsets[1], offsets[3] - 1, offsets[3], offsets[3] + 1, offsets[3] + 100, history.len() - 1] {
+    for end in [0, offsets[1], last - 1, last, last + 1, last + 100, history.len() - 1] {
         refused(&|| write("checkpoints", &history[..end]), &["checkpoints", "from a copy"]);
     }
     let mut changed = history.clone();
-    changed[offsets[3] + 120] ^= 1;
+    changed[last + 120] ^= 1;
     refused(&|| write("checkpoints", &changed), &["checkpoints", "from a copy"]);
     refused(&|| fs::remove_file(path("checkpoints")).expect("removed"), &["checkpoints", "from a copy"]);
 
-    let last = files(&path("journal")).pop().expect("a segment");
+    let last = files_of(&path("journal")).pop().expect("a segment");
     let bytes = fs::read(&last).expect("a segment");
     refused(&|| fs::write(&last, &bytes[..bytes.len() / 2]).expect("written"), &["entry 281 was made durable"]);
     refused(&|| fs::remove_file(&last).expect("removed"), &["entry 281 was made durable"]);
@@ -445,25 +452,20 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
 }
 
 /// What one life of a ledger does.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Step {
-    Commit(&'static [u64]),
+    /// Batches with so many entries, with one sync.
+    Commit(Vec<u64>),
     Checkpoint,
 }
 
-const STEPS: [Step; 9] = [
-    Step::Commit(&[3]),
-    Step::Checkpoint,
-    Step::Commit(&[0]),
-    Step::Commit(&[20, 0, 12]),
-    Step::Checkpoint,
-    Step::Checkpoint,
-    Step::Commit(&[9]),
-    Step::Checkpoint,
-    Step::Commit(&[1]),
-];
+fn steps() -> Vec<Step> {
+    let commit = |counts: &[u64]| Step::Commit(counts.to_vec());
+    let (one, two) = ([commit(&[3]), Step::Checkpoint, commit(&[0]), commit(&[20, 0, 12])], [commit(&[9]), Step::Checkpoint, commit(&[1])]);
+    [&one[..], &[Step::Checkpoint, Step::Checkpoint], &two].concat()
+}
 
-/// What was acknowledged in a life, and what was begun when it ended.
+/// What was acknowledged in a life and before it, and what was begun when it ended.
 #[derive(Debug, Clone, Default)]
 struct Life {
     content: Content,
@@ -486,10 +488,10 @@ fn latest(ledger: &Ledger) -> Option<String> {
 }
 
 /// Opens, commits and signs until something fails.
-fn live(disk: &Faulty, folder: &Path) -> Life {
-    let mut life = Life::default();
+fn live(disk: &Faulty, folder: &Path, steps: &[Step], before: &Life) -> Life {
+    let mut life = before.clone();
     let Ok((mut ledger, _)) = open_on(Arc::new(disk.clone()), folder) else { return Life { failed: true, ..life } };
-    for step in STEPS {
+    for step in steps {
         match step {
             Step::Commit(counts) => match commit(&mut ledger, counts) {
                 Ok(batches) => batches.iter().for_each(|batch| life.content.add(batch)),
@@ -503,21 +505,28 @@ fn live(disk: &Faulty, folder: &Path) -> Life {
                     ledger.checkpoint().expect_err("never signs again");
                     return Life { signing: true, failed: true, ..life };
                 }
-                let note = latest(&ledger).expect("signed");
-                if life.signed.last() != Some(&note) {
-                    life.signed.push(note);
-                }
+                let note = latest(&ledger).filter(|note| life.signed.last() != Some(note));
+                life.signed.extend(note);
             }
         }
     }
     life
 }
 
-/// The files of a disk in a folder, for the check.
-fn written(disk: &Faulty) -> tempfile::TempDir {
+/// The files of a disk, and the tiles of a folder, in one place for the check.
+fn together(disk: &Faulty, tiles: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
+    let read = |file: PathBuf| {
+        let bytes = fs::read(&file).expect("a tile");
+        (file.strip_prefix(tiles).expect("below").to_path_buf(), bytes)
+    };
+    let files = disk.files().into_iter().map(|(name, bytes)| (PathBuf::from(name), bytes));
     fs::create_dir(folder.path().join("journal")).expect("made");
-    disk.files().iter().for_each(|(name, bytes)| fs::write(folder.path().join(name), bytes).expect("written"));
+    for (name, bytes) in files.chain(files_of(tiles).into_iter().map(read)) {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        fs::write(file, bytes).expect("written");
+    }
     folder
 }
 
@@ -538,7 +547,7 @@ fn assert_holds(disk: &Faulty, folder: &Path, life: &Life, context: &str) {
     // The check says of what a crash leaves that it is no damage, once there is a
     // ledger at all.
     if disk.files().contains_key("ledger.pub") {
-        let report = verify(written(disk).path());
+        let report = verify(together(disk, folder).path());
         assert!(report.is_sound(), "{context}: {report}");
     }
     let (mut ledger, content) = open_on(Arc::new(disk.clone()), folder).unwrap_or_else(|error| panic!("{context}: {error}"));
@@ -565,7 +574,7 @@ fn assert_holds(disk: &Faulty, folder: &Path, life: &Life, context: &str) {
     let (ledger, found) = open_on(Arc::new(crashed.clone()), folder).unwrap_or_else(|error| panic!("{context}, later: {error}"));
     assert_eq!((found, notes(&crashed, context).len()), (with_more, signed.len() + 1), "{context}");
     assert_eq!(ledger.log().latest().map(|(checkpoint, _)| checkpoint.size), Some(ledger.next() - 1));
-    let report = verify(written(&crashed).path());
+    let report = verify(together(&crashed, folder).path());
     assert!(report.is_clean(), "{context}: {report}");
 }
 
@@ -574,29 +583,25 @@ fn every_operation_fails_in_every_way_and_nothing_acknowledged_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let operations = {
         let disk = marked(0);
-        let life = live(&disk, folder.path());
+        let life = live(&disk, folder.path(), &steps(), &Life::default());
         assert!(!life.failed && life.signed.len() == 3);
         let segments = disk.operations().iter().filter(|what| what.starts_with("create journal")).count();
         assert!(segments > 1, "{:?}", disk.operations());
         disk.operations().len()
     };
-    let mut unnoticed = Vec::new();
     for operation in 0..operations {
         for failure in Failure::ALL {
             let disk = marked(operation as u64);
             disk.fail(operation, failure);
-            let life = live(&disk, folder.path());
+            let life = live(&disk, folder.path(), &steps(), &Life::default());
             let what = disk.operations()[operation].clone();
-            if !life.failed {
-                unnoticed.push(what.clone());
-            }
+            assert!(life.failed, "{what} failed {failure:?} and nobody noticed");
             for seed in 0..8 {
                 assert_holds(&disk.crashed(seed), folder.path(), &life, &format!("{what} {failure:?}, crash {seed}"));
             }
             assert_holds(&disk.killed(), folder.path(), &life, &format!("{what} {failure:?}, killed"));
         }
     }
-    assert_eq!(unnoticed, Vec::<String>::new());
 }
 
 /// Starts after an interrupted commit, an interrupted checkpoint, and a checkpoint
@@ -606,7 +611,7 @@ fn every_operation_of_a_start_fails_in_every_way_and_nothing_acknowledged_is_los
     let folder = tempfile::tempdir().expect("a folder");
     let find = |what: &str| {
         let disk = marked(0);
-        live(&disk, folder.path());
+        live(&disk, folder.path(), &steps(), &Life::default());
         disk.operations().iter().rposition(|operation| operation.starts_with(what)).expect("there is one")
     };
     let interrupted = [
@@ -621,7 +626,7 @@ fn every_operation_of_a_start_fails_in_every_way_and_nothing_acknowledged_is_los
         let broken = |seed: u64| {
             let disk = marked(seed);
             disk.fail(point, how);
-            let life = live(&disk, folder.path());
+            let life = live(&disk, folder.path(), &steps(), &Life::default());
             assert!(life.failed);
             (disk.killed(), life)
         };
@@ -642,6 +647,67 @@ fn every_operation_of_a_start_fails_in_every_way_and_nothing_acknowledged_is_los
                 }
                 assert_holds(&disk.killed(), folder.path(), &life, &format!("{context}, killed"));
             }
+        }
+    }
+}
+
+/// How the disk of a life fails, and what the next one finds.
+#[derive(Debug, Clone)]
+struct Fate {
+    /// Which operation fails, from the first to the last.
+    at: f64,
+    failure: Failure,
+    /// The power goes, not the process alone.
+    crash: Option<u64>,
+    /// What becomes of the tiles, which are never synced.
+    tiles: u8,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    let failure = prop::sample::select(Failure::ALL.to_vec());
+    (0.0f64..1.0, failure, any::<Option<u64>>(), 0u8..4).prop_map(|(at, failure, crash, tiles)| Fate { at, failure, crash, tiles })
+}
+
+fn life() -> impl Strategy<Value = Vec<Step>> {
+    let commit = prop::collection::vec(prop_oneof![0u64..4, 0u64..90], 1..4).prop_map(Step::Commit);
+    prop::collection::vec(prop_oneof![2 => commit, 1 => Just(Step::Checkpoint)], 1..9)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn many_bad_lives_lose_nothing_that_was_acknowledged(lives in prop::collection::vec((life(), fate()), 1..6), seed in any::<u64>()) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut disk = marked(seed);
+        let mut before = Life::default();
+        for (number, (steps, Fate { at, failure, crash, tiles })) in lives.into_iter().enumerate() {
+            let operations = {
+                let trial = disk.killed();
+                let elsewhere = tempfile::tempdir().expect("a folder");
+                assert!(!live(&trial, elsewhere.path(), &steps, &before).failed);
+                trial.operations().len()
+            };
+            disk.fail((at * operations as f64) as usize, failure);
+            let life = live(&disk, folder.path(), &steps, &before);
+            disk = crash.map_or_else(|| disk.killed(), |seed| disk.crashed(seed));
+            let tile = folder.path().join("tiles/0");
+            if tile.exists() {
+                match tiles {
+                    0 => fs::remove_file(&tile).expect("removed"),
+                    1 => fs::write(&tile, b"").expect("written"),
+                    2 => fs::write(&tile, [7; 8_192]).expect("written"),
+                    _ => {}
+                }
+            }
+            assert_holds(&disk, folder.path(), &life, &format!("life {number}"));
+            let (ledger, content) = open_on(Arc::new(disk.clone()), folder.path()).expect("opens");
+            let log = ledger.log();
+            for (index, line) in content.lines.iter().enumerate().step_by(37) {
+                let proof = log.proof(index as u64 + 1).expect("all is signed");
+                proof.verify(line.as_bytes(), log.key(), &[]).expect("holds");
+            }
+            before = Life { content, signed: notes(&disk, "the next life"), ..Life::default() };
         }
     }
 }
