@@ -69,6 +69,21 @@ const DIGEST: usize = 12;
 const FREE: Slot = Slot { key: [0; 16], digest: [0; DIGEST], source: 0, word: 0 };
 
 impl Slot {
+    fn new(key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) -> Self {
+        assert!(sequence > 0 && sequence <= SEQUENCE_MAX, "sequences are counted from 1, and fit 48 bits: {sequence}");
+        let mut start = [0; DIGEST];
+        start.copy_from_slice(&digest.bytes()[..DIGEST]);
+        Slot { key: *key, digest: start, source, word: sequence << DAY_BITS | u64::from(day(time)) }
+    }
+
+    /// What it says of an event with its key and this digest.
+    fn known(&self, digest: &Digest) -> Known {
+        match digest.bytes()[..DIGEST] == self.digest {
+            true => Known::Same(self.sequence()),
+            false => Known::Other(self.sequence()),
+        }
+    }
+
     fn sequence(&self) -> u64 {
         self.word >> DAY_BITS
     }
@@ -99,6 +114,8 @@ pub(crate) struct Ids {
 struct Sources {
     indices: HashMap<Arc<str>, u32>,
     names: Vec<Arc<str>>,
+    /// The one that was asked for last.
+    latest: u32,
     /// For each the greatest event time that it has shown.
     marks: Vec<Option<Micros>>,
     /// Days for which its events are remembered.
@@ -170,9 +187,11 @@ impl Shard {
 
     /// Makes room for one more: drops what is forgotten, then grows if that was not
     /// enough.
-    fn make_room(&mut self, sources: &Sources) {
+    ///
+    /// Whether slots are elsewhere than before.
+    fn make_room(&mut self, sources: &Sources) -> bool {
         if (self.taken + 1) * 8 <= self.places * 7 {
-            return;
+            return false;
         }
         let alive = self.slots.iter().filter(|slot| sources.keeps(slot)).count();
         // A quarter more than needed, or what there is if a fair part of it is free
@@ -190,6 +209,7 @@ impl Shard {
             self.taken += 1;
             end = at + 1;
         }
+        true
     }
 
     /// Has at least so many slots, with a few to spare where the vector would double
@@ -218,12 +238,22 @@ impl Ids {
         secret[..8].copy_from_slice(&half());
         secret[8..].copy_from_slice(&half());
         let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
-        let sources = Sources { indices: HashMap::new(), names: Vec::new(), marks: Vec::new(), horizon_days };
+        let sources = Sources { indices: HashMap::new(), names: Vec::new(), latest: 0, marks: Vec::new(), horizon_days };
         Ids { secret, shards, sources }
     }
 
     /// The index of a source; a new one for one that was not seen before.
     pub fn source(&mut self, name: &str) -> u32 {
+        // Events of one source mostly come together.
+        let latest = self.sources.latest;
+        if self.sources.names.get(latest as usize).is_some_and(|known| **known == *name) {
+            return latest;
+        }
+        self.sources.latest = self.find_source(name);
+        self.sources.latest
+    }
+
+    fn find_source(&mut self, name: &str) -> u32 {
         if let Some(index) = self.sources.indices.get(name) {
             return *index;
         }
@@ -266,19 +296,25 @@ impl Ids {
     }
 
     /// What is known of an event, given the digest of its bytes and when it happened.
-    pub fn check(&self, key: &Key, source: u32, digest: &Digest, time: Micros) -> Known {
-        let shard = &self.shards[usize::from(key[0])];
-        if let Ok(at) = shard.find(key) {
-            let slot = &shard.slots[at];
-            return match digest.bytes()[..DIGEST] == slot.digest {
-                true => Known::Same(slot.sequence()),
-                false => Known::Other(slot.sequence()),
-            };
-        }
+    /// One that is new is remembered, under this sequence.
+    ///
+    /// # Panics
+    ///
+    /// As [`Ids::insert`].
+    pub fn take(&mut self, key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) -> Known {
+        let shard = &mut self.shards[usize::from(key[0])];
+        let mut at = match shard.find(key) {
+            Ok(at) => return shard.slots[at].known(digest),
+            Err(at) => at,
+        };
         let from = self.sources.from(source);
         if day(time) < from {
             return Known::Outside { from: Micros::from(from) * DAY };
         }
+        if shard.make_room(&self.sources) {
+            at = shard.find(key).unwrap_or_else(|at| at);
+        }
+        shard.put(at, Slot::new(key, source, sequence, digest, time));
         Known::New
     }
 
@@ -289,17 +325,13 @@ impl Ids {
     ///
     /// If the sequence is 0 or beyond 2^48: the caller counts from 1.
     pub fn insert(&mut self, key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) {
-        assert!(sequence > 0 && sequence <= SEQUENCE_MAX, "sequences are counted from 1, and fit 48 bits: {sequence}");
-        let day = day(time);
-        let mut start = [0; DIGEST];
-        start.copy_from_slice(&digest.bytes()[..DIGEST]);
-        let slot = Slot { key: *key, digest: start, source, word: sequence << DAY_BITS | u64::from(day) };
+        let slot = Slot::new(key, source, sequence, digest, time);
         let shard = &mut self.shards[usize::from(key[0])];
         if let Ok(at) = shard.find(key) {
             shard.slots[at] = slot;
             return;
         }
-        if day < self.sources.from(source) {
+        if slot.day() < self.sources.from(source) {
             return;
         }
         shard.make_room(&self.sources);
@@ -310,6 +342,17 @@ impl Ids {
 
 #[cfg(test)]
 impl Ids {
+    /// What is known of an event; remembers nothing.
+    pub fn check(&self, key: &Key, source: u32, digest: &Digest, time: Micros) -> Known {
+        let shard = &self.shards[usize::from(key[0])];
+        let from = self.sources.from(source);
+        match shard.find(key) {
+            Ok(at) => shard.slots[at].known(digest),
+            Err(_) if day(time) < from => Known::Outside { from: Micros::from(from) * DAY },
+            Err(_) => Known::New,
+        }
+    }
+
     /// Number of events that are held, some of which may be forgotten already.
     pub fn held(&self) -> usize {
         self.shards.iter().map(|shard| shard.taken).sum()

@@ -220,7 +220,7 @@ fn every_changed_removed_and_added_byte_is_found() {
     let (folder, _) = directory();
     for file in files_of(folder.path()) {
         let good = fs::read(&file).expect("a file");
-        let step = if good.len() < 2_000 { 1 } else { good.len() / 300 | 1 };
+        let step = if good.len() < 2_000 { 1 } else { (good.len() / 300) | 1 };
         let found = |bytes: &[u8], what: &str, at: usize| {
             fs::write(&file, bytes).expect("written");
             assert_found(folder.path(), &format!("{}, byte {at} {what}", file.display()));
@@ -418,7 +418,7 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
     for end in [0, offsets[1], last - 1, last, last + 1, last + 100, history.len() - 1] {
         refused(&|| write("checkpoints", &history[..end]), &["checkpoints", "from a copy"]);
     }
-    let mut changed = history.clone();
+    let mut changed = history;
     changed[last + 120] ^= 1;
     refused(&|| write("checkpoints", &changed), &["checkpoints", "from a copy"]);
     refused(&|| fs::remove_file(path("checkpoints")).expect("removed"), &["checkpoints", "from a copy"]);

@@ -114,11 +114,8 @@ impl Admission {
 
     fn slot(&mut self, event: &Event, source: u32, happened: i64, sequence: u64) -> Slot {
         let key = self.ids.key(event.source(), event.id());
-        match self.ids.check(&key, source, event.digest(), happened) {
-            Known::New => {
-                self.ids.insert(&key, source, sequence, event.digest(), happened);
-                Slot::New
-            }
+        match self.ids.take(&key, source, sequence, event.digest(), happened) {
+            Known::New => Slot::New,
             Known::Same(sequence) => Slot::Again(sequence),
             Known::Other(sequence) => Slot::Reused(sequence),
             Known::Outside { from } => Slot::Outside(from),
