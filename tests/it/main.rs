@@ -4,6 +4,7 @@
 mod bad_input;
 mod cache;
 mod cli;
+mod complete;
 mod determinism;
 mod disk;
 mod follow;

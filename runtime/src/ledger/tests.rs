@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::checkpoint::{Checkpoint, Frames, History};
-use super::entry::{Asked, Entry, EventEntry, Evidence, Fault, Finding, Mode, Time, TimerEntry};
+use super::entry::{Asked, Entry, EventEntry, Evidence, Fault, Finding, GapEntry, Mode, Time, TimerEntry};
 use super::faulty::{Failure, Faulty};
 use super::tree::{TileId, TileKind, bundle, verify_consistency};
 use super::verify::{Verifier, verify};
@@ -49,6 +49,7 @@ fn event(sequence: u64) -> Entry<'static> {
         kind: "org.example.trip".into(),
         subject: sequence.is_multiple_of(2).then(|| "vehicle-4711".into()),
         time: sequence.is_multiple_of(5).then(|| "2026-11-24T07:59:59Z".into()),
+        number: sequence.is_multiple_of(3).then_some(sequence),
         arrived: Time::from_micros(arrived),
         late: sequence.is_multiple_of(7),
         digest: Digest::of(&sequence.to_le_bytes()),
@@ -74,11 +75,20 @@ fn timer(sequence: u64) -> Entry<'static> {
     Entry::Timer(sequence, timer)
 }
 
-/// So many entries, some of them of timers, and a change of every kind.
+fn gap(sequence: u64) -> Entry<'static> {
+    let arrived = Time::from_micros(1_795_507_200 * SECOND);
+    Entry::Gap(sequence, GapEntry { source: "urn:example:fleet".into(), after: 811, before: 815, missing: 3, arrived })
+}
+
+/// So many entries, some of them of timers and gaps, and a change of every kind.
 fn batch(first: u64, count: u64) -> Batch {
     let mut made = Batch { first, ..Batch::default() };
     for sequence in first..first + count {
-        let entry = if sequence % 11 == 3 { timer(sequence) } else { event(sequence) };
+        let entry = match sequence % 11 {
+            3 => timer(sequence),
+            5 => gap(sequence),
+            _ => event(sequence),
+        };
         let start = made.lines.len();
         entry.write(&mut made.lines).expect("short enough");
         made.leaves.push(leaf_hash(&made.lines[start..]));
@@ -220,7 +230,7 @@ fn every_changed_removed_and_added_byte_is_found() {
     let (folder, _) = directory();
     for file in files_of(folder.path()) {
         let good = fs::read(&file).expect("a file");
-        let step = if good.len() < 2_000 { 1 } else { (good.len() / 300) | 1 };
+        let step = if good.len() < 2_000 { 1 } else { (good.len() / 200) | 1 };
         let found = |bytes: &[u8], what: &str, at: usize| {
             fs::write(&file, bytes).expect("written");
             assert_found(folder.path(), &format!("{}, byte {at} {what}", file.display()));
@@ -232,9 +242,7 @@ fn every_changed_removed_and_added_byte_is_found() {
             bytes.remove(at);
             found(&bytes, "removed", at);
             bytes = good.clone();
-            bytes.insert(at, good[at]);
-            found(&bytes, "doubled", at);
-            bytes[at] = b'0';
+            bytes.insert(at, if at % 2 == 0 { good[at] } else { b'0' });
             found(&bytes, "added", at);
         }
         found(&[&good[..], b"\n"].concat(), "added", good.len());
@@ -642,7 +650,7 @@ fn every_operation_of_a_start_fails_in_every_way_and_nothing_acknowledged_is_los
                 let opened = open_on(Arc::new(disk.clone()), folder.path()).is_ok();
                 let context = format!("start after {point}: {} {failure:?}", disk.operations()[operation]);
                 assert!(!opened, "{context}");
-                for seed in 0..4 {
+                for seed in 0..2 {
                     assert_holds(&disk.crashed(seed), folder.path(), &life, &format!("{context}, crash {seed}"));
                 }
                 assert_holds(&disk.killed(), folder.path(), &life, &format!("{context}, killed"));

@@ -208,9 +208,7 @@ fn reply(work: Work, committed: Committed, known: &Known, stats: &Stats) {
                         let refusal = Refusal::IdReused { sequence: *sequence, recorded, sent: *event.digest() };
                         (Answer::Refused(refusal), "id-reused")
                     }
-                    Slot::Outside(from) => {
-                        (Answer::Refused(Refusal::OutsideHorizon { from: ledger::time_text(*from) }), "outside-horizon")
-                    }
+                    Slot::Outside(from) => (Answer::Refused(Refusal::OutsideHorizon { from: ledger::time_text(*from) }), "outside-horizon"),
                 };
                 stats.repeated.get_or_create(&OutcomeLabel { outcome: repeated }).inc();
                 Some(answer)

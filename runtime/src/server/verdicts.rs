@@ -52,7 +52,8 @@ impl Query {
         let mut parsed = Query { from: 1, ..Query::default() };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode_str(&value.replace('+', " ")).decode_utf8().map_err(|_| format!("{name} is not UTF-8"))?.into_owned();
+            let value =
+                percent_decode_str(&value.replace('+', " ")).decode_utf8().map_err(|_| format!("{name} is not UTF-8"))?.into_owned();
             match name {
                 "from" => parsed.from = value.parse().map_err(|_| format!("from={value} is not a sequence"))?,
                 "follow" => {
@@ -98,6 +99,9 @@ impl Query {
                     && is(&self.policy, Some(&timer.policy))
                     && self.verdict.is_none_or(|verdict| verdict == timer.verdict)
                     && is(&self.source, Some(&timer.source))
+            }
+            Ok(Entry::Gap(_, gap)) => {
+                self.subject.is_none() && self.policy.is_none() && self.verdict.is_none() && is(&self.source, Some(&gap.source))
             }
             Err(_) => false,
         }
@@ -240,7 +244,9 @@ mod tests {
         };
         assert_eq!(parsed, expected);
         assert_eq!(Query::parse("").map(|query| (query.from, query.follow)), Ok((1, false)));
-        for (bad, names) in [("from=x", "from=x"), ("verdict=no", "allow, flag"), ("limit=1", "limit is not known"), ("follow=1", "neither")] {
+        for (bad, names) in
+            [("from=x", "from=x"), ("verdict=no", "allow, flag"), ("limit=1", "limit is not known"), ("follow=1", "neither")]
+        {
             assert!(Query::parse(bad).is_err_and(|detail| detail.contains(names)), "{bad}");
         }
     }
