@@ -10,6 +10,7 @@ mod follow;
 mod hostile;
 mod kill;
 mod limits;
+mod log;
 mod modes;
 mod once;
 mod projection;
