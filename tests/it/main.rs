@@ -11,6 +11,7 @@ mod follow;
 mod hostile;
 mod kill;
 mod limits;
+mod log;
 mod modes;
 mod once;
 mod projection;

@@ -13,6 +13,7 @@
 //!
 //! Files of other rooms in the directory are not looked at, nor is the lock.
 
+mod entries;
 mod records;
 mod report;
 #[cfg(test)]
@@ -28,8 +29,9 @@ use super::keys::parse_seed;
 use super::note::{Algorithm, KeyError, Note, SignerKey, VerifierKey, VerifyError};
 use super::storage;
 use super::tree::{Hash, TILE_BYTES, TILES, TileFiles, TileId, TileKind, TileStore, Tree};
-use records::{Chain, Checked, GENESIS, Record, check_all, checksum, cut};
+use records::{Chain, Checked, GENESIS, Record, check_all, check_line, checksum, cut};
 
+pub use entries::{Entries, EntryLine};
 pub use report::{Damage, Finding, Report, Severity};
 
 /// The whole of the file `FORMAT`.
@@ -45,6 +47,16 @@ const MAX_FINDINGS: usize = 10_000;
 /// Checks a data directory under the key that is in it.
 pub fn verify(directory: &Path) -> Report {
     Verifier::new(directory).run()
+}
+
+/// Checks that a line, without its `\n`, is the entry of this sequence, in the one form
+/// that an entry has. For entries that came from elsewhere than a data directory.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_entry(line: &[u8], sequence: u64) -> Result<(), Damage> {
+    check_line(line, sequence, false, &mut Vec::with_capacity(line.len())).map(|_| ())
 }
 
 /// Called with the bytes of the journal that are done, and all of them.
@@ -237,6 +249,9 @@ impl Check<'_> {
     /// The history of checkpoints, the latest one, and those that the caller kept.
     fn checkpoints(&mut self, key: Option<&VerifierKey>) {
         const HISTORY: &str = "checkpoints";
+        // In this order: a server that is running writes the history first, so what was
+        // the latest one a moment ago is in it.
+        let latest = self.read("checkpoint");
         let history = self.read(HISTORY).unwrap_or_default();
         let mut last: [Option<&[u8]>; 2] = [None, None];
         let (mut size, mut torn) = (0, false);
@@ -260,7 +275,7 @@ impl Check<'_> {
             size = checkpoint.size;
             self.report.signed = self.report.signed.max(size);
         }
-        match (self.read("checkpoint"), last) {
+        match (latest, last) {
             (None, [_, None]) => {}
             (None, [_, Some(_)]) => {
                 // Without it nobody can tell whether what is torn was ever whole.

@@ -22,7 +22,7 @@ pub(super) const VERSION: u8 = 1;
 pub(super) const HEADER: usize = 4 + 1 + 4 + 8 + 4;
 
 /// The header and the checksum after it.
-const PREFIX: usize = HEADER + 32;
+pub(super) const PREFIX: usize = HEADER + 32;
 
 /// What stands for the checksum before the first record.
 pub(super) const GENESIS: [u8; 32] = [0; 32];
@@ -53,7 +53,7 @@ pub(super) struct Record {
 
 /// The parts of a payload: the entries' lines and the states, or `None` if the
 /// lengths do not add up. Looks at eight bytes, so that it can be asked anywhere.
-fn sections(payload: &[u8]) -> Option<Range<usize>> {
+pub(super) fn sections(payload: &[u8]) -> Option<Range<usize>> {
     let (length, rest) = payload.split_first_chunk::<4>()?;
     let lines = u32::from_le_bytes(*length) as usize;
     let (length, states) = rest.get(lines..)?.split_first_chunk::<4>()?;
@@ -62,7 +62,7 @@ fn sections(payload: &[u8]) -> Option<Range<usize>> {
 
 /// The record at this place, if one can be there: magic, version, a length that the
 /// file has, and a payload whose parts add up to it.
-fn record_at(bytes: &[u8], offset: usize) -> Option<Record> {
+pub(super) fn record_at(bytes: &[u8], offset: usize) -> Option<Record> {
     let rest = bytes.get(offset..)?;
     let (prefix, rest) = rest.split_first_chunk::<PREFIX>()?;
     if prefix[..4] != *MAGIC || prefix[4] != VERSION {
@@ -222,7 +222,7 @@ fn check_record(bytes: &[u8], record: &Record) -> Checked {
 }
 
 /// Checks an entry's line. Gives the sequence that it has.
-fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<u64, Damage> {
+pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<u64, Damage> {
     let unreadable = |reason: String| Damage::Entry { sequence, reason };
     if unterminated {
         return Err(unreadable("the line has no end".to_string()));
