@@ -3,7 +3,7 @@
 
 EPHOR := target/release/ephor
 WASM := wasm32-unknown-unknown
-POLICIES := policies/geofence policies/fleet-cap policies/negative-list
+POLICIES := $(sort $(patsubst %/Cargo.toml,%,$(wildcard policies/*/Cargo.toml)))
 SAMPLE := tests/data/sample
 # The full data, where it is present: 702,470 events. The sample otherwise.
 EPHOR_DATA ?= ../shared/data

@@ -134,6 +134,14 @@ impl Event {
         self.other.iter().find(|(known, _)| **known == *name).map(|(_, piece)| piece.of(&self.text))
     }
 
+    /// The number that its source gave it: the `sequence` extension, where it is a
+    /// whole number (CloudEvents, extension "Sequence").
+    pub(crate) fn number(&self) -> Option<u64> {
+        let source = self.other("sequence")?;
+        let digits = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(source);
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    }
+
     /// Bytes of memory that the event takes, about.
     pub fn size(&self) -> usize {
         let own = |piece: &Piece| match piece {

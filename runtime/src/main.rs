@@ -38,6 +38,11 @@ enum Verb {
     /// Builds policies and looks into them.
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Checks a log, proves what is in it, compares its checkpoints, reads its entries.
+    #[command(subcommand)]
+    Log(cli::log::Verb),
+    /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
+    Witness(cli::witness::Args),
 }
 
 #[derive(Subcommand)]
@@ -65,6 +70,8 @@ fn main() -> ExitCode {
         Verb::Replay(args) => cli::replay::run(&args),
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
+        Verb::Log(verb) => cli::log::run(verb),
+        Verb::Witness(args) => cli::witness::run(args),
     };
     match outcome {
         Ok(()) => exit::Exit::Ok.into(),

@@ -60,6 +60,7 @@ pub struct Stats {
     pub(crate) policies: Gauge,
     pub(crate) state_keys: Gauge,
     pub(crate) timers: Gauge,
+    pub(crate) missing: Gauge,
     pub(crate) loads: Family<OutcomeLabel, Counter>,
     pub(crate) cache: Family<OutcomeLabel, Counter>,
 }
@@ -90,6 +91,7 @@ impl Stats {
             policies: Gauge::default(),
             state_keys: Gauge::default(),
             timers: Gauge::default(),
+            missing: Gauge::default(),
             loads: Family::default(),
             cache: Family::default(),
         };
@@ -106,6 +108,7 @@ impl Stats {
             registry.register("policies", "Policies in force", stats.policies.clone());
             registry.register("state_keys", "Keys that have a state", stats.state_keys.clone());
             registry.register("timers", "Keys that want to be woken", stats.timers.clone());
+            registry.register("missing_events", "Events that sources have numbered and that did not come", stats.missing.clone());
             registry.register("loads", "Components that were to be put in force", stats.loads.clone());
             registry.register("compile_cache", "Look-ups of compiled code", stats.cache.clone());
         });

@@ -32,13 +32,15 @@ async fn the_commands_of_the_readme_work() {
         assert!(output.status.success(), "{script}\n{text}{}", String::from_utf8_lossy(&output.stderr));
         outputs.push(text);
     }
-    let [structured, binary, batch, stream, swap, look] = &outputs[..] else { panic!("six blocks, not {}", outputs.len()) };
+    let [structured, binary, batch, stream, record, swap, look] = &outputs[..] else { panic!("seven blocks, not {}", outputs.len()) };
     let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error} in {text}"));
     for answer in [&json(structured), &json(binary), &json(batch)[0]] {
         assert_eq!(answer["verdict"], "deny", "{answer}");
     }
     assert_eq!(json(batch)[1]["verdict"], "allow");
     assert!(stream.lines().count() > 1_500 && stream.contains("\"summary\""), "{} lines", stream.lines().count());
+    let denied = record.lines().filter(|line| line.contains("\"verdict\":\"deny\"")).count();
+    assert!(denied >= 3 && record.lines().next().is_some_and(|line| json(line)["sequence"] == 1), "{record}");
     assert_eq!(json(swap)["policy"], "negative-list");
     assert!(look.contains("ephor_events_total"), "{look}");
 }

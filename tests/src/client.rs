@@ -87,7 +87,44 @@ pub enum Version {
     Http2,
 }
 
+/// A server that may be gone at any moment; whoever speaks to it has to live with
+/// getting no answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Remote(SocketAddr);
+
+impl Remote {
+    /// Posts events; nothing, if no whole answer came.
+    pub async fn post(&self, content_type: &str, body: impl Into<Bytes>) -> Option<Answer> {
+        let request = Request::post(format!("http://{}/v1/events", self.0)).header(CONTENT_TYPE, content_type);
+        self.whole(request.body(Full::new(body.into())).expect("a well-formed request")).await
+    }
+
+    /// Gets a page; nothing, if no whole answer came.
+    pub async fn get(&self, path: &str) -> Option<Answer> {
+        let request = Request::get(format!("http://{}{path}", self.0));
+        self.whole(request.body(Full::default()).expect("a well-formed request")).await
+    }
+
+    /// Opens a stream of lines; nothing, if nobody is there. Its answers end where
+    /// the server ended.
+    pub async fn stream(&self, version: Version) -> Option<(Sending, Answers)> {
+        try_open(self.0, version, &[]).await.ok()
+    }
+
+    async fn whole(&self, request: Request<Full<Bytes>>) -> Option<Answer> {
+        let sent = try_sending(self.0, Version::Http1, request).await.ok()?;
+        let (head, body) = soon("a response", sent).await.ok()?.into_parts();
+        let body = soon("the whole response", body.collect()).await.ok()?.to_bytes();
+        Some(Answer { status: head.status, headers: head.headers, body })
+    }
+}
+
 impl Ephor {
+    /// The same server, for somebody who will see it go.
+    pub fn remote(&self) -> Remote {
+        Remote(self.address())
+    }
+
     /// Sends one request on a connection of its own.
     pub async fn request(&self, request: Request<Full<Bytes>>) -> Answer {
         whole(self.send(Version::Http1, request).await).await
@@ -179,8 +216,15 @@ impl Ephor {
     }
 }
 
+/// Why there is no connection.
+type NoConnection = Box<dyn std::error::Error + Send + Sync>;
+
 /// Opens a stream of lines.
 async fn open(address: SocketAddr, version: Version, headers: &[(&str, &str)]) -> (Sending, Answers) {
+    try_open(address, version, headers).await.expect("the server accepts connections")
+}
+
+async fn try_open(address: SocketAddr, version: Version, headers: &[(&str, &str)]) -> Result<(Sending, Answers), NoConnection> {
     let (body, frames) = Channel::<Bytes, Infallible>::new(16);
     let mut request = Request::post(format!("http://{address}/v1/events")).header(CONTENT_TYPE, LINES);
     for (name, value) in headers {
@@ -189,7 +233,7 @@ async fn open(address: SocketAddr, version: Version, headers: &[(&str, &str)]) -
     let request = request.body(frames).expect("a well-formed request");
     let (head, status) = oneshot::channel();
     let (found, answers) = mpsc::unbounded_channel();
-    let response = start_sending(address, version, request).await;
+    let response = try_sending(address, version, request).await?;
     tokio::spawn(async move {
         let Ok(response) = response.await else { return };
         let _ = head.send(response.status());
@@ -208,7 +252,7 @@ async fn open(address: SocketAddr, version: Version, headers: &[(&str, &str)]) -
             let _ = found.send(parse(&rest));
         }
     });
-    (Sending(body), Answers { status: Some(status), answers })
+    Ok((Sending(body), Answers { status: Some(status), answers }))
 }
 
 /// Begins a request on a connection of its own.
@@ -220,24 +264,34 @@ async fn start_sending<B>(
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
 {
-    let socket = TcpStream::connect(address).await.expect("the server accepts connections");
-    socket.set_nodelay(true).expect("a socket without delay");
+    try_sending(address, version, request).await.expect("the server accepts connections")
+}
+
+async fn try_sending<B>(
+    address: SocketAddr,
+    version: Version,
+    request: Request<B>,
+) -> Result<impl Future<Output = hyper::Result<Response<Incoming>>> + use<B>, NoConnection>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
     let io = TokioIo::new(socket);
     let response: std::pin::Pin<Box<dyn Future<Output = _> + Send>> = match version {
         Version::Http1 => {
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.expect("an HTTP/1.1 connection");
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
             tokio::spawn(connection);
             let request = with_host(request);
             Box::pin(async move { sender.send_request(request).await })
         }
         Version::Http2 => {
-            let (mut sender, connection) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("an HTTP/2 connection");
+            let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
             tokio::spawn(connection);
             Box::pin(async move { sender.send_request(request).await })
         }
     };
-    response
+    Ok(response)
 }
 
 /// HTTP/1.1 has the authority in a header and only the path in its first line.

@@ -11,13 +11,15 @@ use serde_json::Value;
 
 use crate::{target_dir, workspace};
 
-/// The two sets of events that come with answers.
+/// The sets of events that come with answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
     /// Shared scooters seen in the city.
     Columbus,
     /// Invoice lines of a retailer.
     Retail,
+    /// The temperature of a machine.
+    Nab,
 }
 
 impl Set {
@@ -26,6 +28,7 @@ impl Set {
         match self {
             Set::Columbus => "columbus",
             Set::Retail => "retail",
+            Set::Nab => "nab",
         }
     }
 }
@@ -62,8 +65,17 @@ pub fn full(folder: &Path, set: Set) -> Vec<String> {
     if !path.exists() {
         // Written aside and renamed, so that a broken run leaves nothing whole-looking.
         let draft = kept.join(format!("{}.{}.draft", set.name(), std::process::id()));
-        let converter = folder.join(set.name()).join("to_cloudevents.py");
-        let status = Command::new("python3").arg("-B").arg(&converter).arg("--out").arg(&draft).status();
+        let own = folder.join(set.name());
+        let mut command = Command::new("python3");
+        let converter = match set {
+            Set::Nab => workspace().join("tests/data/nab_to_cloudevents.py"),
+            Set::Columbus | Set::Retail => own.join("to_cloudevents.py"),
+        };
+        command.arg("-B").arg(&converter).arg("--out").arg(&draft);
+        if set == Set::Nab {
+            command.arg(own.join("machine_temperature_system_failure.csv"));
+        }
+        let status = command.status();
         let status = status.unwrap_or_else(|error| panic!("python3 converts the full data, but does not start: {error}"));
         assert!(status.success(), "{} ended with {status}", converter.display());
         std::fs::rename(&draft, &path).expect("target/data can be written");

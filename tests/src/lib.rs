@@ -1,22 +1,25 @@
 //! Fixtures: the real binary, clients that speak to it, and what they send.
 
+pub mod book;
 pub mod client;
 pub mod data;
 pub mod event;
 pub mod forge;
+pub mod ledger;
+pub mod random;
 pub mod raw;
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use client::{Answer, Answers, Sending};
+pub use client::{Answer, Answers, Remote, Sending};
 
 /// Longest that anything here may take before a test gives up. Generous: the
 /// machine may be slow, and a test that passes never waits for it.
@@ -33,29 +36,71 @@ pub struct Ephor {
     _folder: tempfile::TempDir,
 }
 
+/// A server that ended before it listened.
+#[derive(Debug)]
+pub struct Refused {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub log: String,
+}
+
 impl Ephor {
     /// Starts the binary with further arguments of `serve`.
     pub fn start(args: &[&str]) -> Ephor {
         Self::start_with("", args)
     }
 
-    /// Starts it with a configuration file of this content.
+    /// Starts it with a configuration file of this content, and a data directory of
+    /// its own, unless the arguments say otherwise.
     pub fn start_with(config: &str, args: &[&str]) -> Ephor {
+        Self::running(Self::launch(&[], None, config, args))
+    }
+
+    /// Starts it with this data directory.
+    pub fn start_in(data: &Path, config: &str, args: &[&str]) -> Ephor {
+        Self::running(Self::try_start_in(data, config, args))
+    }
+
+    /// The same, where it may refuse to start.
+    ///
+    /// # Errors
+    ///
+    /// If it ends before it listens.
+    pub fn try_start_in(data: &Path, config: &str, args: &[&str]) -> Result<Ephor, Refused> {
+        Self::launch(&[], Some(data), config, args)
+    }
+
+    /// The same, through a program that is given the command line and becomes the
+    /// server (`exec`): it may set limits, or enter namespaces.
+    ///
+    /// # Errors
+    ///
+    /// If it ends before it listens.
+    pub fn try_start_through(program: &[&str], data: &Path, config: &str, args: &[&str]) -> Result<Ephor, Refused> {
+        Self::launch(program, Some(data), config, args)
+    }
+
+    /// Starts it with this data directory, and kills it so long after, wherever it is
+    /// by then.
+    pub fn kill_at_start(data: &Path, config: &str, args: &[&str], after: Duration) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("ephor.toml");
-        std::fs::write(&file, config).expect("the configuration can be written");
-        let mut command = Command::new(binary());
-        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--config"]).arg(&file);
-        // One compile cache for all tests: each guest is compiled once.
-        if !args.contains(&"--cache") {
-            command.arg("--cache").arg(target_dir().join("it-cache"));
-        }
-        // A ledger of its own, unless the test says where, or that there is none.
-        if !args.contains(&"--data") && !args.contains(&"--in-memory") {
-            command.arg("--data").arg(folder.path().join("data"));
-        }
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the ephor binary starts");
+        let mut command = command(&[], Some(data), config, args, folder.path());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the ephor binary starts");
+        thread::sleep(after);
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    #[track_caller]
+    fn running(launched: Result<Ephor, Refused>) -> Ephor {
+        launched.unwrap_or_else(|Refused { status, log }| panic!("`ephor serve` ended without printing an address: {status}\n{log}"))
+    }
+
+    fn launch(program: &[&str], data: Option<&Path>, config: &str, args: &[&str]) -> Result<Ephor, Refused> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = command(program, data, config, args, folder.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the ephor binary starts");
 
         let log = Arc::new(Mutex::new(String::new()));
         let (found, address) = mpsc::channel();
@@ -78,19 +123,46 @@ impl Ephor {
         let address = match address.recv_timeout(PATIENCE) {
             Ok(Ok(address)) => address,
             failed => {
-                let _ = child.kill();
-                let status = child.wait();
+                if !matches!(failed, Err(RecvTimeoutError::Disconnected)) {
+                    let _ = child.kill();
+                }
+                let status = child.wait().expect("the status of the own child");
                 let why = match failed {
                     Ok(Err(error)) => format!("printed an address that is none: {error}"),
                     Err(RecvTimeoutError::Timeout) => format!("printed no address within {PATIENCE:?}"),
-                    _ => format!("ended without printing an address: {status:?}"),
+                    // Both outputs are closed, so everything that it said is here.
+                    _ => return Err(Refused { status, log: text(&log) }),
                 };
                 panic!("`ephor serve` {why}\n{}", text(&log));
             }
         };
         let ephor = Ephor { child, address, log, _folder: folder };
         ephor.wait_until("it is ready", || raw::get(ephor.address, "/readyz").status == 200);
-        ephor
+        Ok(ephor)
+    }
+
+    /// Kills it (`SIGKILL`): it learns nothing of it.
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    /// Asks it to stop (`SIGTERM`), and says how it ended.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end, with what it has printed.
+    pub fn stop(mut self) -> ExitStatus {
+        // The standard library has no signals, and every shell has this one.
+        let asked = Command::new("sh").args(["-c", "kill -TERM \"$0\""]).arg(self.child.id().to_string()).status();
+        assert!(asked.as_ref().is_ok_and(ExitStatus::success), "SIGTERM is sent: {asked:?}");
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the status of the own child") {
+                return status;
+            }
+            assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} until it stops\n{}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Where it listens.
@@ -154,6 +226,31 @@ impl Drop for Ephor {
             eprintln!("--- what `ephor serve` on {} printed ---\n{}", self.address, self.log());
         }
     }
+}
+
+/// The command line of a server, its configuration in a folder.
+fn command(program: &[&str], data: Option<&Path>, config: &str, args: &[&str], folder: &Path) -> Command {
+    let file = folder.join("ephor.toml");
+    std::fs::write(&file, config).expect("the configuration can be written");
+    let mut command = match program.split_first() {
+        Some((program, first)) => {
+            let mut command = Command::new(program);
+            command.args(first).arg(binary());
+            command
+        }
+        None => Command::new(binary()),
+    };
+    command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--config"]).arg(&file);
+    // A ledger of its own, unless the test says where, or that there is none.
+    if !args.contains(&"--data") && !args.contains(&"--in-memory") {
+        command.arg("--data").arg(data.map_or_else(|| folder.join("data"), Path::to_path_buf));
+    }
+    // One compile cache for all tests: each guest is compiled once.
+    if !args.contains(&"--cache") {
+        command.arg("--cache").arg(target_dir().join("it-cache"));
+    }
+    command.args(args).stdin(Stdio::null());
+    command
 }
 
 fn text(log: &Mutex<String>) -> String {

@@ -132,11 +132,11 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request.body(body).context("cannot form the request")?;
-        self.sender
-            .send_request(request)
-            .await
-            .with_context(|| format!("lost the connection to {} before it answered", self.target))
-            .or_exit(Exit::Unreachable)
+        let lost = || format!("lost the connection to {} before it answered", self.target);
+        // After an answer that was read whole, it takes a moment until the next
+        // request can go.
+        self.sender.ready().await.with_context(lost).or_exit(Exit::Unreachable)?;
+        self.sender.send_request(request).await.with_context(lost).or_exit(Exit::Unreachable)
     }
 
     /// A request whose response is read whole and must be a success.

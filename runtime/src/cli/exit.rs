@@ -11,15 +11,19 @@ pub enum Exit {
     Usage = 2,
     Refused = 3,
     Unreachable = 4,
+    Unfinished = 5,
+    Damaged = 6,
 }
 
 /// Every exit code and what it says; `--help` shows this table.
-pub const EXITS: [(Exit, &str); 5] = [
+pub const EXITS: [(Exit, &str); 7] = [
     (Exit::Ok, "done"),
     (Exit::Failed, "something failed; standard error says what"),
     (Exit::Usage, "the command line or the configuration is wrong; nothing was done"),
     (Exit::Refused, "refused: a component, settings or events are not acceptable"),
     (Exit::Unreachable, "no server there, or the connection was lost before every event was answered"),
+    (Exit::Unfinished, "the log's evidence is whole; something beside it is unfinished, or is to be made again"),
+    (Exit::Damaged, "evidence does not hold: a log is damaged or rewritten, or a proof proves nothing"),
 ];
 
 /// The table as text for `--help`.

@@ -1,11 +1,13 @@
 //! The verbs of the command line, one file each, and what they share.
 
 pub mod demo;
+pub mod log;
 pub mod policy_build;
 pub mod policy_inspect;
 pub mod replay;
 pub mod send;
 pub mod serve;
+pub mod witness;
 
 mod client;
 pub mod exit;

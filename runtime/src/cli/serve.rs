@@ -108,6 +108,9 @@ async fn serve(args: Args) -> Outcome {
         None => tracing::warn!("No policies given: every event is allowed until one is put in force"),
     }
     let shutdown = asked_to_stop().context("cannot listen for signals")?;
+    // A write beyond the limit on a file's size is then an error, and the ledger says
+    // so, instead of the end of the process.
+    let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).context("cannot listen for signals")?;
     // For scripts that let the system choose the port.
     println!("listening on http://{address}");
     let _ = std::io::stdout().flush();

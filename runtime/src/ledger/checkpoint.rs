@@ -173,8 +173,9 @@ impl History {
     }
 
     /// Takes up a history where it ends; the second is the number of bytes that are
-    /// whole. What is behind them is a torn write if it is the end of one frame, and
-    /// is to be cut off; anything else is damage.
+    /// whole. What is behind them can be a write that was interrupted, and is to be
+    /// cut off if it is. Whether it is, the latest checkpoint tells, which is kept
+    /// elsewhere as well: it is none that was ever finished if that one is before it.
     pub fn resume(bytes: &[u8]) -> Result<(Self, usize), BadFrame> {
         let mut history = History::new();
         for frame in Frames::new(bytes) {
@@ -216,8 +217,8 @@ pub struct Frame<'b> {
 pub struct BadFrame {
     /// Where it begins.
     pub offset: usize,
-    /// Whether it can be a write that was cut short: nothing follows, and there is
-    /// less than the frame needs.
+    /// Whether it can be a write that was interrupted: nothing follows. Of such a
+    /// write any part may be there, and the rest may be missing or zeros.
     pub torn: bool,
     /// What is wrong.
     pub what: FrameDamage,
@@ -269,8 +270,8 @@ impl<'b> Frames<'b> {
         // newline.
         let window = &rest[..rest.len().min(FRAME.len() + 20 + 20 + 64 + 3)];
         let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
-            let torn = rest.len() == window.len() && (rest.starts_with(FRAME.as_bytes()) || FRAME.as_bytes().starts_with(rest));
-            return Err(if torn { FrameDamage::Short } else { FrameDamage::Header });
+            let short = rest.len() == window.len() && (rest.starts_with(FRAME.as_bytes()) || FRAME.as_bytes().starts_with(rest));
+            return Err(if short { FrameDamage::Short } else { FrameDamage::Header });
         };
         let read = || {
             let mut words = std::str::from_utf8(&rest[..end]).ok()?.strip_prefix(FRAME)?.split(' ');
@@ -309,7 +310,7 @@ impl<'b> Iterator for Frames<'b> {
                 self.at = self.resynchronise(offset);
                 self.number = expected;
                 self.digest = None;
-                return bad(what == FrameDamage::Short && self.at == self.bytes.len(), what);
+                return bad(self.at == self.bytes.len(), what);
             }
         };
         let Some(note) = self.bytes[offset + header..].get(..length) else {
@@ -328,7 +329,7 @@ impl<'b> Iterator for Frames<'b> {
             if self.at < self.bytes.len() && !self.bytes[self.at..].starts_with(FRAME.as_bytes()) {
                 self.at = self.resynchronise(offset);
             }
-            return bad(false, FrameDamage::Digest);
+            return bad(self.at == self.bytes.len(), FrameDamage::Digest);
         }
         Some(Ok(Frame { number, offset, note, digest }))
     }
@@ -534,6 +535,26 @@ mod tests {
             let results: Vec<_> = Frames::new(&changed).collect();
             assert!(results.iter().any(Result::is_err), "bit {at}");
             assert!(results.iter().filter(|result| result.is_ok()).count() >= 2, "bit {at}: {results:?}");
+        }
+    }
+
+    #[test]
+    fn holes_in_the_last_frame_can_be_an_interrupted_write_and_other_damage_cannot() {
+        let (_, bytes) = history(0..4);
+        let last = Frames::new(&bytes).map(|frame| frame.expect("whole").offset).last().expect("four");
+        for from in last..bytes.len() {
+            for to in (from + 1..=bytes.len()).step_by(7) {
+                let mut holed = bytes.clone();
+                holed[from..to].fill(0);
+                assert_eq!(History::resume(&holed).map(|(history, whole)| (history.len(), whole)), Ok((3, last)), "{from} to {to}");
+            }
+        }
+        for from in 0..last - 1 {
+            for to in [from + 1, last - 1] {
+                let mut holed = bytes.clone();
+                holed[from..to].fill(0);
+                assert!(History::resume(&holed).is_err(), "{from} to {to}");
+            }
         }
     }
 

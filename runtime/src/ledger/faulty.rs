@@ -260,7 +260,8 @@ impl Faulty {
                 Err(io::Error::new(io::ErrorKind::StorageFull, "injected: no space left"))
             }
             Some((_, Failure::After)) => {
-                act(inner)?;
+                // What it had to say is lost, also if that was an error.
+                let _ = act(inner);
                 Err(io::Error::other("injected: failed after it took effect"))
             }
         }

@@ -69,6 +69,21 @@ const DIGEST: usize = 12;
 const FREE: Slot = Slot { key: [0; 16], digest: [0; DIGEST], source: 0, word: 0 };
 
 impl Slot {
+    fn new(key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) -> Self {
+        assert!(sequence > 0 && sequence <= SEQUENCE_MAX, "sequences are counted from 1, and fit 48 bits: {sequence}");
+        let mut start = [0; DIGEST];
+        start.copy_from_slice(&digest.bytes()[..DIGEST]);
+        Slot { key: *key, digest: start, source, word: sequence << DAY_BITS | u64::from(day(time)) }
+    }
+
+    /// What it says of an event with its key and this digest.
+    fn known(&self, digest: &Digest) -> Known {
+        match digest.bytes()[..DIGEST] == self.digest {
+            true => Known::Same(self.sequence()),
+            false => Known::Other(self.sequence()),
+        }
+    }
+
     fn sequence(&self) -> u64 {
         self.word >> DAY_BITS
     }
@@ -99,6 +114,8 @@ pub(crate) struct Ids {
 struct Sources {
     indices: HashMap<Arc<str>, u32>,
     names: Vec<Arc<str>>,
+    /// The one that was asked for last.
+    latest: u32,
     /// For each the greatest event time that it has shown.
     marks: Vec<Option<Micros>>,
     /// Days for which its events are remembered.
@@ -170,9 +187,11 @@ impl Shard {
 
     /// Makes room for one more: drops what is forgotten, then grows if that was not
     /// enough.
-    fn make_room(&mut self, sources: &Sources) {
+    ///
+    /// Whether slots are elsewhere than before.
+    fn make_room(&mut self, sources: &Sources) -> bool {
         if (self.taken + 1) * 8 <= self.places * 7 {
-            return;
+            return false;
         }
         let alive = self.slots.iter().filter(|slot| sources.keeps(slot)).count();
         // A quarter more than needed, or what there is if a fair part of it is free
@@ -190,6 +209,7 @@ impl Shard {
             self.taken += 1;
             end = at + 1;
         }
+        true
     }
 
     /// Has at least so many slots, with a few to spare where the vector would double
@@ -218,12 +238,22 @@ impl Ids {
         secret[..8].copy_from_slice(&half());
         secret[8..].copy_from_slice(&half());
         let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
-        let sources = Sources { indices: HashMap::new(), names: Vec::new(), marks: Vec::new(), horizon_days };
+        let sources = Sources { indices: HashMap::new(), names: Vec::new(), latest: 0, marks: Vec::new(), horizon_days };
         Ids { secret, shards, sources }
     }
 
     /// The index of a source; a new one for one that was not seen before.
     pub fn source(&mut self, name: &str) -> u32 {
+        // Events of one source mostly come together.
+        let latest = self.sources.latest;
+        if self.sources.names.get(latest as usize).is_some_and(|known| **known == *name) {
+            return latest;
+        }
+        self.sources.latest = self.find_source(name);
+        self.sources.latest
+    }
+
+    fn find_source(&mut self, name: &str) -> u32 {
         if let Some(index) = self.sources.indices.get(name) {
             return *index;
         }
@@ -266,40 +296,42 @@ impl Ids {
     }
 
     /// What is known of an event, given the digest of its bytes and when it happened.
-    pub fn check(&self, key: &Key, source: u32, digest: &Digest, time: Micros) -> Known {
-        let shard = &self.shards[usize::from(key[0])];
-        if let Ok(at) = shard.find(key) {
-            let slot = &shard.slots[at];
-            return match digest.bytes()[..DIGEST] == slot.digest {
-                true => Known::Same(slot.sequence()),
-                false => Known::Other(slot.sequence()),
-            };
-        }
+    /// One that is new is remembered, under this sequence.
+    ///
+    /// # Panics
+    ///
+    /// As [`Ids::insert`].
+    pub fn take(&mut self, key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) -> Known {
+        let shard = &mut self.shards[usize::from(key[0])];
+        let mut at = match shard.find(key) {
+            Ok(at) => return shard.slots[at].known(digest),
+            Err(at) => at,
+        };
         let from = self.sources.from(source);
         if day(time) < from {
             return Known::Outside { from: Micros::from(from) * DAY };
         }
+        if shard.make_room(&self.sources) {
+            at = shard.find(key).unwrap_or_else(|at| at);
+        }
+        shard.put(at, Slot::new(key, source, sequence, digest, time));
         Known::New
     }
 
     /// Remembers an event; in place of what was known of it. One from before the
-    /// horizon is not remembered.
+    /// horizon is not remembered, unless it still is: then its sequence is corrected.
     ///
     /// # Panics
     ///
     /// If the sequence is 0 or beyond 2^48: the caller counts from 1.
     pub fn insert(&mut self, key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) {
-        assert!(sequence > 0 && sequence <= SEQUENCE_MAX, "sequences are counted from 1, and fit 48 bits: {sequence}");
-        let day = day(time);
-        if day < self.sources.from(source) {
-            return;
-        }
-        let mut start = [0; DIGEST];
-        start.copy_from_slice(&digest.bytes()[..DIGEST]);
-        let slot = Slot { key: *key, digest: start, source, word: sequence << DAY_BITS | u64::from(day) };
+        let slot = Slot::new(key, source, sequence, digest, time);
         let shard = &mut self.shards[usize::from(key[0])];
         if let Ok(at) = shard.find(key) {
             shard.slots[at] = slot;
+            return;
+        }
+        if slot.day() < self.sources.from(source) {
             return;
         }
         shard.make_room(&self.sources);
@@ -310,6 +342,17 @@ impl Ids {
 
 #[cfg(test)]
 impl Ids {
+    /// What is known of an event; remembers nothing.
+    pub fn check(&self, key: &Key, source: u32, digest: &Digest, time: Micros) -> Known {
+        let shard = &self.shards[usize::from(key[0])];
+        let from = self.sources.from(source);
+        match shard.find(key) {
+            Ok(at) => shard.slots[at].known(digest),
+            Err(_) if day(time) < from => Known::Outside { from: Micros::from(from) * DAY },
+            Err(_) => Known::New,
+        }
+    }
+
     /// Number of events that are held, some of which may be forgotten already.
     pub fn held(&self) -> usize {
         self.shards.iter().map(|shard| shard.taken).sum()
@@ -381,29 +424,86 @@ mod tests {
         }
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+    /// A model: for each (source, id) what was remembered last, and marks.
+    #[derive(Default)]
+    struct Model {
+        events: HashMap<(u8, u8), (u64, u8, Micros)>,
+        marks: HashMap<u8, Micros>,
+    }
 
-        /// Ids that come again, with other bytes, on days that leave the horizon.
+    const HORIZON: u16 = 5;
+
+    impl Model {
+        /// The first day that has to be remembered.
+        fn from(&self, source: u8) -> u16 {
+            self.marks.get(&source).map_or(0, |mark| day(*mark).saturating_sub(HORIZON))
+        }
+    }
+
+    /// An event: source, id, bytes, hours around the day of its batch. Where a source
+    /// is slower than the others, its days are its own.
+    fn events() -> impl Strategy<Value = Vec<(u8, u8, u8, i64)>> {
+        prop::collection::vec((0u8..3, 0u8..50, 0u8..2, -300i64..100), 0..30)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// As admission does it: with sequences that are corrected once the batch was
+        /// evaluated. None is taken twice, and none is refused that could not have been
+        /// here before. All are in one shard, so that it forgets some of them.
         #[test]
-        fn whatever_is_within_the_horizon_is_known(steps in prop::collection::vec((0u16..600, 0u8..3, 0u16..40), 0..3_000)) {
-            let mut ids = Ids::new(10);
-            let mut model: HashMap<u16, (u64, u8, u16)> = HashMap::new();
-            let mut mark = 0;
-            for (sequence, (id, of, day)) in (1..).zip(steps) {
-                if day + 10 >= mark {
-                    model.insert(id, (sequence, of, day));
+        fn an_event_is_new_once(batches in prop::collection::vec((events(), 0u64..3), 0..60)) {
+            let mut ids = Ids::new(HORIZON);
+            let place = |ids: &mut Ids, source: u8, id: u8| {
+                let name = source.to_string();
+                let mut key = ids.key(&name, &id.to_string());
+                key[0] = 0;
+                (key, ids.source(&name))
+            };
+            let (mut model, mut next) = (Model::default(), 1);
+            for ((events, timers), days) in batches.into_iter().zip(100..) {
+                let mut fresh = Vec::new();
+                for (source, id, of, hours) in events {
+                    let time = days / i64::from(source + 1) * DAY + hours * (DAY / 24);
+                    let from = model.from(source);
+                    let (key, index) = place(&mut ids, source, id);
+                    let before = model.events.get(&(source, id)).copied();
+                    let forgotten = before.is_none_or(|(.., then)| day(then) < from);
+                    match ids.take(&key, index, next, &digest(of), time) {
+                        Known::New => {
+                            prop_assert!(forgotten && day(time) >= from, "{:?} is new at {}, and from {}", before, day(time), from);
+                            let mark = ids.advance(index, time);
+                            model.events.insert((source, id), (next, of, time));
+                            model.marks.insert(source, mark);
+                            fresh.push((source, id));
+                            next += 1;
+                        }
+                        Known::Same(sequence) => prop_assert_eq!(before.map(|(at, of, _)| (at, of)), Some((sequence, of))),
+                        Known::Other(sequence) => prop_assert_eq!(before.map(|(at, of, _)| (at, of)), Some((sequence, 1 - of))),
+                        Known::Outside { from: outside } => {
+                            prop_assert!(forgotten && day(time) < from, "{:?} is outside at {}, and from {}", before, day(time), from);
+                            prop_assert_eq!(outside, Micros::from(from) * DAY);
+                        }
+                    }
                 }
-                ids.put("s", &id.to_string(), sequence, of, Micros::from(day) * DAY);
-                mark = mark.max(day);
+                // Timers that fired among them took places of their own.
+                for (source, id) in fresh {
+                    let event = model.events.get_mut(&(source, id)).expect("remembered");
+                    event.0 += timers;
+                    let (key, index) = place(&mut ids, source, id);
+                    ids.insert(&key, index, event.0, &digest(event.1), event.2);
+                }
+                next += timers;
             }
-            for (id, (sequence, of, day)) in model {
-                let known = ids.get("s", &id.to_string(), of, Micros::from(day) * DAY);
-                if day + 10 >= mark {
-                    prop_assert_eq!(known, Known::Same(sequence));
-                } else {
-                    prop_assert!(matches!(known, Known::Same(_) | Known::Outside { .. }), "{:?}", known);
-                }
+            let within = |(source, _): &(u8, u8), time: Micros| day(time) >= model.from(*source);
+            let count = model.events.iter().filter(|(event, (.., time))| within(event, *time)).count();
+            prop_assert!((count..=model.events.len()).contains(&ids.held()), "{} held of {}", ids.held(), count);
+            for ((source, id), (sequence, of, time)) in &model.events {
+                let (key, index) = place(&mut ids, *source, *id);
+                let known = ids.check(&key, index, &digest(*of), *time);
+                let outside = !within(&(*source, *id), *time) && matches!(known, Known::Outside { .. });
+                prop_assert!(known == Known::Same(*sequence) || outside, "{:?}", known);
             }
         }
     }

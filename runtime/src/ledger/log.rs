@@ -12,7 +12,7 @@ use super::checkpoint::{BadFrame, Checkpoint, EntryProof, Frames, History, OpenE
 use super::journal::{ReadError, Reader};
 use super::note::{Note, SignerKey, VerifierKey};
 use super::storage::{self, File, Storage};
-use super::tree::{Hash, TileDir, TileId, TileKind, Tree, TreeError, bundle};
+use super::tree::{Hash, TileFiles, TileId, TileKind, Tree, TreeError, bundle};
 
 /// The file of the latest checkpoint.
 const LATEST: &str = "checkpoint";
@@ -36,6 +36,15 @@ pub enum SignedError {
     /// The history of checkpoints is damaged.
     #[error("{HISTORY}: {0}; put it back from a copy")]
     History(#[from] BadFrame),
+    /// The history ends before the latest checkpoint.
+    #[error("{HISTORY}, byte {offset}: the latest checkpoint is missing or damaged here, or {LATEST} is; put both back from a copy")]
+    CutBack {
+        /// Where what is whole ends.
+        offset: u64,
+    },
+    /// An earlier checkpoint failed.
+    #[error("no checkpoint is signed any more since one could not be written")]
+    Stopped,
     /// A checkpoint is not to be believed.
     #[error("{HISTORY}, byte {offset}: {error}; put it back from a copy")]
     Checkpoint {
@@ -45,7 +54,9 @@ pub enum SignedError {
         error: CheckpointError,
     },
     /// The entries are not those that were signed.
-    #[error("{HISTORY}, byte {offset}: over the first {size} entries the root {signed} was signed, but it is {found}: the journal is not the one that was signed; put it back from a copy")]
+    #[error(
+        "{HISTORY}, byte {offset}: over the first {size} entries the root {signed} was signed, but it is {found}: the journal is not the one that was signed; put it back from a copy"
+    )]
     Rewritten {
         /// Where the checkpoint begins.
         offset: u64,
@@ -88,11 +99,13 @@ struct Signed {
     /// Where the next one goes.
     offset: u64,
     latest: Option<(Checkpoint, Note)>,
+    /// Set while a checkpoint is written, and for good if that fails.
+    stopped: bool,
 }
 
 /// The log while its journal is read.
 pub(super) struct Growing {
-    tree: Tree<TileDir>,
+    tree: Tree<TileFiles>,
     signed: Signed,
     /// Signed roots by size, with the places of their checkpoints.
     targets: BTreeMap<u64, Vec<(Hash, u64)>>,
@@ -101,24 +114,18 @@ pub(super) struct Growing {
 }
 
 impl Growing {
-    /// Reads what was signed.
+    /// Reads what was signed. A checkpoint whose writing was interrupted is cut off;
+    /// all others are durable on return.
     pub fn open(storage: Arc<dyn Storage>, directory: &Path, signer: SignerKey) -> Result<Self, SignedError> {
         let io = |doing| move |source| SignedError::Io { file: HISTORY, doing, source };
-        let bytes = match storage::read(&*storage, HISTORY) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                storage.create(HISTORY, false).map_err(io("making it"))?;
-                storage.sync_dir("").map_err(io("syncing its folder"))?;
-                Vec::new()
-            }
+        let found = match storage::read(&*storage, HISTORY) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(io("reading")(error)),
         };
-        let (history, whole) = History::resume(&bytes)?;
-        let file = storage.open(HISTORY, true).map_err(io("opening"))?;
-        if whole < bytes.len() {
-            file.set_len(whole as u64).map_err(io("cutting off an interrupted write"))?;
-        }
-        let mut latest = None;
+        let bytes = found.as_deref().unwrap_or_default();
+        let (history, whole) = History::resume(bytes)?;
+        let (mut latest, mut last) = (None, whole);
         let mut targets: BTreeMap<u64, Vec<(Hash, u64)>> = BTreeMap::new();
         for frame in Frames::new(&bytes[..whole]) {
             let frame = frame?;
@@ -126,10 +133,32 @@ impl Growing {
             let (checkpoint, note) =
                 Checkpoint::open(frame.note, signer.verifier()).map_err(|error| SignedError::Checkpoint { offset, error })?;
             targets.entry(checkpoint.size).or_default().push((checkpoint.root, offset));
-            latest = Some((checkpoint, note));
+            (latest, last) = (Some((checkpoint, note)), frame.offset);
         }
-        let signed = Signed { history, file, offset: whole as u64, latest };
-        let mut growing = Growing { tree: Tree::new(TileDir::new(directory)), signed, targets, signer, storage };
+        let size = latest.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size);
+        if !ends_with(&*storage, signer.verifier(), size, whole < bytes.len())? {
+            return Err(SignedError::CutBack { offset: whole as u64 });
+        }
+        let file = match &found {
+            Some(_) => storage.open(HISTORY, true).map_err(io("opening"))?,
+            None => {
+                let file = storage.create(HISTORY, false).map_err(io("making it"))?;
+                storage.sync_dir("").map_err(io("syncing its folder"))?;
+                file
+            }
+        };
+        if whole < bytes.len() {
+            tracing::warn!(offset = whole, bytes = bytes.len() - whole, "An interrupted checkpoint was cut off");
+            file.set_len(whole as u64).map_err(io("cutting off an interrupted write"))?;
+        }
+        if !bytes.is_empty() {
+            // As the journal's last record: what was read may be in the system's cache
+            // only, which takes it for clean. Written again, it is synced.
+            file.write_at(last as u64, &bytes[last..whole]).map_err(io("writing the last one again"))?;
+            file.sync().map_err(io("syncing"))?;
+        }
+        let signed = Signed { history, file, offset: whole as u64, latest, stopped: false };
+        let mut growing = Growing { tree: Tree::new(TileFiles::new(directory)), signed, targets, signer, storage };
         growing.compare()?;
         Ok(growing)
     }
@@ -173,6 +202,20 @@ impl Growing {
     }
 }
 
+/// Whether a history that ends with a checkpoint of this size has all that were
+/// finished. The history is written first, so the latest checkpoint is never ahead
+/// of it; and before another one is begun, the latest one is there.
+fn ends_with(storage: &dyn Storage, key: &VerifierKey, size: u64, torn: bool) -> Result<bool, SignedError> {
+    let latest = match storage::read(storage, LATEST) {
+        Ok(bytes) => Checkpoint::open(&bytes, key).ok(),
+        // There is none before the first one is finished.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(!torn || size == 0),
+        Err(source) => return Err(SignedError::Io { file: LATEST, doing: "reading", source }),
+    };
+    // What cannot be read is written anew, unless it is needed as a witness.
+    Ok(latest.map_or(!torn, |(checkpoint, _)| checkpoint.size <= size))
+}
+
 fn write_latest(storage: &dyn Storage, note: &Note) -> Result<(), SignedError> {
     let text = note.to_string();
     storage::replace(storage, LATEST, text.as_bytes(), false).map_err(|source| SignedError::Io { file: LATEST, doing: "writing", source })
@@ -180,7 +223,7 @@ fn write_latest(storage: &dyn Storage, note: &Note) -> Result<(), SignedError> {
 
 /// The log over the durable entries.
 pub struct Log {
-    tree: Mutex<Tree<TileDir>>,
+    tree: Mutex<Tree<TileFiles>>,
     signed: Mutex<Signed>,
     signer: SignerKey,
     storage: Arc<dyn Storage>,
@@ -301,6 +344,10 @@ impl Log {
         if signed.latest.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size) == size {
             return Ok(());
         }
+        // After a failed write nobody knows what is on the disk: a start finds out.
+        if std::mem::replace(&mut signed.stopped, true) {
+            return Err(SignedError::Stopped);
+        }
         let origin = self.signer.verifier().name().to_string();
         let checkpoint = Checkpoint { origin, size, root, extensions: Vec::new() };
         let note = checkpoint.sign(&self.signer).ok_or_else(|| SignedError::Name(checkpoint.origin.clone()))?;
@@ -311,6 +358,7 @@ impl Log {
         signed.offset += bytes.len() as u64;
         write_latest(&*self.storage, &note)?;
         signed.latest = Some((checkpoint, note));
+        signed.stopped = false;
         Ok(())
     }
 }

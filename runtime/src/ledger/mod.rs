@@ -10,7 +10,6 @@
 //! answer. Knows nothing of policies beyond the words of a verdict.
 
 mod answer;
-pub mod archive;
 pub mod checkpoint;
 pub(crate) mod entry;
 #[cfg(test)]
@@ -22,16 +21,18 @@ mod limits;
 mod log;
 pub mod note;
 mod storage;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 pub mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::Journal;
+use journal::{Journal, SEGMENT_BYTES};
 use keys::Keys;
 use log::Growing;
-use storage::Disk;
+use storage::{Disk, Storage};
 
 pub use answer::{Answer, Line, Refusal};
 pub(crate) use ids::{Ids, Known};
@@ -138,14 +139,24 @@ impl Ledger {
     /// Opens a data directory, or makes one, and shows every record to `visit`, in
     /// order; an error from there becomes one that names the record's place.
     pub fn open(directory: &Path, visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>) -> Result<Self, OpenError> {
-        let disk = Arc::new(Disk::open(directory).map_err(|error| OpenError::Directory(error.to_string()))?);
+        let disk = Disk::open(directory).map_err(|error| OpenError::Directory(error.to_string()))?;
+        Ledger::open_on(Arc::new(disk), directory, SEGMENT_BYTES, visit)
+    }
+
+    /// The same on any storage. Tiles are below `directory`, which errors name.
+    fn open_on(
+        storage: Arc<dyn Storage>,
+        directory: &Path,
+        segment_bytes: u64,
+        visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>,
+    ) -> Result<Self, OpenError> {
         let name = || directory.display().to_string();
-        let Keys { signer, secrets } = Keys::open(&*disk).map_err(|error| OpenError::Keys { directory: name(), error })?;
+        let Keys { signer, secrets } = Keys::open(&*storage).map_err(|error| OpenError::Keys { directory: name(), error })?;
         let signed = |error| OpenError::Signed { directory: name(), error };
-        let mut growing = Growing::open(disk.clone(), directory, signer).map_err(signed)?;
+        let mut growing = Growing::open(storage.clone(), directory, signer).map_err(signed)?;
         let known = growing.known();
         let mut rewritten = None;
-        let opened = Journal::open(disk, known, &mut |_, record| {
+        let opened = Journal::open(storage, known, segment_bytes, &mut |_, record| {
             if let Err(error) = growing.push(record.leaves) {
                 let text = error.to_string();
                 rewritten = Some(error);
@@ -197,6 +208,21 @@ impl Ledger {
     pub fn checkpoint(&self) -> Result<(), WriteError> {
         Ok(self.log.checkpoint()?)
     }
+}
+
+/// Makes a data directory that has the secret of another ledger (the content of its
+/// `ledger.key`), so that both make the same salts, and what they record about the same
+/// events can be compared. Does nothing to one that has the secret already.
+///
+/// Both sign with the same key. What the new one signs is for whoever made it, and must
+/// not be published: two checkpoints of one log that differ are what a log is accused by.
+///
+/// # Errors
+///
+/// If the directory is something else, is in use, or has another secret.
+pub fn adopt(directory: &Path, secret: &[u8]) -> Result<(), OpenError> {
+    let disk = Disk::open(directory).map_err(|error| OpenError::Directory(error.to_string()))?;
+    keys::adopt(&disk, secret).map_err(|error| OpenError::Keys { directory: directory.display().to_string(), error })
 }
 
 /// The digest of the event that an entry's line is about.

@@ -209,69 +209,6 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     fs::File::open(path)?.sync_all()
 }
 
-/// A data directory that is only looked at: without its lock, so also beside the
-/// process that writes to it. Whatever would change it is refused.
-#[derive(Debug)]
-pub(crate) struct ReadOnly {
-    root: PathBuf,
-}
-
-impl ReadOnly {
-    /// Takes a directory that is a data directory already.
-    pub fn open(root: &Path) -> Result<ReadOnly, DirectoryError> {
-        let read_only = ReadOnly { root: root.to_path_buf() };
-        check_mark(&read_only, root)?;
-        Ok(read_only)
-    }
-}
-
-/// What an operation that would change something comes to.
-fn refused<T>() -> io::Result<T> {
-    Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "the directory is only looked at"))
-}
-
-impl Storage for ReadOnly {
-    fn create_dir(&self, _: &str) -> io::Result<()> {
-        refused()
-    }
-
-    fn list(&self, path: &str) -> io::Result<Vec<String>> {
-        list(&self.root.join(path))
-    }
-
-    fn create(&self, _: &str, _: bool) -> io::Result<Box<dyn File>> {
-        refused()
-    }
-
-    fn open(&self, path: &str, write: bool) -> io::Result<Box<dyn File>> {
-        if write {
-            return refused();
-        }
-        Ok(Box::new(DiskFile(fs::File::open(self.root.join(path))?)))
-    }
-
-    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
-        refused()
-    }
-
-    fn remove(&self, _: &str) -> io::Result<()> {
-        refused()
-    }
-
-    fn sync_dir(&self, _: &str) -> io::Result<()> {
-        refused()
-    }
-}
-
-fn list(path: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path)? {
-        // A name that is not UTF-8 is none of ours; shown as well as it can be.
-        names.push(entry?.file_name().to_string_lossy().into_owned());
-    }
-    Ok(names)
-}
-
 impl Storage for Disk {
     fn create_dir(&self, path: &str) -> io::Result<()> {
         match fs::create_dir(self.path(path)) {
@@ -281,7 +218,12 @@ impl Storage for Disk {
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
-        list(&self.path(path))
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.path(path))? {
+            // A name that is not UTF-8 is none of ours; shown as well as it can be.
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        Ok(names)
     }
 
     fn create(&self, path: &str, private: bool) -> io::Result<Box<dyn File>> {
@@ -292,8 +234,6 @@ impl Storage for Disk {
     }
 
     fn open(&self, path: &str, write: bool) -> io::Result<Box<dyn File>> {
-        if write {
-            }
         let file = OpenOptions::new().read(true).write(write).open(self.path(path))?;
         Ok(Box::new(DiskFile(file)))
     }
@@ -359,6 +299,7 @@ impl fmt::Debug for dyn File {
 
 #[cfg(test)]
 mod tests {
+    use super::super::faulty::{Failure, Faulty};
     use super::*;
 
     #[test]
@@ -398,5 +339,46 @@ mod tests {
         fs::write(folder.path().join(FORMAT), "ephor data 2\n").expect("written");
         let error = Disk::open(folder.path()).expect_err("newer");
         assert!(error.to_string().contains("ephor data 2") && error.to_string().contains("newer"), "{error}");
+    }
+
+    /// Does something on a disk of which each operation fails in every way, and shows
+    /// what a crash leaves.
+    fn break_every_operation(before: &Faulty, work: impl Fn(&Faulty) -> bool, check: impl Fn(Faulty, bool)) {
+        let whole = before.killed();
+        assert!(work(&whole));
+        check(whole.crashed(0), true);
+        for operation in 0..whole.operations().len() {
+            for failure in Failure::ALL {
+                let disk = before.killed();
+                disk.fail(operation, failure);
+                let done = work(&disk);
+                (0..20).for_each(|seed| check(disk.crashed(seed), done));
+                check(disk.killed(), done);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_replaced_is_the_old_or_the_new_file() {
+        let before = Faulty::new(1);
+        let (old, new) = (vec![b'o'; 1_500], vec![b'n'; 1_100]);
+        replace(&before, "file", &old, false).expect("written");
+        let work = |disk: &Faulty| replace(disk, "file", &new, false).is_ok();
+        break_every_operation(&before, work, |disk, done| {
+            let found = read(&disk, "file").expect("there");
+            assert!(found == new || !done && found == old, "{done}: {found:?}");
+            replace(&disk, "file", &old, true).expect("what a crash left is no obstacle");
+            assert_eq!(disk.crashed(3).files().into_iter().collect::<Vec<_>>(), [("file".to_string(), old.clone())]);
+        });
+    }
+
+    #[test]
+    fn marking_a_directory_can_be_broken_off_anywhere() {
+        let work = |disk: &Faulty| mark(disk, Path::new("data")).is_ok();
+        break_every_operation(&Faulty::new(2), work, |disk, done| {
+            assert!(!done || disk.files().contains_key(FORMAT));
+            mark(&disk, Path::new("data")).expect("goes on");
+            assert_eq!(disk.files()[FORMAT], FORMAT_LINE.as_bytes());
+        });
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::numbers::{Gap, Numbers};
 use super::timed::Course;
 use crate::event::Event;
 use crate::ledger::{Ids, Known};
@@ -41,11 +42,14 @@ pub(super) struct Admitted {
     pub fresh: Vec<Fresh>,
     /// How their sources' watermarks move.
     pub course: Course,
+    /// Numbers that sources have left out, by row.
+    pub gaps: Vec<Gap>,
 }
 
 /// Remembers who was here.
 pub(super) struct Admission {
     ids: Ids,
+    numbers: Numbers,
     /// False without a ledger: then there is nothing that a second answer could
     /// come from.
     remembers: bool,
@@ -54,14 +58,14 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub fn new(ids: Ids, remembers: bool, lateness_s: u64) -> Self {
-        Admission { ids, remembers, lateness: i64::try_from(lateness_s).unwrap_or(i64::MAX / 2_000_000) * 1_000_000 }
+    pub fn new(ids: Ids, numbers: Numbers, remembers: bool, lateness_s: u64) -> Self {
+        Admission { ids, numbers, remembers, lateness: i64::try_from(lateness_s).unwrap_or(i64::MAX / 2_000_000) * 1_000_000 }
     }
 
     /// Tells new events from known ones. The new ones get sequences from `next` on.
     pub fn admit(&mut self, events: &[&Event], next: u64) -> Admitted {
         let mut fresh = Vec::with_capacity(events.len());
-        let mut course = Course::default();
+        let (mut course, mut gaps) = (Course::default(), Vec::new());
         let slots = events
             .iter()
             .enumerate()
@@ -77,12 +81,15 @@ impl Admission {
                     let late = self.ids.mark(source).is_some_and(|mark| happened < watermark(mark));
                     let mark = self.ids.advance(source, bounded(happened, event.arrived.unwrap_or(happened)));
                     course.push(source, happened, watermark(mark));
+                    if let Some(number) = event.number() {
+                        gaps.extend(self.numbers.take(source, number, fresh.len() as u32));
+                    }
                     fresh.push(Fresh { at, late });
                 }
                 slot
             })
             .collect();
-        Admitted { slots, fresh, course }
+        Admitted { slots, fresh, course, gaps }
     }
 
     /// Gives new events other sequences than they got when they were admitted;
@@ -107,6 +114,11 @@ impl Admission {
         }
     }
 
+    /// Numbered events that are missing.
+    pub fn missing(&self) -> u64 {
+        self.numbers.missing()
+    }
+
     /// The name of a source.
     pub fn source(&self, source: u32) -> Arc<str> {
         self.ids.name(source).clone()
@@ -114,11 +126,8 @@ impl Admission {
 
     fn slot(&mut self, event: &Event, source: u32, happened: i64, sequence: u64) -> Slot {
         let key = self.ids.key(event.source(), event.id());
-        match self.ids.check(&key, source, event.digest(), happened) {
-            Known::New => {
-                self.ids.insert(&key, source, sequence, event.digest(), happened);
-                Slot::New
-            }
+        match self.ids.take(&key, source, sequence, event.digest(), happened) {
+            Known::New => Slot::New,
             Known::Same(sequence) => Slot::Again(sequence),
             Known::Other(sequence) => Slot::Reused(sequence),
             Known::Outside { from } => Slot::Outside(from),

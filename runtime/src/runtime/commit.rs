@@ -116,8 +116,13 @@ impl Committer {
             }
         };
         if let Err(error) = end {
+            self.fail(&error);
+        }
+    }
+
+    fn fail(&self, error: &WriteError) {
+        if self.failure.set(error.to_string()).is_ok() {
             tracing::error!(%error, "The ledger failed; nothing is taken any more");
-            let _ = self.failure.set(error.to_string());
         }
     }
 
@@ -139,7 +144,9 @@ impl Committer {
             return Ok(());
         }
         let began = Instant::now();
-        let committed = self.ledger.commit(group.iter().map(|work| &work.batch))?;
+        // Known before whoever waits is let go and asks why.
+        let committed = self.ledger.commit(group.iter().map(|work| &work.batch));
+        let committed = committed.inspect_err(|error| self.fail(error))?;
         self.stats.stage("commit", began.elapsed());
         let began = Instant::now();
         let known = self.known(&group, committed);
@@ -201,9 +208,7 @@ fn reply(work: Work, committed: Committed, known: &Known, stats: &Stats) {
                         let refusal = Refusal::IdReused { sequence: *sequence, recorded, sent: *event.digest() };
                         (Answer::Refused(refusal), "id-reused")
                     }
-                    Slot::Outside(from) => {
-                        (Answer::Refused(Refusal::OutsideHorizon { from: ledger::time_text(*from) }), "outside-horizon")
-                    }
+                    Slot::Outside(from) => (Answer::Refused(Refusal::OutsideHorizon { from: ledger::time_text(*from) }), "outside-horizon"),
                 };
                 stats.repeated.get_or_create(&OutcomeLabel { outcome: repeated }).inc();
                 Some(answer)

@@ -8,9 +8,9 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::set::{Asked, Member, Set};
+use super::timed::{Course, Fired, Run};
 use crate::column::Cell;
 use crate::event::Event;
-use super::timed::{Course, Fired, Run};
 use crate::sandbox::{self, Keys, Outcome};
 use crate::state::{self, Key, States, Timer, Timers};
 use crate::stats::{PolicyLabel, Stats};
@@ -240,15 +240,7 @@ impl Bench<'_> {
     }
 
     /// The same for a policy that sets timers, with the keys whose timers are due.
-    fn split_timed(
-        &self,
-        round: &Round<'_>,
-        member: usize,
-        rows: Vec<u32>,
-        due: Vec<&Key>,
-        tasks: &mut Vec<Task>,
-        refused: &mut Vec<u32>,
-    ) {
+    fn split_timed(&self, round: &Round<'_>, member: usize, rows: Vec<u32>, due: Vec<&Key>, tasks: &mut Vec<Task>, refused: &mut Vec<u32>) {
         let policy = &self.set.members[member];
         let name = policy.image.release().policy();
         let mut runs: Vec<Run> = Vec::new();

@@ -9,10 +9,11 @@ use rayon::prelude::*;
 
 use super::admit::{Admission, Fresh};
 use super::evaluate::Round;
+use super::numbers::Gap;
 use super::set::Set;
 use super::spine::{Judged, Woken};
 use crate::digest::Digest;
-use crate::ledger::entry::{self, Asked, Entry, EventEntry, Mode, Time, TimerEntry};
+use crate::ledger::entry::{self, Asked, Entry, EventEntry, GapEntry, Mode, Time, TimerEntry};
 use crate::ledger::{Batch, Hash, Secrets, leaf_hash};
 use crate::verdict::{Fault, Finding, Verdict};
 
@@ -63,10 +64,14 @@ impl Evidence {
             };
             for row in rows {
                 let sequence = judged.sequence(first, row);
-                let from = judged.woken.partition_point(|woken| (woken.place as usize) < row);
-                let until = judged.woken.partition_point(|woken| woken.place as usize <= row);
-                for (woken, before) in judged.woken[from..until].iter().zip((1..=until - from).rev()) {
-                    put(Entry::Timer(sequence - before as u64, self.timer(about, admission, row, woken)));
+                let gaps = at(&judged.gaps, row, |gap| gap.place);
+                let timers = at(&judged.woken, row, |woken| woken.place);
+                let mut before = sequence - (gaps.len() + timers.len()) as u64..;
+                for (gap, sequence) in gaps.iter().zip(before.by_ref()) {
+                    put(Entry::Gap(sequence, gap_entry(about, admission, gap)));
+                }
+                for (woken, sequence) in timers.iter().zip(before) {
+                    put(Entry::Timer(sequence, self.timer(about, admission, row, woken)));
                 }
                 let given = |member: usize| withheld.binary_search(&(row as u32, member)).is_err();
                 put(Entry::Event(self.event(about, row, sequence, given, &mut seen)));
@@ -110,14 +115,7 @@ impl Evidence {
     }
 
     /// The entry of a row's event. `given` says whether a policy was given the row.
-    fn event<'a>(
-        &self,
-        about: &About<'a>,
-        row: usize,
-        sequence: u64,
-        given: impl Fn(usize) -> bool,
-        seen: &mut Vec<u8>,
-    ) -> EventEntry<'a> {
+    fn event<'a>(&self, about: &About<'a>, row: usize, sequence: u64, given: impl Fn(usize) -> bool, seen: &mut Vec<u8>) -> EventEntry<'a> {
         let About { set, round, fresh, judged } = about;
         let (event, verdict) = (round.events[row], &judged.verdicts[row]);
         let salt = self.secrets.salt(event.source(), event.id());
@@ -150,12 +148,30 @@ impl Evidence {
             kind: event.kind().into(),
             subject: event.subject().map(Into::into),
             time: event.time().map(Into::into),
+            number: event.number(),
             arrived: Time::from_micros(event.arrived.unwrap_or_default()),
             late: fresh[row].late,
             digest: *event.digest(),
             verdict: verdict.decision,
             asked,
         }
+    }
+}
+
+/// What is recorded before a row.
+fn at<T>(all: &[T], row: usize, place: impl Fn(&T) -> u32) -> &[T] {
+    let from = all.partition_point(|one| (place(one) as usize) < row);
+    let until = all.partition_point(|one| place(one) as usize <= row);
+    &all[from..until]
+}
+
+fn gap_entry<'a>(about: &About<'a>, admission: &Admission, gap: &Gap) -> GapEntry<'a> {
+    GapEntry {
+        source: admission.source(gap.source).to_string().into(),
+        after: gap.after,
+        before: gap.before,
+        missing: gap.missing(),
+        arrived: Time::from_micros(about.round.events[gap.place as usize].arrived.unwrap_or_default()),
     }
 }
 
@@ -190,6 +206,7 @@ fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
                 }
             }
             Entry::Timer(_, timer) => shorten_all(&mut timer.findings, timer.fault.as_mut(), cut),
+            Entry::Gap(..) => return,
         }
     }
 }

@@ -21,6 +21,7 @@ mod admit;
 mod commit;
 mod evaluate;
 mod evidence;
+mod numbers;
 mod recover;
 mod set;
 mod spine;
@@ -46,6 +47,7 @@ use crate::state::{Handover, States, Timers};
 use crate::stats::{OutcomeLabel, Stats};
 use admit::Admission;
 use commit::Keeper;
+use numbers::Numbers;
 use set::Installed;
 use spine::{Change, Memory, Spine};
 
@@ -261,7 +263,7 @@ impl Builder {
         let (durable_out, durable) = watch::channel(0);
         let (memory, keeper, log) = match &self.data {
             None => {
-                let admission = Admission::new(Ids::new(self.ledger.horizon_days), false, self.spine.lateness_s);
+                let admission = Admission::new(Ids::new(self.ledger.horizon_days), Numbers::default(), false, self.spine.lateness_s);
                 let memory = Memory { states: States::default(), timers: Timers::default(), admission, next: 1, evidence: None };
                 (memory, Keeper::Memory { stats: stats.clone() }, None)
             }

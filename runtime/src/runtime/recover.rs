@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::admit::{Admission, bounded};
 use super::evidence::Evidence;
+use super::numbers::Numbers;
 use super::spine::Memory;
 use crate::column::time_micros;
 use crate::ledger::entry::Identity;
@@ -13,23 +14,23 @@ use crate::state::{Form, States, Timer, Timers};
 
 /// Opens a data directory, or makes one.
 pub(super) fn open(directory: &Path, limits: &Limits, lateness_s: u64) -> Result<(Ledger, Memory), OpenError> {
-    let mut ids = Ids::new(limits.horizon_days);
+    let (mut ids, mut numbers) = (Ids::new(limits.horizon_days), Numbers::default());
     let (mut states, mut timers) = (States::default(), Timers::default());
     let ledger = Ledger::open(directory, &mut |record| {
-        take_ids(&mut ids, &record)?;
+        take_ids(&mut ids, &mut numbers, &record)?;
         take_states(&mut ids, &mut states, &mut timers, &record)
     })?;
     let memory = Memory {
         states,
         timers,
-        admission: Admission::new(ids, true, lateness_s),
+        admission: Admission::new(ids, numbers, true, lateness_s),
         next: ledger.next(),
         evidence: Some(Evidence::new(ledger.secrets())),
     };
     Ok((ledger, memory))
 }
 
-fn take_ids(ids: &mut Ids, record: &Record<'_>) -> Result<(), String> {
+fn take_ids(ids: &mut Ids, numbers: &mut Numbers, record: &Record<'_>) -> Result<(), String> {
     for (sequence, line) in record.lines() {
         let identity = Identity::read(line).map_err(|error| format!("entry {sequence}: {error}"))?;
         // What is not about an event has no id.
@@ -40,6 +41,9 @@ fn take_ids(ids: &mut Ids, record: &Record<'_>) -> Result<(), String> {
         let key = ids.key(&event.source, &event.id);
         ids.insert(&key, source, sequence, &event.digest, happened);
         ids.advance(source, bounded(happened, arrived));
+        if let Some(number) = event.number {
+            numbers.take(source, number, 0);
+        }
     }
     Ok(())
 }

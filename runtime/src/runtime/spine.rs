@@ -15,6 +15,7 @@ use super::admit::{Admission, Admitted, Slot};
 use super::commit::{Ended, Keeper, Waiting, Work};
 use super::evaluate::{Bench, Round, Said, Unasked};
 use super::evidence::{About, Evidence};
+use super::numbers::Gap;
 use super::set::{Installed, Set};
 use super::timed::Fired;
 use crate::event::Event;
@@ -196,7 +197,7 @@ impl Spine {
         let (slots, judged) = {
             let events: Vec<&Event> = submissions.iter().flat_map(|submission| &submission.events).collect();
             self.stats.batches.observe(events.len() as f64);
-            let Admitted { mut slots, fresh, course } = self.memory.admission.admit(&events, first);
+            let Admitted { mut slots, fresh, course, gaps } = self.memory.admission.admit(&events, first);
             let began = Instant::now();
             let round = Round::project(&self.set, &self.pool, fresh.iter().map(|fresh| events[fresh.at]).collect());
             self.stats.stage("project", began.elapsed());
@@ -209,9 +210,10 @@ impl Spine {
                 stats: &self.stats,
             };
             let said = bench.evaluate(&round, &course);
-            let judged = self.combine(fresh.len(), said, &mut work.batch.states);
-            if !judged.woken.is_empty() {
-                // Timers' entries stand between those of the events.
+            let judged = self.combine(fresh.len(), said, gaps, &mut work.batch.states);
+            self.stats.missing.set(i64::try_from(self.memory.admission.missing()).unwrap_or(i64::MAX));
+            if !judged.woken.is_empty() || !judged.gaps.is_empty() {
+                // Their entries stand between those of the events.
                 self.memory.admission.renumber(&events, &fresh, first, &mut slots, |row| judged.sequence(first, row));
             }
             if let Some(evidence) = &self.memory.evidence {
@@ -235,7 +237,7 @@ impl Spine {
 
     /// Puts what the policies say together, event by event and timer by timer, and
     /// takes over states and timers.
-    fn combine(&mut self, events: usize, said: Said, changes: &mut Vec<StateChange>) -> Judged {
+    fn combine(&mut self, events: usize, said: Said, gaps: Vec<Gap>, changes: &mut Vec<StateChange>) -> Judged {
         let began = Instant::now();
         let mut heard: Vec<(Vec<Finding>, Vec<Fault>)> = (0..events).map(|_| (Vec::new(), Vec::new())).collect();
         let mut woken = Vec::new();
@@ -308,7 +310,7 @@ impl Spine {
             self.stats.events.get_or_create(&VerdictLabel { verdict: decision.name() }).inc_by(counts[decision as usize]);
         }
         self.stats.stage("combine", began.elapsed());
-        Judged { verdicts, woken, unasked }
+        Judged { verdicts, gaps, woken, unasked }
     }
 }
 
@@ -316,6 +318,8 @@ impl Spine {
 pub(super) struct Judged {
     /// One per event.
     pub verdicts: Vec<Verdict>,
+    /// Numbers that sources have left out, by row.
+    pub gaps: Vec<Gap>,
     /// Timers that fired, in the order in which they are recorded.
     pub woken: Vec<Woken>,
     /// Rows that policies could not be given.
@@ -326,8 +330,9 @@ impl Judged {
     /// The sequence of a row's event, if that of the first entry is known; behind the
     /// last row that of the next entry.
     pub fn sequence(&self, first: u64, row: usize) -> u64 {
-        let before = self.woken.partition_point(|woken| woken.place as usize <= row);
-        first + (row + before) as u64
+        let timers = self.woken.partition_point(|woken| woken.place as usize <= row);
+        let gaps = self.gaps.partition_point(|gap| gap.place as usize <= row);
+        first + (row + timers + gaps) as u64
     }
 }
 

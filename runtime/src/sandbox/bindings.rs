@@ -35,13 +35,7 @@ impl From<manifest::Manifest> for Manifest {
 
 impl From<manifest::Keyed> for Keyed {
     fn from(wit: manifest::Keyed) -> Self {
-        Keyed {
-            key: wit.key,
-            state_version: wit.state_version,
-            migrates_from: wit.migrates_from,
-            resets: wit.resets,
-            timers: wit.timers,
-        }
+        Keyed { key: wit.key, state_version: wit.state_version, migrates_from: wit.migrates_from, resets: wit.resets, timers: wit.timers }
     }
 }
 

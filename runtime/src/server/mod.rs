@@ -14,11 +14,13 @@ mod body;
 mod connection;
 mod events;
 mod limits;
+mod log;
 mod metrics;
 mod policies;
 mod problem;
 mod routes;
 mod stream;
+mod verdicts;
 
 use std::io;
 use std::net::SocketAddr;

@@ -25,6 +25,10 @@ pub(crate) enum Cause {
     IdReused,
     /// Too old for anybody to know whether it was here before.
     OutsideHorizon,
+    /// What a query asks for is not known.
+    Query,
+    /// The server keeps no ledger.
+    NoLedger,
     /// The disk failed; nothing is taken any more.
     LedgerFailed,
     /// The request has not one valid event.
@@ -89,6 +93,8 @@ impl Cause {
             Cause::LineTooLong => (S::PAYLOAD_TOO_LARGE, "line-too-long", "The line is longer than an event may be"),
             Cause::IdReused => (S::CONFLICT, "id-reused", "Another event has this source and id"),
             Cause::OutsideHorizon => (S::CONFLICT, "outside-horizon", "Too old to know whether it was here before"),
+            Cause::Query => (S::BAD_REQUEST, "query", "The query asks for something that is not known"),
+            Cause::NoLedger => (S::NOT_FOUND, "no-ledger", "This server keeps no ledger"),
             Cause::LedgerFailed => (S::INTERNAL_SERVER_ERROR, "ledger-failed", "The ledger failed, and nothing is taken any more"),
             Cause::NothingValid => (S::BAD_REQUEST, "nothing-valid", "Nothing in the request is a valid event"),
             Cause::NotFound => (S::NOT_FOUND, "not-found", "There is nothing at this path"),

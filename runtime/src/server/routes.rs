@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{RequestBody, ResponseBody};
 use super::problem::{Cause, Problem};
-use super::{Phase, Shared, events, metrics, policies};
+use super::{Phase, Shared, events, log, metrics, policies, verdicts};
 
 /// A path that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ enum Route<'a> {
     Events,
     Policies,
     Policy(&'a str),
+    Verdicts,
+    Log(&'a str),
     Live,
     Ready,
     Metrics,
@@ -27,11 +29,13 @@ impl<'a> Route<'a> {
         Some(match path {
             "/v1/events" => Route::Events,
             "/v1/policies" => Route::Policies,
+            "/v1/verdicts" => Route::Verdicts,
             "/livez" => Route::Live,
             "/readyz" => Route::Ready,
             "/metrics" => Route::Metrics,
-            _ => match path.strip_prefix("/v1/policies/") {
-                Some(name) if !name.is_empty() && !name.contains('/') => Route::Policy(name),
+            _ => match (path.strip_prefix("/v1/policies/"), path.strip_prefix("/v1/log/")) {
+                (Some(name), _) if !name.is_empty() && !name.contains('/') => Route::Policy(name),
+                (_, Some(rest)) if !rest.is_empty() => Route::Log(rest),
                 _ => return None,
             },
         })
@@ -43,6 +47,8 @@ impl<'a> Route<'a> {
             Route::Events => "events",
             Route::Policies => "policies",
             Route::Policy(_) => "policy",
+            Route::Verdicts => "verdicts",
+            Route::Log(_) => "log",
             Route::Live => "livez",
             Route::Ready => "readyz",
             Route::Metrics => "metrics",
@@ -53,7 +59,7 @@ impl<'a> Route<'a> {
         match self {
             Route::Events => "POST",
             Route::Policy(_) => "GET, HEAD, PUT, DELETE",
-            Route::Policies | Route::Live | Route::Ready | Route::Metrics => "GET, HEAD",
+            Route::Policies | Route::Verdicts | Route::Log(_) | Route::Live | Route::Ready | Route::Metrics => "GET, HEAD",
         }
     }
 }
@@ -94,7 +100,7 @@ async fn dispatch(
 ) -> Result<Response<ResponseBody>, Problem> {
     check_header(&parts.headers, shared.limits.header_bytes_max)?;
     let Some(route) = route else {
-        let detail = "There are POST /v1/events, GET /v1/policies, /livez, /readyz and /metrics.";
+        let detail = "There are POST /v1/events, GET /v1/verdicts, /v1/log/checkpoint, /v1/policies, /livez, /readyz and /metrics.";
         return Err(Problem::new(Cause::NotFound, detail));
     };
     let read = parts.method == Method::GET || parts.method == Method::HEAD;
@@ -104,6 +110,8 @@ async fn dispatch(
         Route::Policy(name) if read => policies::get(shared, name),
         Route::Policy(name) if parts.method == Method::PUT => policies::put(shared, parts, name, body).await,
         Route::Policy(name) if parts.method == Method::DELETE => policies::delete(shared, parts, name).await,
+        Route::Verdicts if parts.method == Method::GET => verdicts::get(shared, parts),
+        Route::Log(path) if read => log::get(shared, path).await,
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
@@ -126,8 +134,12 @@ fn check_header(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
 
 /// Whether it makes sense to send events here now.
 fn ready(shared: &Shared) -> Response<ResponseBody> {
+    let reason;
     let (status, body) = if *shared.phase.borrow() != Phase::Running {
         (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"The server is about to stop."}"#)
+    } else if let Some(failure) = shared.runtime.failure() {
+        reason = serde_json::json!({"ready": false, "reason": failure}).to_string();
+        (StatusCode::SERVICE_UNAVAILABLE, reason.as_str())
     } else if !shared.runtime.is_ready() {
         (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"The runtime has stopped."}"#)
     } else {

@@ -29,8 +29,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, At, Summary};
-use super::events::stopped;
 use super::body::{self, Cut, FrameSender, RequestBody, ResponseBody};
+use super::events::stopped;
 use super::problem::{Cause, Problem};
 use super::{Phase, Shared};
 use crate::event::Event;

@@ -25,7 +25,7 @@ const EVENTS: usize = 150_000;
 
 /// Connections at the same time: one per core, so that the yardstick, which does
 /// the work of a connection on one core, has all of them too.
-const CONNECTIONS: usize = 2;
+pub(crate) const CONNECTIONS: usize = 2;
 
 /// The number of events, and by name the events per second of each round; the
 /// first is parse-only.
@@ -64,17 +64,19 @@ pub(crate) async fn rounds(rounds: usize) -> (usize, Vec<(&'static str, Vec<f64>
 /// The sample's events, again and again, as a chunked body.
 ///
 /// Each repetition has snapshots of its own: otherwise the fleet would grow with
-/// every one, and findings with it.
-fn body(connection: usize) -> (usize, Arc<Vec<u8>>) {
+/// every one, and findings with it. And ids of its own: otherwise a ledger would
+/// know it already.
+pub(crate) fn body(connection: usize) -> (usize, Arc<Vec<u8>>) {
     let (columbus, retail) = (data::sample(Set::Columbus), data::sample(Set::Retail));
     let (mut lines, mut events) = (String::new(), 0);
     for repetition in 0.. {
         if events >= EVENTS {
             break;
         }
-        let own = format!("\"snapshot_id\":\"{connection}-{repetition}-");
-        for line in columbus.iter().map(|line| line.replace("\"snapshot_id\":\"", &own)).chain(retail.iter().cloned()) {
-            lines.push_str(&line);
+        let snapshot = format!("\"snapshot_id\":\"{connection}-{repetition}-");
+        let id = format!("\"id\":\"{connection}-{repetition}-");
+        for line in columbus.iter().map(|line| line.replace("\"snapshot_id\":\"", &snapshot)).chain(retail.iter().cloned()) {
+            lines.push_str(&line.replace("\"id\":\"", &id));
             lines.push('\n');
             events += 1;
         }
@@ -90,7 +92,7 @@ fn body(connection: usize) -> (usize, Arc<Vec<u8>>) {
 }
 
 /// Sends the body and reads the answer to its end.
-async fn send(address: SocketAddr, headers: &'static str, body: Arc<Vec<u8>>) -> Vec<u8> {
+pub(crate) async fn send(address: SocketAddr, headers: &'static str, body: Arc<Vec<u8>>) -> Vec<u8> {
     let head = format!(
         "POST /v1/events HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n{headers}\r\n"
     );
@@ -108,7 +110,7 @@ async fn send(address: SocketAddr, headers: &'static str, body: Arc<Vec<u8>>) ->
 }
 
 /// Checks that what was timed was the work.
-fn check(headers: &str, answer: &[u8], parse_only: bool, events: usize) {
+pub(crate) fn check(headers: &str, answer: &[u8], parse_only: bool, events: usize) {
     assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..answer.len().min(400)]));
     let count = |part: &str| answer.windows(part.len()).filter(|window| *window == part.as_bytes()).count();
     if parse_only {

@@ -1,13 +1,14 @@
 //! What each step of the way costs, on the same events and in one run: the rule
 //! native, over columns in Wasm, parsing JSON in the guest, a fresh instance,
-//! projection and decoding alone; and the whole way over HTTP against a server
-//! that only parses the same lines.
+//! projection and decoding alone; the whole way over HTTP against a server that only
+//! parses the same lines; and what a ledger costs.
 //!
 //! Rungs take turns, round by round, so that a machine that slows down slows all
 //! of them; what is reported is the median. Ratios are taken within a round,
 //! because two times of different rounds are not comparable.
 #![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 
+mod durable;
 mod http;
 #[path = "../../guests/examples/order_limit.rs"]
 mod order_limit;
@@ -156,6 +157,7 @@ fn main() {
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     let mut rows = policies(&threads);
     rows.extend(whole_path(&threads));
+    rows.extend(threads.block_on(durable::report(ROUNDS)));
     let path = target_dir().join("bench.json");
     std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&rows).expect("JSON"))).expect("target/bench.json can be written");
     println!("\n{:<30}{:>9}  {:<10} met", "ratio", "", "goal");

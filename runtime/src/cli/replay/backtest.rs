@@ -10,8 +10,7 @@ use anyhow::Context as _;
 use comfy_table::Cell;
 use ephor::Config;
 use ephor::event::Event;
-use ephor::ledger::LogError;
-use ephor::ledger::archive;
+use ephor::ledger::{self, LogError};
 use tempfile::TempDir;
 
 use super::changes::{Counter, Kinds, Named, Report};
@@ -113,7 +112,7 @@ impl Side {
         let folder = tempfile::tempdir().context("cannot make a folder for a ledger")?;
         let data = folder.path().join("data");
         if let Some(key) = key {
-            archive::adopt(&data, key).or_exit(Exit::Failed)?;
+            ledger::adopt(&data, key).or_exit(Exit::Failed)?;
         }
         let mut drive = Drive::start(config, args.cache.as_deref(), &data)?;
         let mut installed: Vec<(String, String)> = Vec::new();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use comfy_table::Cell;
 use ephor::Config;
-use ephor::ledger::archive::{self, Entries};
+use ephor::ledger;
 use indicatif::ProgressBar;
 
 use super::compare::{Comparison, Difference, compare};
@@ -16,7 +16,7 @@ use super::drive::{Came, Drive};
 use super::files::{Rejected, Stream, bytes_of, files_of};
 use super::finder::{Finder, Wanted};
 use super::force::Force;
-use super::script::Script;
+use super::script::{Script, lines};
 use super::shelf::Shelf;
 use super::{Args, Place, secret};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
@@ -39,24 +39,25 @@ struct Replayed {
     /// Events of the files that no entry is about.
     left: u64,
     rejected: Rejected,
-    /// What lies behind the last recorded entry.
-    torn: Option<String>,
     /// Entries that an earlier run made.
     resumed: u64,
 }
 
 pub async fn run(args: &Args, recorded: &Path) -> Outcome {
     let config = crate::cli::local::config(args.config.as_deref())?;
+    if !recorded.join("FORMAT").exists() {
+        return Err(failed(Exit::Usage, format!("{} is not a data directory", recorded.display())));
+    }
     let key = args.key.clone().unwrap_or_else(|| recorded.join("ledger.key"));
     let secret = secret(&key)
         .context("the recorded ledger's key is needed to make the same salts; where it is kept elsewhere, name it with --key")
         .or_exit(Exit::Usage)?;
     let folders: Vec<PathBuf> = args.policies.iter().chain(&args.releases).cloned().collect();
     let shelf = Shelf::open(&folders).or_exit(Exit::Usage)?;
-    let script = Script::open(recorded)?;
+    let script = Script::open(recorded);
     let groups = args.events.iter().map(|path| files_of(path)).collect::<anyhow::Result<Vec<_>>>().or_exit(Exit::Usage)?;
     let place = Place::new(args)?;
-    archive::adopt(&place.data, &secret).or_exit(Exit::Usage)?;
+    ledger::adopt(&place.data, &secret).or_exit(Exit::Usage)?;
 
     let bar = progress(bytes_of(groups.iter().flatten()), "");
     // One thread for each, so that files that were sent at the same time are read so.
@@ -69,10 +70,9 @@ pub async fn run(args: &Args, recorded: &Path) -> Outcome {
     let replayed_in = begun.elapsed();
 
     let begun = Instant::now();
-    let open = |directory: &Path| Entries::open(directory).or_exit(Exit::Failed);
     // The recorded ledger may have grown in the meantime.
-    let until = |entry: &Result<(u64, String), _>| entry.as_ref().map_or(true, |(sequence, _)| *sequence <= replayed.last);
-    let comparison = compare(open(recorded)?.take_while(until), open(&place.data)?, DIFFERENCES_MAX).or_exit(Exit::Failed)?;
+    let until = |entry: &Outcome<(u64, String)>| entry.as_ref().map_or(true, |(sequence, _)| *sequence <= replayed.last);
+    let comparison = compare(lines(recorded).take_while(until), lines(&place.data), DIFFERENCES_MAX)?;
     let times = [replayed_in, begun.elapsed()];
     let written = match args.json {
         true => print_json(&replayed, &comparison, times),
@@ -83,7 +83,7 @@ pub async fn run(args: &Args, recorded: &Path) -> Outcome {
         return Ok(());
     }
     let (other, all) = (comparison.total() - comparison.equal, comparison.total());
-    Err(failed(Exit::Failed, format!("{} of {} entries are not as they were recorded", grouped(other), grouped(all))))
+    Err(failed(Exit::Damaged, format!("{} of {} entries are not as they were recorded", grouped(other), grouped(all))))
 }
 
 /// Goes through the recorded entries, and submits the event of each as it was then.
@@ -112,8 +112,7 @@ async fn replay(
     }
     let (left, rejected) = finder.finish().await?;
     let came = drive.finish().await?;
-    let torn = script.torn().map(str::to_string);
-    Ok(Replayed { last: script.read, came, swaps: force.swaps, left, rejected, torn, resumed })
+    Ok(Replayed { last: script.read, came, swaps: force.swaps, left, rejected, resumed })
 }
 
 fn print(
@@ -123,7 +122,7 @@ fn print(
     comparison: &Comparison,
     [took, compared]: [Duration; 2],
 ) -> std::io::Result<()> {
-    let Replayed { came, swaps, left, rejected, torn, resumed, .. } = replayed;
+    let Replayed { came, swaps, left, rejected, resumed, .. } = replayed;
     if comparison.is_equal() {
         println!("{} entries equal, byte for byte: {} replays as it was recorded.", grouped(comparison.equal), recorded.display());
     } else {
@@ -155,9 +154,6 @@ fn print(
         let first = came.first_refusal.as_deref().unwrap_or("sent twice");
         println!("{} events were not taken again. The first: {first}", grouped(came.refused + came.duplicates));
     }
-    if let Some(torn) = torn {
-        println!("Behind the last entry: {torn}");
-    }
     if args.data.is_some() {
         println!(
             "The new data directory has the key of the recorded ledger: keep it as you keep that one, and publish nothing that it signs."
@@ -187,7 +183,7 @@ fn short(text: &str) -> String {
 }
 
 fn print_json(replayed: &Replayed, comparison: &Comparison, [took, compared]: [Duration; 2]) -> std::io::Result<()> {
-    let Replayed { last, came, swaps, left, rejected, torn, resumed } = replayed;
+    let Replayed { last, came, swaps, left, rejected, resumed } = replayed;
     let document = serde_json::json!({
         "recorded": last,
         "entries": comparison,
@@ -198,7 +194,6 @@ fn print_json(replayed: &Replayed, comparison: &Comparison, [took, compared]: [D
         "first_not_taken": came.first_refusal,
         "events_in_no_entry": left,
         "rejected": rejected.lines,
-        "torn": torn,
         "seconds": took.as_secs_f64(),
         "compared_seconds": compared.as_secs_f64(),
     });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use ephor::ledger::{Log, LogError, archive};
+use ephor::ledger::{self, Log, LogError};
 
 use super::counts::Counts;
 use super::drive::{Came, Drive};
@@ -29,7 +29,7 @@ pub async fn run(args: &Args) -> Outcome {
     let key = args.key.as_deref().map(secret).transpose().or_exit(Exit::Usage)?;
     let place = Place::new(args)?;
     if let Some(key) = key {
-        archive::adopt(&place.data, &key).or_exit(Exit::Usage)?;
+        ledger::adopt(&place.data, &key).or_exit(Exit::Usage)?;
     }
     let mut drive = Drive::start(&config, args.cache.as_deref(), &place.data)?;
     for parts in releases {

@@ -1,14 +1,14 @@
 //! What a recorded ledger says about how it came to be: which events in which order,
 //! when they arrived, and which releases were asked.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ephor::ledger::archive::Entries;
+use ephor::ledger::verify::{Entries, EntryLine, Finding};
 
 use super::entry::{Asked, Entry, bytes_of};
 use super::finder::Name;
-use crate::cli::exit::{Exit, Or as _, Outcome, failed};
-use crate::cli::table;
+use crate::cli::exit::{Exit, Outcome, failed};
+use crate::cli::table::{self, grouped};
 
 /// A release that an entry names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,21 +48,22 @@ impl Moment {
 
 /// Reads a data directory.
 pub struct Script {
+    directory: PathBuf,
     entries: Entries,
     /// Entries that were read.
     pub read: u64,
 }
 
 impl Script {
-    pub fn open(directory: &Path) -> Outcome<Self> {
-        Ok(Script { entries: Entries::open(directory).or_exit(Exit::Usage)?, read: 0 })
+    pub fn open(directory: &Path) -> Self {
+        Script { directory: directory.to_path_buf(), entries: Entries::new(directory, 1), read: 0 }
     }
 
     /// The next event.
     pub fn next(&mut self) -> Outcome<Option<Moment>> {
         let mut needs = Vec::new();
         while let Some(entry) = self.entries.next() {
-            let (sequence, line) = entry.or_exit(Exit::Failed)?;
+            let (sequence, line) = text_of(&self.directory, entry)?;
             self.read = sequence;
             let need = |asked: &Asked<'_>| Need {
                 sequence,
@@ -76,7 +77,7 @@ impl Script {
                 Entry::Other("gap", _) => {}
                 Entry::Other(name, _) => {
                     let name = table::plain(name);
-                    let sequence = table::grouped(sequence);
+                    let sequence = grouped(sequence);
                     let why =
                         format!("entry {sequence} is of the kind {name:?}, which does not follow from events, so it cannot be replayed");
                     return Err(failed(Exit::Refused, why));
@@ -99,10 +100,20 @@ impl Script {
         }
         Ok(None)
     }
+}
 
-    /// What lies behind the last entry, if anything does.
-    pub fn torn(&self) -> Option<&str> {
-        self.entries.torn()
+/// All entries of a data directory: sequence and line.
+pub fn lines(directory: &Path) -> impl Iterator<Item = Outcome<(u64, String)>> + use<> {
+    let directory = directory.to_path_buf();
+    Entries::new(&directory, 1).map(move |entry| text_of(&directory, entry))
+}
+
+fn text_of(directory: &Path, entry: Result<EntryLine, Finding>) -> Outcome<(u64, String)> {
+    let damaged = |finding: Finding| failed(Exit::Damaged, format!("{}: {finding}", directory.display()));
+    let EntryLine { sequence, line, .. } = entry.map_err(damaged)?;
+    match String::from_utf8(line) {
+        Ok(line) => Ok((sequence, line)),
+        Err(_) => Err(failed(Exit::Damaged, format!("entry {} is not UTF-8", grouped(sequence)))),
     }
 }
 

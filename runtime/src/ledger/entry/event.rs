@@ -23,6 +23,10 @@ pub(crate) struct EventEntry<'a> {
     /// As it was sent.
     #[serde(borrow, default, deserialize_with = "present")]
     pub time: Option<Text<'a>>,
+    /// What its source gave it (CloudEvents `sequence` extension), if it numbers its
+    /// events.
+    #[serde(default, deserialize_with = "present")]
+    pub number: Option<u64>,
     pub arrived: Time,
     /// It happened before the watermark of its source. Left out if not.
     #[serde(default)]
@@ -48,6 +52,10 @@ impl EventEntry<'_> {
         }
         if let Some(time) = &self.time {
             member(out, b",\"time\":", time);
+        }
+        if let Some(of_source) = self.number {
+            out.extend_from_slice(b",\"number\":");
+            number(out, of_source);
         }
         out.extend_from_slice(b",\"arrived\":\"");
         self.arrived.write(out);

@@ -27,7 +27,7 @@ use fields::{number, parse_digest};
 
 pub(crate) use event::{Asked, EventEntry, Fault, Finding, Mode};
 pub(crate) use fields::{Evidence, Time};
-pub(crate) use other::TimerEntry;
+pub(crate) use other::{GapEntry, TimerEntry};
 
 /// The longest line, without its `\n`: an entry of a C2SP tile has its length in 16
 /// bits.
@@ -39,6 +39,8 @@ pub(crate) enum Entry<'a> {
     Event(EventEntry<'a>),
     /// With its sequence.
     Timer(u64, TimerEntry<'a>),
+    /// With its sequence.
+    Gap(u64, GapEntry<'a>),
 }
 
 /// An entry is longer than a tile can hold. Nothing was written; whoever made the
@@ -66,8 +68,10 @@ pub(crate) enum EntryError {
 #[serde(deny_unknown_fields)]
 struct Other<'a> {
     sequence: u64,
-    #[serde(borrow)]
-    timer: TimerEntry<'a>,
+    #[serde(borrow, default)]
+    timer: Option<TimerEntry<'a>>,
+    #[serde(borrow, default)]
+    gap: Option<GapEntry<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -75,7 +79,7 @@ impl<'a> Entry<'a> {
     pub fn sequence(&self) -> u64 {
         match self {
             Entry::Event(event) => event.sequence,
-            Entry::Timer(sequence, _) => *sequence,
+            Entry::Timer(sequence, _) | Entry::Gap(sequence, _) => *sequence,
         }
     }
 
@@ -89,6 +93,11 @@ impl<'a> Entry<'a> {
                 out.extend_from_slice(b"{\"sequence\":");
                 number(out, *sequence);
                 timer.write(out);
+            }
+            Entry::Gap(sequence, gap) => {
+                out.extend_from_slice(b"{\"sequence\":");
+                number(out, *sequence);
+                gap.write(out);
             }
         }
         let bytes = out.len() - start;
@@ -105,8 +114,12 @@ impl<'a> Entry<'a> {
         match is_event(line) {
             true => Ok(Entry::Event(serde_json::from_slice(line)?)),
             false => {
-                let Other { sequence, timer } = serde_json::from_slice(line)?;
-                Ok(Entry::Timer(sequence, timer))
+                let Other { sequence, timer, gap } = serde_json::from_slice(line)?;
+                match (timer, gap) {
+                    (Some(timer), None) => Ok(Entry::Timer(sequence, timer)),
+                    (None, Some(gap)) => Ok(Entry::Gap(sequence, gap)),
+                    _ => Err(EntryError::NotCanonical { at: 0 }),
+                }
             }
         }
     }
@@ -130,7 +143,7 @@ impl<'a> Entry<'a> {
 /// Whether the second member of a line in the one form is that of an event's entry.
 fn is_event(line: &[u8]) -> bool {
     let comma = line.iter().position(|byte| *byte == b',').unwrap_or(line.len());
-    !line[comma..].starts_with(b",\"timer\"")
+    line[comma..].starts_with(b",\"source\"")
 }
 
 /// What tells an event from others, from the front of its entry.
@@ -140,6 +153,7 @@ pub(crate) struct Identity<'a> {
     pub id: Cow<'a, str>,
     /// As it was sent.
     pub time: Option<Cow<'a, str>>,
+    pub number: Option<u64>,
     pub arrived: Time,
     /// Of the event's bytes.
     pub digest: Digest,
@@ -167,11 +181,21 @@ impl<'a> Identity<'a> {
         take_string(&mut rest, b",\"type\":")?;
         take_string(&mut rest, b",\"subject\":");
         let time = take_string(&mut rest, b",\"time\":");
+        let number = take_number(&mut rest, b",\"number\":");
         let arrived = Time::parse(&take_string(&mut rest, b",\"arrived\":")?)?;
         rest = rest.strip_prefix(b",\"late\":true").unwrap_or(rest);
         let digest = parse_digest(&take_string(&mut rest, b",\"digest\":")?)?;
-        Some(Identity { source, id, time, arrived, digest })
+        Some(Identity { source, id, time, number, arrived, digest })
     }
+}
+
+/// Takes a member off the front: its name with what precedes it, and a number.
+fn take_number(rest: &mut &[u8], name: &[u8]) -> Option<u64> {
+    let text = rest.strip_prefix(name)?;
+    let digits = text.iter().position(|byte| !byte.is_ascii_digit())?;
+    let number = str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
+    *rest = &text[digits..];
+    Some(number)
 }
 
 /// Takes a member off the front: its name with what precedes it, and a string.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::event::{Fault, Finding, Mode, said};
-use super::fields::{Text, Time, digest, hex, member, present};
+use super::fields::{Text, Time, digest, hex, member, number, present};
 use crate::digest::Digest;
 use crate::verdict::Decision;
 
@@ -58,5 +58,36 @@ impl TimerEntry<'_> {
         out.push(b'"');
         said(out, &self.findings, self.fault.as_ref());
         out.extend_from_slice(b"}}");
+    }
+}
+
+/// Events that a source has numbered and that did not come, noted when a later one
+/// did. They may come yet.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GapEntry<'a> {
+    #[serde(borrow)]
+    pub source: Text<'a>,
+    /// The number before the gap, and the one behind it.
+    pub after: u64,
+    pub before: u64,
+    /// How many are between.
+    pub missing: u64,
+    /// When the event behind the gap arrived.
+    pub arrived: Time,
+}
+
+impl GapEntry<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        member(out, b",\"gap\":{\"source\":", &self.source);
+        for (name, value) in [("after", self.after), ("before", self.before), ("missing", self.missing)] {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            number(out, value);
+        }
+        out.extend_from_slice(b",\"arrived\":\"");
+        self.arrived.write(out);
+        out.extend_from_slice(b"\"}}");
     }
 }

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use proptest::prelude::*;
 
 use super::event::{action, severity};
@@ -24,6 +26,7 @@ fn clean(sequence: u64) -> EventEntry<'static> {
         kind: "org.example.trip.ended".into(),
         subject: Some("vehicle-4711".into()),
         time: Some("2026-11-24T07:59:59Z".into()),
+        number: None,
         arrived: Time::from_micros(1_795_507_200_000_000),
         late: false,
         digest: Digest::of(b"event"),
@@ -70,6 +73,45 @@ fn an_entry_has_its_published_form() {
     );
     assert_eq!(line(&entry), expected);
     assert_eq!(Entry::parse_canonical(expected.as_bytes()).expect("an entry"), Entry::Event(entry));
+}
+
+#[test]
+fn entries_about_something_else_have_their_published_form() {
+    let (policy, release, source) = ("geofence".into(), "0.1.0-ca2949c7d59a".into(), "urn:example:fleet:7".into());
+    let (due, arrived) = (Time::from_micros(1_795_507_140_000_000), Time::from_micros(1_795_507_200_000_000));
+    let (digest, key) = (Digest::of(b"geofence"), Digest::of(b"key"));
+    let (mode, verdict) = (Mode::Enforce, Decision::Undetermined);
+    let fault = Some(Fault { kind: FaultKind::Trap, detail: "unreachable".into() });
+    let timer = TimerEntry { policy, release, digest, mode, source, key, due, arrived, verdict, findings: Vec::new(), fault };
+    let gap = GapEntry { source: "urn:example:fleet:7".into(), after: 811, before: 815, missing: 3, arrived };
+    let expected = format!(
+        concat!(
+            r#"{{"sequence":2,"timer":{{"policy":"geofence","release":"0.1.0-ca2949c7d59a","digest":"{}","mode":"enforce","#,
+            r#""source":"urn:example:fleet:7","key":"{}","due":"2026-11-24T07:59:00.000000Z","arrived":"2026-11-24T08:00:00.000000Z","#,
+            r#""verdict":"undetermined","fault":{{"kind":"trap","detail":"unreachable"}}}}}}"#
+        ),
+        digest.hex(),
+        key.hex()
+    );
+    let (timer, gap) = (Entry::Timer(2, timer), Entry::Gap(3, gap));
+    assert_eq!(whole(&timer), expected);
+    assert_eq!(
+        whole(&gap),
+        r#"{"sequence":3,"gap":{"source":"urn:example:fleet:7","after":811,"before":815,"missing":3,"arrived":"2026-11-24T08:00:00.000000Z"}}"#
+    );
+    for entry in [timer, gap] {
+        let text = whole(&entry);
+        assert_eq!(Entry::parse_canonical(text.as_bytes()).expect("an entry"), entry);
+        for wrong in [
+            text.replace("\"sequence\":", "\"timer\":null,\"sequence\":"),
+            text.replace("}}", "},\"gap\":null}"),
+            text.replace("\"source\"", "\"extra\":1,\"source\""),
+            text.replace("\"timer\"", "\"gap\"").replace("\"gap\":{\"source\"", "\"timer\":{\"source\""),
+            format!("{},\"source\":\"s\"}}", &text[..text.len() - 1]),
+        ] {
+            assert!(wrong == text || Entry::parse_canonical(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
 }
 
 #[test]
@@ -219,16 +261,17 @@ fn time() -> impl Strategy<Value = Time> {
 }
 
 fn event() -> impl Strategy<Value = EventEntry<'static>> {
-    let event = (any::<u64>(), text(), text(), text(), prop::option::of(text()), prop::option::of(text()));
+    let event = (any::<u64>(), text(), text(), text(), prop::option::of(text()), prop::option::of(text()), prop::option::of(any::<u64>()));
     let verdict = prop::sample::select(Decision::ALL.to_vec());
     (event, time(), any::<bool>(), any_digest(), verdict, prop::collection::vec(asked(), 0..3)).prop_map(
-        |((sequence, source, id, kind, subject, time), arrived, late, digest, verdict, asked)| EventEntry {
+        |((sequence, source, id, kind, subject, time, number), arrived, late, digest, verdict, asked)| EventEntry {
             sequence,
             source,
             id,
             kind,
             subject,
             time,
+            number,
             arrived,
             late,
             digest,
@@ -249,7 +292,10 @@ fn timer() -> impl Strategy<Value = Entry<'static>> {
 }
 
 fn entry() -> impl Strategy<Value = Entry<'static>> {
-    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer()]
+    let gap = (any::<u64>(), text(), any::<u64>(), any::<u64>(), any::<u64>(), time()).prop_map(
+        |(sequence, source, after, before, missing, arrived)| Entry::Gap(sequence, GapEntry { source, after, before, missing, arrived }),
+    );
+    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap]
 }
 
 proptest! {
@@ -273,10 +319,11 @@ proptest! {
                 source: event.source.0.clone(),
                 id: event.id.0.clone(),
                 time: event.time.as_ref().map(|time| time.0.clone()),
+                number: event.number,
                 arrived: event.arrived,
                 digest: event.digest,
             }),
-            Entry::Timer(..) => None,
+            Entry::Timer(..) | Entry::Gap(..) => None,
         };
         prop_assert_eq!(front, expected);
     }

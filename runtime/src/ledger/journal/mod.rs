@@ -20,7 +20,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use record::{Checksum, Pending, VERSION, count_lines, seal};
-use walk::{Finding, Visit, Walk};
+use walk::{Finding, Walk};
 
 use super::storage::{File, Storage};
 
@@ -32,7 +32,7 @@ const FOLDER: &str = "journal";
 
 /// A segment takes no further record once it has so many bytes. Small enough to
 /// copy and to check in one go, large enough that a terabyte is 16,384 files.
-const SEGMENT_BYTES: u64 = 64 << 20;
+pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// What is appended is committed without being asked to once it has so many bytes.
 /// Bounds the memory, and what a crash has to tear.
@@ -235,20 +235,13 @@ impl Journal {
     /// error from `visit` becomes one that names the record's place.
     ///
     /// `known` is the last entry that is known to have been durable, from a signed
-    /// checkpoint, or 0. A journal that ends before it is refused.
+    /// checkpoint, or 0. A journal that ends before it is refused. A segment takes no
+    /// further record once it has `segment_bytes`.
     ///
     /// An interrupted commit at the end is cut off. Everything that was shown is
     /// durable on return, even if an earlier process died, or was refused a sync,
     /// before it knew that.
     pub fn open(
-        storage: Arc<dyn Storage>,
-        known: u64,
-        visit: &mut dyn FnMut(&Place, Record<'_>) -> Result<(), String>,
-    ) -> Result<(Journal, Recovered), OpenError> {
-        Journal::open_with(storage, known, SEGMENT_BYTES, visit)
-    }
-
-    fn open_with(
         storage: Arc<dyn Storage>,
         known: u64,
         segment_bytes: u64,
@@ -421,19 +414,6 @@ impl Journal {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.segments.push(Segment { first, end: 0, points: Vec::new() });
         Ok(())
-    }
-}
-
-/// Shows every record of a journal to `visit`, in order, and changes nothing: for whoever
-/// reads what somebody else writes, or wrote. An interrupted commit at the end is passed
-/// over and given back; it may also be one that is being written just now.
-pub(super) fn look(storage: &dyn Storage, visit: Visit<'_>) -> Result<Option<Torn>, OpenError> {
-    let mut walk = Walk::new(storage, visit);
-    walk.run()?;
-    match walk.finding {
-        None => Ok(None),
-        Some(Finding { place, bytes, fault, torn: true, .. }) => Ok(Some(Torn { place, bytes, fault })),
-        Some(Finding { place, record, sequence, fault, .. }) => Err(OpenError::Damaged { place, record, sequence, fault }),
     }
 }
 

@@ -20,9 +20,12 @@ use std::{fmt, io};
 use sha2::{Digest as _, Sha256};
 
 use tile::{MAX_LEVEL, TILE_HEIGHT};
+pub(super) use tile::{TILE_BYTES, TILES};
 
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
-pub use tile::{MAX_ENTRY, TILE_WIDTH, TileDir, TileId, TileKind, TileStore, bundle, unbundle};
+#[cfg(test)]
+pub(super) use tests::MemoryTiles;
+pub use tile::{MAX_ENTRY, TILE_WIDTH, TileFiles, TileId, TileKind, TileStore, bundle, unbundle};
 
 /// A hash of the tree: SHA-256, 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,11 +128,9 @@ pub enum TreeError {
         /// What the store says.
         source: io::Error,
     },
-    /// A full tile is not what was written. It is derived: remove it, and it is
-    /// written again from the journal at the next start.
-    #[error(
-        "{path} is damaged: its hashes do not give the hash that the level above has; remove the file and start again to have it rebuilt"
-    )]
+    /// A full tile is not what was written. It is derived, and written again from the
+    /// journal at the next start.
+    #[error("{path} is damaged: its hashes do not give the hash that the level above has; start again to have it written again")]
     DamagedTile {
         /// Which tile.
         path: String,

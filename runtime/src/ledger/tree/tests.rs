@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs;
 
 use proptest::prelude::*;
 
@@ -6,7 +7,7 @@ use super::*;
 
 /// Tiles in memory, for tests and small trees.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryTiles(BTreeMap<TileId, Vec<u8>>);
+pub(in crate::ledger) struct MemoryTiles(BTreeMap<TileId, Vec<u8>>);
 
 impl TileStore for MemoryTiles {
     fn write(&mut self, tile: TileId, bytes: &[u8]) -> io::Result<()> {
@@ -279,35 +280,41 @@ fn bundles_hold_what_they_can() {
 #[test]
 fn tiles_on_disk_answer_as_tiles_in_memory_and_damage_is_seen() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut tree = Tree::new(TileDir::new(folder.path()));
+    let mut tree = Tree::new(TileFiles::new(folder.path()));
     (0..1000).for_each(|index| tree.push(leaf(index)));
     let before = (tree.inclusion(5, 1000).expect("pending"), tree.consistency(300, 900).expect("pending"));
     tree.flush().expect("written");
     assert_eq!((tree.inclusion(5, 1000).expect("stored"), tree.consistency(300, 900).expect("stored")), before);
     assert_eq!(tree.root_at(700).expect("stored"), grown(700).root());
 
-    let file = folder.path().join("tile/0/000");
-    let good = fs::read(&file).expect("a tile");
-    for (at, bit) in [(0, 1), (8191, 0x80), (4000, 4)] {
+    let file = folder.path().join("tiles/0");
+    let good = fs::read(&file).expect("three tiles");
+    assert_eq!(good, (0..768).flat_map(|index| leaf(index).0).collect::<Vec<_>>());
+    for (at, bit) in [(0, 1), (8_191, 0x80), (4_000, 4)] {
         let mut bad = good.clone();
         bad[at] ^= bit;
         fs::write(&file, bad).expect("written");
         assert!(matches!(tree.inclusion(5, 1000), Err(TreeError::DamagedTile { path }) if path == "tile/0/000"));
+        assert!(tree.inclusion(300, 1000).is_ok(), "the tile beside it is whole");
     }
-    for length in [0, 32, 8191] {
+    for length in [0, 32, 8_191] {
         fs::write(&file, &good[..length]).expect("written");
-        assert!(matches!(tree.inclusion(5, 1000), Err(TreeError::DamagedTile { .. })));
+        assert!(matches!(tree.inclusion(5, 1000), Err(TreeError::Store { .. })));
     }
     fs::remove_file(&file).expect("removed");
     assert!(matches!(tree.inclusion(5, 1000), Err(TreeError::Store { .. })));
     // What needs no old leaf still answers.
     assert!(tree.inclusion(999, 1000).is_ok());
     tree.root();
-    // Built again, it writes what is missing.
-    let mut again = Tree::new(tree.into_store());
-    (0..1000).for_each(|index| again.push(leaf(index)));
-    again.flush().expect("written");
-    assert_eq!(fs::read(&file).expect("a tile"), good);
+    // Built again, it writes what is missing, and what is wrong.
+    let zeros = vec![0; good.len() - 40];
+    for there in [None, Some(&good[..8_200]), Some(&zeros), Some(&good)] {
+        there.map_or(Ok(()), |bytes| fs::write(&file, bytes)).expect("written");
+        let mut again = Tree::new(TileFiles::new(folder.path()));
+        (0..1000).for_each(|index| again.push(leaf(index)));
+        again.flush().expect("written");
+        assert_eq!(fs::read(&file).expect("three tiles"), good);
+    }
 }
 
 #[test]

@@ -13,12 +13,13 @@
 //!
 //! Files of other rooms in the directory are not looked at, nor is the lock.
 
+mod entries;
 mod records;
 mod report;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io, thread};
@@ -27,9 +28,10 @@ use super::checkpoint::{Checkpoint, Frames, OpenError};
 use super::keys::parse_seed;
 use super::note::{Algorithm, KeyError, Note, SignerKey, VerifierKey, VerifyError};
 use super::storage;
-use super::tree::{Hash, TileDir, TileId, TileKind, TileStore, Tree, leaf_hash, unbundle};
-use records::{Chain, Checked, GENESIS, Record, check_all, checksum, cut};
+use super::tree::{Hash, TILE_BYTES, TILES, TileFiles, TileId, TileKind, TileStore, Tree};
+use records::{Chain, Checked, GENESIS, Record, check_all, check_line, checksum, cut};
 
+pub use entries::{Entries, EntryLine};
 pub use report::{Damage, Finding, Report, Severity};
 
 /// The whole of the file `FORMAT`.
@@ -45,6 +47,16 @@ const MAX_FINDINGS: usize = 10_000;
 /// Checks a data directory under the key that is in it.
 pub fn verify(directory: &Path) -> Report {
     Verifier::new(directory).run()
+}
+
+/// Checks that a line, without its `\n`, is the entry of this sequence, in the one form
+/// that an entry has. For entries that came from elsewhere than a data directory.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_entry(line: &[u8], sequence: u64) -> Result<(), Damage> {
+    check_line(line, sequence, false, &mut Vec::with_capacity(line.len())).map(|_| ())
 }
 
 /// Called with the bytes of the journal that are done, and all of them.
@@ -175,7 +187,7 @@ impl Check<'_> {
 
     /// What nothing of ours put into the directory.
     fn strangers(&mut self) {
-        const OURS: [&str; 8] = ["FORMAT", "lock", "ledger.key", "ledger.pub", "journal", "checkpoint", "checkpoints", "tile"];
+        const OURS: [&str; 8] = ["FORMAT", "lock", "ledger.key", "ledger.pub", "journal", "checkpoint", "checkpoints", TILES];
         let items = match fs::read_dir(&self.verifier.directory) {
             Ok(items) => items,
             Err(error) => return self.find(Severity::Evidence, "", None, Damage::Unreadable(error.to_string())),
@@ -237,14 +249,18 @@ impl Check<'_> {
     /// The history of checkpoints, the latest one, and those that the caller kept.
     fn checkpoints(&mut self, key: Option<&VerifierKey>) {
         const HISTORY: &str = "checkpoints";
+        // In this order: a server that is running writes the history first, so what was
+        // the latest one a moment ago is in it.
+        let latest = self.read("checkpoint");
         let history = self.read(HISTORY).unwrap_or_default();
         let mut last: [Option<&[u8]>; 2] = [None, None];
-        let mut size = 0;
+        let (mut size, mut torn) = (0, false);
         for frame in Frames::new(&history) {
             let frame = match frame {
                 Ok(frame) => frame,
                 Err(bad) => {
                     let severity = if bad.torn { Severity::Unfinished } else { Severity::Evidence };
+                    torn |= bad.torn;
                     self.find(severity, HISTORY, Some(bad.offset as u64), Damage::Frame(bad.what));
                     continue;
                 }
@@ -259,9 +275,13 @@ impl Check<'_> {
             size = checkpoint.size;
             self.report.signed = self.report.signed.max(size);
         }
-        match (self.read("checkpoint"), last) {
+        match (latest, last) {
             (None, [_, None]) => {}
-            (None, [_, Some(_)]) => self.find(Severity::Derived, "checkpoint", None, Damage::Missing),
+            (None, [_, Some(_)]) => {
+                // Without it nobody can tell whether what is torn was ever whole.
+                let severity = if torn { Severity::Evidence } else { Severity::Derived };
+                self.find(severity, "checkpoint", None, Damage::Missing);
+            }
             (Some(latest), [_, Some(end)]) if latest == end => {}
             (Some(latest), [before, end]) => {
                 // A crash between the two files leaves the one before, or its
@@ -387,18 +407,13 @@ impl Check<'_> {
     /// One segment: cut into records, checked by all threads, put together in order.
     fn segment(&mut self, bytes: &[u8], named: u64, file: &Path, is_last: bool, chain: &mut Chain, grown: &mut Grown) {
         let (records, mut gaps) = cut(bytes, &mut chain.stored);
-        if let Some(first) = records.first() {
-            if first.first != named && first.offset == 0 {
-                self.find(Severity::Evidence, file, Some(0), Damage::SegmentName { named, found: first.first });
-            }
-        } else if bytes.is_empty() && named != chain.next {
-            // A segment that was just begun has no record yet.
-            self.find(Severity::Evidence, file, None, Damage::SegmentName { named, found: chain.next });
-        }
+        // Where what a crash left begins: a segment that was just begun has nothing.
+        let mut end = bytes.is_empty().then_some(0);
         // At the end of the journal, what cannot be read is what a crash leaves.
         if is_last && gaps.last().is_some_and(|gap| gap.end == bytes.len()) {
             let gap = gaps.pop().unwrap_or_default();
             self.find(Severity::Unfinished, file, Some(gap.start as u64), Damage::Torn((gap.end - gap.start) as u64));
+            end = Some(gap.start);
         }
         for gap in gaps {
             self.find(Severity::Evidence, file, Some(gap.start as u64), Damage::NoRecord((gap.end - gap.start) as u64));
@@ -407,15 +422,23 @@ impl Check<'_> {
         for (record, mut checked) in records.iter().zip(checked) {
             // If the checksum before was itself what was changed, this record is held
             // against the one that should stand there.
-            checked.matches =
-                checked.matches || chain.computed.is_some_and(|previous| checksum(bytes, record, &checked.leaves, &previous) == record.checksum);
+            checked.matches = checked.matches
+                || chain.computed.is_some_and(|previous| checksum(bytes, record, &checked.leaves, &previous) == record.checksum);
             let at_end = is_last && record.payload.end == bytes.len();
-            if at_end && !checked.matches && record.first == chain.next {
+            // Of its header a crash may have left zeros, so it can say less, and no more.
+            if at_end && !checked.matches && record.first <= chain.next {
                 let there = (bytes.len() - record.offset) as u64;
                 self.find(Severity::Unfinished, file, Some(record.offset as u64), Damage::Torn(there));
+                end = Some(record.offset);
                 break;
             }
+            if record.offset == 0 && record.first != named {
+                self.find(Severity::Evidence, file, Some(0), Damage::SegmentName { named, found: record.first });
+            }
             self.record(record, checked, file, chain, grown);
+        }
+        if end == Some(0) && named != chain.next {
+            self.find(Severity::Evidence, file, None, Damage::SegmentName { named, found: chain.next });
         }
         // In memory are the tiles of one segment, no more. This store does not fail: it
         // notes down what it cannot read.
@@ -473,67 +496,41 @@ impl Check<'_> {
         }
     }
 
-    /// All files below `tile/`.
+    /// All files below `tiles/`.
     fn tiles(&mut self, mut grown: Grown) {
         let _ = grown.tree.flush();
-        let compared = std::mem::take(&mut grown.tree.store_mut().compared);
-        self.report.tiles = compared.len() as u64;
-        for finding in std::mem::take(&mut grown.tree.store_mut().findings) {
+        let size = grown.tree.size();
+        let store = grown.tree.store_mut();
+        self.report.tiles = store.compared;
+        for finding in std::mem::take(&mut store.findings) {
             self.find(finding.severity, finding.file, finding.offset, finding.what);
         }
-        let mut folders = vec![PathBuf::from("tile")];
-        while let Some(folder) = folders.pop() {
-            let items = match fs::read_dir(self.verifier.directory.join(&folder)) {
-                Ok(items) => items,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => {
-                    self.find(Severity::Derived, folder, None, Damage::Unreadable(error.to_string()));
-                    continue;
+        let items = match fs::read_dir(self.verifier.directory.join(TILES)) {
+            Ok(items) => items,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.find(Severity::Derived, TILES, None, Damage::Unreadable(error.to_string())),
+        };
+        for item in items {
+            match item.and_then(|item| Ok((item.file_name(), item.metadata()?))) {
+                Ok((name, metadata)) => {
+                    let file = Path::new(TILES).join(&name);
+                    let text = name.to_str().unwrap_or_default();
+                    let level = text.parse::<u32>().ok().filter(|level| *level < 8 && level.to_string() == text);
+                    let Some(level) = level.filter(|_| metadata.is_file()) else {
+                        self.find(Severity::Derived, file, None, Damage::Unexpected);
+                        continue;
+                    };
+                    // What is behind the last full tile that the entries give, and a
+                    // file that can have none.
+                    let full = size.checked_shr(8 * (level + 1)).unwrap_or(0) * TILE_BYTES;
+                    if (metadata.len() > full || full == 0) && grown.broken.is_none() {
+                        self.find(Severity::Derived, file, Some(full), Damage::Unexpected);
+                    } else if metadata.len() % TILE_BYTES != 0 {
+                        self.find(Severity::Derived, file, Some(metadata.len()), Damage::Missing);
+                    }
                 }
-            };
-            for item in items {
-                match item.and_then(|item| Ok((item.file_name(), item.file_type()?))) {
-                    Ok((name, kind)) if kind.is_dir() => folders.push(folder.join(name)),
-                    Ok((name, _)) => self.tile(&folder.join(name), &compared, &grown),
-                    Err(error) => self.find(Severity::Derived, &folder, None, Damage::Unreadable(error.to_string())),
-                }
+                Err(error) => self.find(Severity::Derived, TILES, None, Damage::Unreadable(error.to_string())),
             }
-        }
-    }
-
-    /// A file below `tile/`: one that was compared already, a partial tile or bundle
-    /// that has to agree with the entries, or something that does not belong there.
-    fn tile(&mut self, file: &Path, compared: &BTreeSet<TileId>, grown: &Grown) {
-        let Some(tile) = file.to_str().and_then(TileId::parse) else {
-            return self.find(Severity::Derived, file, None, Damage::Unexpected);
-        };
-        if compared.contains(&tile) {
-            return;
-        }
-        if let Some(broken) = grown.broken {
-            return self.find(Severity::Derived, file, None, Damage::Uncheckable(broken));
-        }
-        let level = match tile.kind {
-            TileKind::Hashes(level) => level,
-            TileKind::Entries => 0,
-        };
-        let expected = match grown.tree.tile(level, tile.index, tile.width) {
-            Ok(Some(expected)) => expected,
-            Ok(None) => return self.find(Severity::Derived, file, None, Damage::Unexpected),
-            // The full tile behind it is damaged, and was reported.
-            Err(_) => return self.find(Severity::Derived, file, None, Damage::Tile(0)),
-        };
-        let found = match fs::read(self.verifier.directory.join(file)) {
-            Ok(found) => found,
-            Err(error) => return self.find(Severity::Derived, file, None, Damage::Unreadable(error.to_string())),
-        };
-        let found = match tile.kind {
-            TileKind::Hashes(_) => Some(found),
-            TileKind::Entries => unbundle(&found).map(|entries| entries.into_iter().flat_map(|entry| leaf_hash(entry).0).collect()),
-        };
-        self.report.tiles += 1;
-        if let Some(at) = found.map_or(Some(0), |found| first_difference(&found, &expected)) {
-            self.find(Severity::Derived, file, None, Damage::Tile(at));
         }
     }
 }
@@ -549,23 +546,24 @@ fn first_difference(found: &[u8], expected: &[u8]) -> Option<u64> {
 
 /// A store that compares what the entries give with what is on disk.
 struct Compare {
-    disk: TileDir,
+    disk: TileFiles,
     /// Entries that are signed: tiles of what is behind them may not be written yet.
     signed: u64,
     /// No tiles are kept at all; that is one finding, not one for each.
     absent: bool,
-    compared: BTreeSet<TileId>,
+    compared: u64,
     findings: Vec<Finding>,
 }
 
 impl Compare {
     fn new(directory: &Path, signed: u64) -> Self {
-        let absent = !directory.join("tile").exists();
-        Compare { disk: TileDir::new(directory), signed, absent, compared: BTreeSet::new(), findings: Vec::new() }
+        let absent = !directory.join(TILES).exists();
+        Compare { disk: TileFiles::new(directory), signed, absent, compared: 0, findings: Vec::new() }
     }
 
-    fn find(&mut self, tile: TileId, offset: Option<u64>, what: Damage) {
-        self.findings.push(Finding { severity: Severity::Derived, file: tile.path().into(), offset, what });
+    fn find(&mut self, level: u8, offset: u64, what: Damage) {
+        let file = Path::new(TILES).join(level.to_string());
+        self.findings.push(Finding { severity: Severity::Derived, file, offset: Some(offset), what });
     }
 }
 
@@ -573,21 +571,22 @@ impl TileStore for Compare {
     fn write(&mut self, tile: TileId, bytes: &[u8]) -> io::Result<()> {
         let TileKind::Hashes(level) = tile.kind else { return Ok(()) };
         let end = (tile.index + 1) << (8 * (u32::from(level) + 1));
-        match fs::read(self.disk.file(tile)) {
+        let offset = tile.index * TILE_BYTES;
+        match self.disk.read(tile) {
             Ok(found) => {
-                self.compared.insert(tile);
+                self.compared += 1;
                 if let Some(at) = first_difference(&found, bytes) {
-                    self.find(tile, Some(at * Hash::LEN as u64), Damage::Tile(at));
+                    self.find(level, offset + at * Hash::LEN as u64, Damage::Tile(at));
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
                 if end <= self.signed && !self.absent {
-                    self.find(tile, None, Damage::Missing);
+                    self.find(level, offset, Damage::Missing);
                 } else if end <= self.signed && self.findings.is_empty() {
-                    self.findings.push(Finding { severity: Severity::Derived, file: "tile".into(), offset: None, what: Damage::Missing });
+                    self.findings.push(Finding { severity: Severity::Derived, file: TILES.into(), offset: None, what: Damage::Missing });
                 }
             }
-            Err(error) => self.find(tile, None, Damage::Unreadable(error.to_string())),
+            Err(error) => self.find(level, offset, Damage::Unreadable(error.to_string())),
         }
         Ok(())
     }

@@ -19,10 +19,10 @@ pub(super) const VERSION: u8 = 1;
 
 /// Magic, version, length of the payload (u32), first sequence (u64), number of
 /// entries (u32).
-const HEADER: usize = 4 + 1 + 4 + 8 + 4;
+pub(super) const HEADER: usize = 4 + 1 + 4 + 8 + 4;
 
 /// The header and the checksum after it.
-const PREFIX: usize = HEADER + 32;
+pub(super) const PREFIX: usize = HEADER + 32;
 
 /// What stands for the checksum before the first record.
 pub(super) const GENESIS: [u8; 32] = [0; 32];
@@ -53,16 +53,48 @@ pub(super) struct Record {
 
 /// The parts of a payload: the entries' lines and the states, or `None` if the
 /// lengths do not add up. Looks at eight bytes, so that it can be asked anywhere.
-fn sections(payload: &[u8]) -> Option<Range<usize>> {
+pub(super) fn sections(payload: &[u8]) -> Option<Range<usize>> {
     let (length, rest) = payload.split_first_chunk::<4>()?;
     let lines = u32::from_le_bytes(*length) as usize;
     let (length, states) = rest.get(lines..)?.split_first_chunk::<4>()?;
     (u32::from_le_bytes(*length) as usize == states.len()).then_some(4..4 + lines)
 }
 
+/// Policies whose states, timers and form are gone with a record (changes of the kind 3),
+/// in order. What is no change ends it.
+pub(super) fn forgotten(payload: &[u8]) -> Vec<String> {
+    fn long<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+        let (length, tail) = rest.split_first_chunk::<4>()?;
+        let (bytes, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        *rest = tail;
+        Some(bytes)
+    }
+    /// Takes a change off the front; gives the policy, if it is of that kind.
+    fn change(rest: &mut &[u8]) -> Option<Option<String>> {
+        let (kind, tail) = rest.split_first()?;
+        *rest = tail;
+        let policy = long(rest)?;
+        match kind {
+            0 | 2 | 5 => drop(long(rest)?),
+            1 => drop((long(rest)?, long(rest)?)),
+            3 => return Some(std::str::from_utf8(policy).ok().map(str::to_string)),
+            4 => {
+                long(rest)?;
+                (_, *rest) = rest.split_first_chunk::<8>()?;
+                long(rest)?;
+            }
+            _ => return None,
+        }
+        Some(None)
+    }
+    let states = sections(payload).and_then(|lines| payload.get(lines.end + 4..));
+    let Some((count, mut rest)) = states.and_then(<[u8]>::split_first_chunk::<4>) else { return Vec::new() };
+    (0..u32::from_le_bytes(*count)).map_while(|_| change(&mut rest)).flatten().collect()
+}
+
 /// The record at this place, if one can be there: magic, version, a length that the
 /// file has, and a payload whose parts add up to it.
-fn record_at(bytes: &[u8], offset: usize) -> Option<Record> {
+pub(super) fn record_at(bytes: &[u8], offset: usize) -> Option<Record> {
     let rest = bytes.get(offset..)?;
     let (prefix, rest) = rest.split_first_chunk::<PREFIX>()?;
     if prefix[..4] != *MAGIC || prefix[4] != VERSION {
@@ -118,7 +150,7 @@ pub(super) fn cut(bytes: &[u8], stored: &mut Vec<[u8; 32]>) -> (Vec<Record>, Vec
 }
 
 /// Where the next sound record begins.
-fn next_record(bytes: &[u8], from: usize) -> Option<usize> {
+pub(super) fn next_record(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         at += bytes.get(at..)?.windows(MAGIC.len()).position(|window| window == MAGIC)?;
@@ -222,7 +254,7 @@ fn check_record(bytes: &[u8], record: &Record) -> Checked {
 }
 
 /// Checks an entry's line. Gives the sequence that it has.
-fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<u64, Damage> {
+pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<u64, Damage> {
     let unreadable = |reason: String| Damage::Entry { sequence, reason };
     if unterminated {
         return Err(unreadable("the line has no end".to_string()));

@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::records::{MAGIC, VERSION};
+use super::records::{HEADER, MAGIC, VERSION, next_record};
 use super::report::grouped;
 use super::*;
 use crate::ledger::checkpoint::History;
+use crate::ledger::tree::leaf_hash;
 
 const SEED: [u8; 32] = [5; 32];
 
@@ -52,14 +53,9 @@ impl Writer {
         let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         let states = b"some states";
         let payload = [&(text.len() as u32).to_le_bytes()[..], text.as_bytes(), &(states.len() as u32).to_le_bytes(), states].concat();
-        let mut record = [
-            &MAGIC[..],
-            &[VERSION],
-            &(payload.len() as u32).to_le_bytes(),
-            &self.next.to_le_bytes(),
-            &(lines.len() as u32).to_le_bytes(),
-        ]
-        .concat();
+        let mut record =
+            [&MAGIC[..], &[VERSION], &(payload.len() as u32).to_le_bytes(), &self.next.to_le_bytes(), &(lines.len() as u32).to_le_bytes()]
+                .concat();
         let mut hasher = Sha256::new().chain_update(self.previous).chain_update(&record).chain_update((text.len() as u32).to_le_bytes());
         lines.iter().for_each(|line| hasher.update(leaf_hash(line.as_bytes()).as_bytes()));
         self.previous = hasher.chain_update((states.len() as u32).to_le_bytes()).chain_update(states).finalize().into();
@@ -79,14 +75,13 @@ fn directory(batches: &[u64], verdict: impl Fn(u64) -> &'static str) -> tempfile
     fs::write(path.join("lock"), b"").expect("written");
     fs::write(path.join("ledger.pub"), format!("{}\n", key().verifier())).expect("written");
     fs::write(path.join("ledger.key"), format!("{}\n", Hash(SEED))).expect("written");
-    let (mut writer, mut tree, mut history, mut bytes) = (Writer::new(path), Tree::new(TileDir::new(path)), History::new(), Vec::new());
+    let (mut writer, mut tree, mut history, mut bytes) = (Writer::new(path), Tree::new(TileFiles::new(path)), History::new(), Vec::new());
     for (number, size) in (1..).zip(batches) {
         let lines: Vec<String> = (writer.next..writer.next + size).map(|sequence| line(sequence, verdict(sequence))).collect();
         writer.batch(&lines);
         lines.iter().for_each(|line| tree.push(leaf_hash(line.as_bytes())));
         if number % 2 == 0 {
-            let checkpoint =
-                Checkpoint { origin: "example.com/log".into(), size: tree.size(), root: tree.root(), extensions: Vec::new() };
+            let checkpoint = Checkpoint { origin: "example.com/log".into(), size: tree.size(), root: tree.root(), extensions: Vec::new() };
             let mut note = checkpoint.sign(&key()).expect("can be signed");
             note.cosign(&witness(), 1_800_000_000 + number);
             bytes.extend(history.append(&note));
@@ -133,10 +128,7 @@ fn a_whole_directory_is_clean() {
     let folder = directory(&[100, 1, 156, 40, 3], allow);
     let report = Verifier::new(folder.path()).witnesses([witness().verifier().clone()]).run();
     assert!(report.is_clean(), "{report}");
-    assert_eq!(
-        (report.entries, report.records, report.segments, report.checkpoints, report.signed, report.tiles),
-        (300, 5, 3, 2, 297, 1)
-    );
+    assert_eq!((report.entries, report.records, report.segments, report.checkpoints, report.signed, report.tiles), (300, 5, 3, 2, 297, 1));
     assert_eq!(report.witnesses.into_iter().collect::<Vec<_>>(), [("witness.example/w".to_string(), 297)]);
     let text = verify(folder.path()).to_string();
     assert!(text.starts_with("300 entries, tree ") && text.contains("2 checkpoints (the last 3 entries are not signed yet)"), "{text}");
@@ -148,14 +140,14 @@ fn a_whole_directory_is_clean() {
 /// What is read here by description is what the journal writes.
 #[test]
 fn the_journal_writes_what_is_read_here() {
-    use crate::ledger::journal::{Batch, Journal, StateChange};
+    use crate::ledger::journal::{Batch, Journal, SEGMENT_BYTES, StateChange};
     use crate::ledger::storage::Disk;
     use std::sync::Arc;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("data");
-    let disk: Arc<dyn crate::ledger::storage::Storage> = Arc::new(Disk::open(&path).expect("a new directory"));
-    let (mut journal, _) = Journal::open(disk, 0, &mut |_, _| Ok(())).expect("a new journal");
-    let mut tree = Tree::new(TileDir::new(&path));
+    let disk: Arc<dyn storage::Storage> = Arc::new(Disk::open(&path).expect("a new directory"));
+    let (mut journal, _) = Journal::open(disk, 0, SEGMENT_BYTES, &mut |_, _| Ok(())).expect("a new journal");
+    let mut tree = Tree::new(TileFiles::new(&path));
     for count in [3u32, 1, 0, 300, 2] {
         let first = journal.next();
         let lines: Vec<String> = (first..first + u64::from(count)).map(|sequence| line(sequence, "allow")).collect();
@@ -250,16 +242,15 @@ fn damage_is_named_with_its_place_and_the_rest_is_still_checked() {
     let folder = directory(&[100, 1, 156, 40, 3], allow);
     let first = segment(folder.path(), 0);
     let mut bytes = fs::read(&first).expect("a file");
-    // In the 51st entry: "allow" becomes "alloW".
+    // In the 51st entry: "columbus" becomes "columbuS", and it is still an entry.
     let at = bytes.windows(14).position(|window| window == br#"{"sequence":51"#).expect("there");
-    let verdict = at + bytes[at..].windows(7).position(|window| window == br#""allow""#).expect("there");
-    bytes[verdict + 5] = b'W';
+    let source = at + bytes[at..].windows(8).position(|window| window == b"columbus").expect("there");
+    bytes[source + 7] = b'S';
     // And one bit of the checksum of another record.
     let mut other = fs::read(segment(folder.path(), 1)).expect("a file");
     other[HEADER] ^= 1;
     fs::write(&first, &bytes).expect("written");
     fs::write(segment(folder.path(), 1), other).expect("written");
-    let tile = folder.path().join("tile/0/000");
     let report = verify(folder.path());
     let of = |file: &str| report.findings.iter().filter(|finding| finding.file == Path::new(file)).collect::<Vec<_>>();
     assert_eq!((report.entries, report.records), (300, 5));
@@ -273,10 +264,9 @@ fn damage_is_named_with_its_place_and_the_rest_is_still_checked() {
     );
     // The tile names the entry: its 51st hash.
     assert_eq!(
-        of("tile/0/000").iter().map(|finding| (&finding.what, finding.offset)).collect::<Vec<_>>(),
+        of("tiles/0").iter().map(|finding| (&finding.what, finding.offset)).collect::<Vec<_>>(),
         [(&Damage::Tile(50), Some(50 * 32))]
     );
-    assert!(tile.exists());
     assert_eq!(of("checkpoints").iter().filter(|finding| matches!(finding.what, Damage::Rewritten { .. })).count(), 2);
     assert!(!report.is_sound());
 }
@@ -323,7 +313,29 @@ fn a_torn_tail_is_unfinished_unless_it_was_signed() {
         );
         assert_eq!(report.entries, 7);
     }
-    fs::remove_file(&last).expect("removed");
+    // A length that reached the disk before some of the bytes did.
+    for from in (0..good.len()).step_by(3) {
+        for to in (from + 1..=good.len()).step_by(7) {
+            let mut holed = good.clone();
+            holed[from..to].fill(0);
+            if holed == good {
+                continue;
+            }
+            fs::write(&last, holed).expect("written");
+            let report = Verifier::new(folder.path()).threads(1).run();
+            let found: Vec<Severity> = report.findings.iter().map(|finding| finding.severity).collect();
+            assert_eq!(found, [Severity::Unfinished], "{from} to {to}: {report}");
+        }
+    }
+    // It is named for what comes next, whatever is left in it.
+    let other = folder.path().join("journal/00000000000000000009.seg");
+    fs::rename(&last, &other).expect("renamed");
+    for left in [&b""[..], &good[..good.len() / 2], &vec![0; good.len()]] {
+        fs::write(&other, left).expect("written");
+        let report = verify(folder.path());
+        assert!(report.findings.iter().any(|finding| finding.what == Damage::SegmentName { named: 9, found: 8 }), "{report}");
+    }
+    fs::remove_file(&other).expect("removed");
     let signed = segment(folder.path(), 1);
     let good = fs::read(&signed).expect("a file");
     fs::write(&signed, &good[..good.len() - 1]).expect("written");
@@ -371,27 +383,37 @@ fn a_latest_checkpoint_that_is_behind_is_unfinished_and_another_is_evidence() {
 }
 
 #[test]
-fn partial_tiles_and_bundles_are_compared_and_strangers_named() {
+fn tiles_are_compared_and_strangers_named() {
     let folder = directory(&[100, 1, 156, 40, 3], allow);
     let path = folder.path();
-    fs::create_dir_all(path.join("tile/0/001.p")).expect("a folder");
-    fs::create_dir_all(path.join("tile/entries")).expect("a folder");
-    let hashes: Vec<u8> = (257..=297).flat_map(|sequence| leaf_hash(line(sequence, "allow").as_bytes()).0).collect();
-    let lines: Vec<String> = (1..=256).map(|sequence| line(sequence, "allow")).collect();
-    let bundle = crate::ledger::tree::bundle(lines.iter().map(String::as_bytes)).expect("short enough");
-    fs::write(path.join("tile/0/001.p/41"), &hashes).expect("written");
-    fs::write(path.join("tile/entries/000"), &bundle).expect("written");
-    let report = verify(path);
-    assert!(report.is_clean() && report.tiles == 3, "{report}");
-    fs::write(path.join("tile/0/001.p/41"), &hashes[1..]).expect("written");
-    fs::write(path.join("tile/entries/000"), &bundle[..bundle.len() - 1]).expect("written");
-    fs::write(path.join("tile/0/002"), b"").expect("written");
-    fs::write(path.join("tile/readme"), b"").expect("written");
-    let report = verify(path);
-    assert_eq!(report.findings.len(), 4, "{report}");
-    assert!(report.is_sound(), "all of it is derived");
-    fs::remove_dir_all(path.join("tile")).expect("removed");
-    assert_eq!(verify(path).findings.len(), 1);
+    let good = fs::read(path.join("tiles/0")).expect("a level");
+    let found = |file: &str| {
+        let report = verify(path);
+        assert!(report.is_sound() && report.tiles <= 1, "all of it is derived: {report}");
+        let all: Vec<_> = report.findings.into_iter().filter(|finding| finding.file == Path::new(file)).collect();
+        all.into_iter().map(|finding| (finding.offset, finding.what)).collect::<Vec<_>>()
+    };
+    for (bytes, expected) in [
+        (good.repeat(2), vec![(Some(8_192), Damage::Unexpected)]),
+        ([&good[..], b"x"].concat(), vec![(Some(8_192), Damage::Unexpected)]),
+        (good[..8_191].to_vec(), vec![(Some(0), Damage::Missing), (Some(8_191), Damage::Missing)]),
+        (Vec::new(), vec![(Some(0), Damage::Missing)]),
+        (vec![0; 8_192], vec![(Some(0), Damage::Tile(0))]),
+    ] {
+        fs::write(path.join("tiles/0"), bytes).expect("written");
+        assert_eq!(found("tiles/0"), expected);
+    }
+    fs::write(path.join("tiles/0"), good).expect("written");
+    for stranger in ["tiles/1", "tiles/7", "tiles/8", "tiles/00", "tiles/+0", "tiles/0.new", "tiles/readme"] {
+        for bytes in [&b""[..], b"x", &[0; 8_192]] {
+            fs::write(path.join(stranger), bytes).expect("written");
+            assert!(matches!(found(stranger)[..], [(_, Damage::Unexpected)]), "{stranger}");
+        }
+        fs::remove_file(path.join(stranger)).expect("removed");
+    }
+    assert!(verify(path).is_clean());
+    fs::remove_dir_all(path.join("tiles")).expect("removed");
+    assert_eq!(found("tiles"), [(None, Damage::Missing)]);
 }
 
 #[test]

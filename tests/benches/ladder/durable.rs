@@ -1,0 +1,233 @@
+//! What durability costs, on the disk that `target` is on, with every answer after
+//! its sync: streams with and without a ledger, single events, batches; bytes and
+//! memory that it takes; how fast a ledger is checked.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ephor::ledger::{self, verify};
+use ephor::server::{Options, Server};
+use ephor::{Config, Runtime, ingest};
+use ephor_tests::data::{self, Set};
+use ephor_tests::{binary, policy, settings, target_dir};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::http::{self, CONNECTIONS};
+use crate::{median, row};
+
+/// Requests with one event, and with a hundred, in one round.
+const SINGLES: usize = 500;
+const BATCHES: usize = 200;
+const BATCH: usize = 100;
+const KEYS: usize = 1_000_000;
+
+/// A server with three policies, with or without a ledger.
+struct Ephor {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+    runtime: Runtime,
+}
+
+impl Ephor {
+    async fn start(data: Option<&Path>) -> Ephor {
+        let config = Config::default();
+        // The same days come again and again.
+        let ledger = ledger::Limits { horizon_days: 36_500, ..ledger::Limits::default() };
+        let mut builder = Runtime::builder().worker(binary()).cache(target_dir().join("it-cache")).ledger(ledger);
+        if let Some(data) = data {
+            builder = builder.data(data);
+        }
+        let runtime = builder.build().expect("a runtime");
+        for name in ["geofence", "fleet-cap", "negative-list"] {
+            runtime.install(policy(name), settings(name).into_bytes()).await.expect("a policy in force");
+        }
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = Options { dev: true, ingest: config.ingest };
+        let server = Server::bind(any, runtime.clone(), config.server, options).await.expect("a server");
+        let address = server.local_addr();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Ephor { address, stop, serving, runtime }
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        self.serving.await.expect("the server ends");
+        self.runtime.close().await;
+    }
+}
+
+fn fresh(name: &str) -> std::path::PathBuf {
+    let folder = target_dir().join("bench-data").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    folder
+}
+
+/// Events per second of streams on all connections.
+async fn stream(ephor: &Ephor, bodies: &[(usize, Arc<Vec<u8>>)]) -> f64 {
+    let begin = Instant::now();
+    let sending: Vec<_> = bodies.iter().map(|(_, body)| tokio::spawn(http::send(ephor.address, "", Arc::clone(body)))).collect();
+    for (sending, (events, _)) in sending.into_iter().zip(bodies) {
+        http::check("", &sending.await.expect("an answer"), false, *events);
+    }
+    bodies.iter().map(|(events, _)| events).sum::<usize>() as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// Sends bodies one after the other on one connection; how long each answer takes.
+async fn requests(address: SocketAddr, content_type: &str, bodies: &[String]) -> Vec<Duration> {
+    let mut socket = TcpStream::connect(address).await.expect("a connection");
+    socket.set_nodelay(true).expect("a socket");
+    let (mut times, mut answer) = (Vec::with_capacity(bodies.len()), vec![0; 1 << 20]);
+    for body in bodies {
+        let begin = Instant::now();
+        let length = body.len();
+        let head = format!("POST /v1/events HTTP/1.1\r\nhost: {address}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n");
+        socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await.expect("the request is taken");
+        let mut have = 0;
+        loop {
+            let read = socket.read(&mut answer[have..]).await.expect("an answer");
+            assert!(read > 0, "the server closed the connection");
+            have += read;
+            if whole(&answer[..have]) {
+                break;
+            }
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..have.min(400)]));
+        times.push(begin.elapsed());
+    }
+    times
+}
+
+/// Whether an answer with a `content-length` is there to its end.
+fn whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("an answer with its length");
+    answer.len() >= end + 4 + length.parse::<usize>().expect("a length")
+}
+
+fn percentile(times: &[Duration], of_hundred: usize) -> f64 {
+    let mut times = times.to_vec();
+    times.sort();
+    times[(times.len() - 1) * of_hundred / 100].as_secs_f64() * 1e3
+}
+
+/// Retail lines, each with an id that no other has.
+fn lines(prefix: &str, count: usize) -> Vec<String> {
+    let retail = data::sample(Set::Retail);
+    let own = |n: usize| retail[n % retail.len()].replace("\"id\":\"", &format!("\"id\":\"{prefix}-{n}-"));
+    (0..count).map(own).collect()
+}
+
+fn size(folder: &Path) -> u64 {
+    let items = fs::read_dir(folder).into_iter().flatten().map(|item| item.expect("an item"));
+    items.map(|item| if item.path().is_dir() { size(&item.path()) } else { item.metadata().expect("a file").len() }).sum()
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+}
+
+/// A million keys of one policy, one event each: bytes of memory for each key, its
+/// id and its entry's place in the log included.
+async fn keys() -> (f64, u64) {
+    let folder = fresh("keys");
+    let runtime = Runtime::builder().worker(binary()).cache(target_dir().join("it-cache")).data(&folder).build().expect("a runtime");
+    runtime.install(policy("fleet-cap"), settings("fleet-cap").into_bytes()).await.expect("a policy in force");
+    let limits = ingest::Limits::default();
+    let event = |n: usize| {
+        let text = format!(
+            r#"{{"specversion":"1.0","id":"{n}","source":"/keys","type":"mobility.vehicle.observed","data":{{"provider":"Veo","snapshot_id":"{n}"}}}}"#
+        );
+        ingest::structured(text.as_bytes(), &limits).expect("an event")
+    };
+    let mut before = 0;
+    for from in (0..KEYS + 20_000).step_by(1_000) {
+        let judged = runtime.submit((from..from + 1_000).map(event).collect()).await.expect("running").await.expect("running");
+        assert_eq!(judged.answers.len(), 1_000);
+        // What the first ones take is not for keys.
+        if from == 19_000 {
+            before = resident();
+        }
+    }
+    let after = resident();
+    runtime.close().await;
+    let _ = fs::remove_dir_all(folder);
+    ((after.saturating_sub(before)) as f64 / KEYS as f64, after)
+}
+
+pub(crate) async fn report(rounds: usize) -> Vec<Value> {
+    let bodies: Vec<(usize, Arc<Vec<u8>>)> = (0..CONNECTIONS).map(http::body).collect();
+    let events: usize = bodies.iter().map(|(events, _)| events).sum();
+    let (mut memory, mut durable) = (Vec::new(), Vec::new());
+    let mut checked = Vec::new();
+    let (mut bytes, mut entries) = (0, 0);
+    for round in 0..=rounds {
+        let ephor = Ephor::start(None).await;
+        let without = stream(&ephor, &bodies).await;
+        ephor.stop().await;
+        let folder = fresh("stream");
+        let ephor = Ephor::start(Some(&folder)).await;
+        let with = stream(&ephor, &bodies).await;
+        ephor.stop().await;
+        let begin = Instant::now();
+        let report = verify::verify(&folder);
+        let took = begin.elapsed();
+        assert!(report.is_clean() && report.entries == events as u64, "{report}");
+        (bytes, entries) = (size(&folder), report.entries);
+        // The first round warms up.
+        if round > 0 {
+            memory.push(without);
+            durable.push(with);
+            checked.push(report.entries as f64 / took.as_secs_f64());
+        }
+    }
+    let ratio = median(durable.iter().zip(&memory).map(|(durable, memory)| durable / memory));
+    println!("\n{events} sample events over HTTP on two connections, three policies, median of {rounds} rounds");
+    println!("{:<44}{:>18}", "", "events per second");
+    println!("{:<44}{:>18.0}", "streams, in memory", median(memory));
+    println!("{:<44}{:>18.0}", "streams, durable", median(durable));
+    println!("{:<44}{:>18.0}", "entries checked by `log verify`", median(checked));
+    println!("{:<44}{:>18.0}", "bytes on disk per event, findings and all", bytes as f64 / entries as f64);
+
+    println!("\nOne connection, one request after the other, on a retail line that is clean for one policy");
+    println!("{:<28}{:>12}{:>12}{:>20}", "", "p50 ms", "p99 ms", "events per second");
+    for (name, data) in [("in memory", None), ("durable", Some(fresh("requests")))] {
+        let ephor = Ephor::start(data.as_deref()).await;
+        let singles = requests(ephor.address, "application/cloudevents+json", &lines("one", SINGLES)).await;
+        let many = lines("many", BATCHES * BATCH);
+        let many: Vec<String> = many.chunks(BATCH).map(|some| format!("[{}]", some.join(","))).collect();
+        let batches = requests(ephor.address, "application/cloudevents-batch+json", &many).await;
+        for (what, times, each) in [("one event", singles, 1), ("a batch of 100", batches, BATCH)] {
+            let total: Duration = times.iter().sum();
+            let rate = (times.len() * each) as f64 / total.as_secs_f64();
+            let (p50, p99) = (percentile(&times, 50), percentile(&times, 99));
+            println!("{:<28}{p50:>12.2}{p99:>12.2}{rate:>20.0}", format!("{what}, {name}"));
+        }
+        ephor.stop().await;
+        if let Some(data) = data {
+            let entries = (SINGLES + BATCHES * BATCH) as f64;
+            println!("{:<28}{:>12.0} bytes on disk per clean event", "", size(&data.join("journal")) as f64 / entries);
+        }
+    }
+    let (per_key, all) = keys().await;
+    println!("\n{KEYS} keys of one policy: {per_key:.0} bytes of memory each, with its id; {} MiB resident in all", all >> 20);
+    let _ = fs::remove_dir_all(target_dir().join("bench-data"));
+    vec![
+        row("durable_vs_memory", ratio, "events per second of the same streams without a ledger", Some((">= 0.6", ratio >= 0.6))),
+        row("million_keys_gib", all as f64 / (1u64 << 30) as f64, "resident memory, in GiB", Some(("< 1", all < 1 << 30))),
+    ]
+}

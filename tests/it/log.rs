@@ -1,0 +1,378 @@
+//! The log as an auditor and a witness see it: checked, proved, compared and followed
+//! from outside, and by a second implementation that shares nothing with the first.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use ephor_tests::{Ephor, binary, event, policy, settings, workspace};
+use serde_json::Value;
+
+use crate::{GOOD, LISTED};
+
+/// The exit codes of the command line for a log that is not as it should be.
+const UNFINISHED: i32 = 5;
+const DAMAGED: i32 = 6;
+
+/// A log: its data directory, the server that may be running on it, and a folder for
+/// what a test keeps.
+struct Log {
+    folder: tempfile::TempDir,
+    server: Option<Ephor>,
+    sent: u64,
+}
+
+impl Log {
+    /// A server with a policy, which has answered so many events, all of them signed.
+    async fn of(count: u64) -> Log {
+        Log::made(tempfile::tempdir().expect("a folder"), "", "LANTERN", count).await
+    }
+
+    async fn made(folder: tempfile::TempDir, config: &str, description: &str, count: u64) -> Log {
+        let mut log = Log { folder, server: None, sent: 0 };
+        log.start(config).await;
+        log.send(count, description);
+        log
+    }
+
+    async fn start(&mut self, config: &str) {
+        let server = Ephor::start_with(config, &["--data", &self.data("")]);
+        server.put(GOOD, &policy(GOOD), &settings(GOOD)).await.succeeded();
+        self.server = Some(server);
+    }
+
+    /// Sends events that were not sent before, and waits until they are signed.
+    fn send(&mut self, count: u64, description: &str) {
+        let events = (self.sent..self.sent + count).map(|id| event::listing(id, if id % 50 == 0 { LISTED } else { description }));
+        let file = self.file("events.ndjson");
+        std::fs::write(&file, event::ndjson(events)).expect("a file");
+        self.sent += count;
+        let server = self.server.as_ref().expect("a server is running");
+        passes(&["send", &file, "--to", &server.url("")]);
+        server.wait_until("all entries are signed", || self.signed() == self.sent);
+    }
+
+    /// Ends the server at once.
+    fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// The number of entries in the latest checkpoint.
+    fn signed(&self) -> u64 {
+        let text = std::fs::read_to_string(self.data("checkpoint")).unwrap_or_default();
+        text.lines().nth(1).and_then(|size| size.parse().ok()).unwrap_or_default()
+    }
+
+    /// A path in the data directory.
+    fn data(&self, file: &str) -> String {
+        text(&self.folder.path().join("data").join(file))
+    }
+
+    /// A path beside it.
+    fn file(&self, name: &str) -> String {
+        text(&self.folder.path().join(name))
+    }
+
+    fn url(&self) -> String {
+        self.server.as_ref().expect("a server is running").url("")
+    }
+
+    /// Another log with the same key, which nobody but its owner can make.
+    fn twin(&self) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("data")).expect("a folder");
+        for name in ["FORMAT", "ledger.key", "ledger.pub"] {
+            std::fs::copy(self.data(name), folder.path().join("data").join(name)).expect("a copy");
+        }
+        folder
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("a path in UTF-8").to_string()
+}
+
+fn ephor(args: &[&str]) -> Output {
+    Command::new(binary()).args(args).output().expect("the binary starts")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Runs a verb that has to end with this code.
+#[track_caller]
+fn ends(code: i32, args: &[&str]) -> String {
+    let output = ephor(args);
+    assert_eq!(output.status.code(), Some(code), "ephor {args:?}\n{}", said(&output));
+    said(&output)
+}
+
+#[track_caller]
+fn passes(args: &[&str]) -> String {
+    ends(0, args)
+}
+
+/// The report of `log verify`, which has to end with this code.
+#[track_caller]
+fn report(code: i32, args: &[&str]) -> Value {
+    let output = ephor(&[&["log", "verify", "--json"], args].concat());
+    assert_eq!(output.status.code(), Some(code), "ephor log verify {args:?}\n{}", said(&output));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// What the second implementation says.
+#[track_caller]
+fn checker(args: &[&str]) -> bool {
+    let script = workspace().join("tests/independent/checker.py");
+    let output = Command::new("python3").arg("-B").arg(script).args(args).output();
+    let output = output.unwrap_or_else(|error| panic!("python3 is missing ({error}): the second implementation of proofs runs on it"));
+    match output.status.code() {
+        Some(0) => true,
+        Some(1) => false,
+        _ => panic!("checker.py {args:?}\n{}", said(&output)),
+    }
+}
+
+/// All files of a data directory but the lock, by path from there.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![directory.to_path_buf()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for item in std::fs::read_dir(folder).expect("a folder") {
+            let path = item.expect("an item").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("lock") {
+                files.push(path.strip_prefix(directory).expect("below it").to_path_buf());
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_checked_from_its_files_and_every_changed_file_is_named() {
+    let mut log = Log::of(300).await;
+    log.stop();
+    let data = log.data("");
+    let clean = passes(&["log", "verify", &data]);
+    assert!(clean.starts_with("300 entries, tree ") && clean.contains(" 0 gaps, 0 witnesses\n"), "{clean}");
+    let clean = report(0, &[&data, "--key", &log.data("ledger.pub"), "--since", &log.data("checkpoint")]);
+    assert_eq!((&clean["outcome"], &clean["entries"], &clean["signed"]), (&"clean".into(), &300.into(), &300.into()), "{clean}");
+    assert_eq!((&clean["gaps"], &clean["key_given"], &clean["findings"]), (&0.into(), &true.into(), &Value::Array(vec![])), "{clean}");
+
+    for name in files(Path::new(&data)) {
+        let (file, name) = (Path::new(&data).join(&name), text(&name));
+        let good = std::fs::read(&file).expect("a file");
+        for at in [0, good.len() / 2, good.len().saturating_sub(1)].into_iter().filter(|at| *at < good.len()) {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            std::fs::write(&file, bad).expect("written");
+            let code = ephor(&["log", "verify", &data]).status.code();
+            assert!(code == Some(DAMAGED) || code == Some(UNFINISHED), "{name}, byte {at}: {code:?}");
+            let found = report(code.unwrap_or_default(), &[&data]);
+            let findings = found["findings"].as_array().expect("a list");
+            assert!(findings.iter().any(|finding| finding["file"] == *name), "{name}, byte {at}: {found}");
+            assert!(findings.iter().all(|finding| !event::text(finding, "remedy").is_empty()), "{found}");
+            if name.starts_with("journal/") || name.starts_with("ledger.") {
+                assert_eq!(code, Some(DAMAGED), "{name}, byte {at}: {found}");
+            }
+        }
+        std::fs::write(&file, good).expect("written");
+    }
+
+    // What a crash leaves is not damage.
+    let last = files(Path::new(&data)).into_iter().rfind(|name| name.starts_with("journal")).expect("a segment");
+    let last = Path::new(&data).join(last);
+    let good = std::fs::read(&last).expect("a file");
+    std::fs::write(&last, [&good[..], b"EPHB\x01"].concat()).expect("written");
+    let found = report(UNFINISHED, &[&data]);
+    assert_eq!((&found["outcome"], &found["entries"]), (&"unfinished".into(), &300.into()), "{found}");
+    std::fs::write(&last, good).expect("written");
+    report(0, &[&data]);
+    ends(2, &["log", "verify", &log.file("no-such-directory")]);
+    ends(2, &["log", "verify", &data, "--key", "no-key"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_checked_over_http() {
+    let mut log = Log::of(100).await;
+    std::fs::copy(log.data("checkpoint"), log.file("kept")).expect("a copy");
+    log.send(500, "LANTERN");
+    let (url, key, kept) = (log.url(), log.data("ledger.pub"), log.file("kept"));
+    let checked = report(0, &[&url, "--key", &key, "--since", &kept]);
+    assert_eq!((&checked["outcome"], &checked["entries"], &checked["signed"]), (&"clean".into(), &600.into(), &600.into()), "{checked}");
+    assert_eq!(checked["root"], report(0, &[&log.data("")])["root"], "files and server have one log");
+    let own = passes(&["log", "verify", &url]);
+    assert!(own.starts_with("600 entries, tree ") && own.contains("vouches for itself"), "{own}");
+    // Somebody else's key, and somebody else's checkpoint.
+    let other = Log::of(10).await;
+    report(DAMAGED, &[&url, "--key", &other.data("ledger.pub")]);
+    report(DAMAGED, &[&url, "--since", &other.data("checkpoint")]);
+    ends(2, &["log", "verify", &url, "--since", &log.file("no-such-file")]);
+    ends(4, &["log", "verify", "http://127.0.0.1:1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_is_proved_to_somebody_without_the_log() {
+    let log = Log::of(300).await;
+    let (proof, entry, key) = (log.file("proof"), log.file("entry"), log.data("ledger.pub"));
+    // From the files that the server is writing to, and from the server.
+    for from in [log.data(""), log.url()] {
+        for sequence in [1, 2, 255, 256, 257, 300] {
+            passes(&["log", "prove", &sequence.to_string(), "--from", &from, "--out", &proof, "--entry", &entry]);
+            let line: Value = serde_json::from_slice(&std::fs::read(&entry).expect("the entry")).expect("JSON");
+            assert_eq!(event::sequence(&line), sequence, "{line}");
+            let held = passes(&["log", "verify-proof", &proof, "--entry", &entry, "--key", &key, "--json"]);
+            let held: Value = serde_json::from_str(&held).expect("JSON");
+            assert_eq!((&held["sequence"], &held["entries"]), (&sequence.into(), &300.into()), "{held}");
+            assert!(checker(&["inclusion", &proof, &entry]), "the second implementation, entry {sequence} from {from}");
+        }
+        ends(1, &["log", "prove", "301", "--from", &from]);
+        ends(2, &["log", "prove", "0", "--from", &from]);
+    }
+    let other = Log::of(1).await;
+    ends(DAMAGED, &["log", "verify-proof", &proof, "--entry", &entry, "--key", &other.data("ledger.pub")]);
+    ends(2, &["log", "verify-proof", &proof, "--entry", &entry]);
+    ends(DAMAGED, &["log", "prove", "1", "--from", &log.data(""), "--key", &other.data("ledger.pub")]);
+    let line = std::fs::read_to_string(&entry).expect("the entry");
+    std::fs::write(&entry, line.replace("\"verdict\":\"", "\"verdict\":\"no-")).expect("written");
+    ends(DAMAGED, &["log", "verify-proof", &proof, "--entry", &entry, "--key", &key]);
+    assert!(!checker(&["inclusion", &proof, &entry]), "neither does the second implementation believe it");
+    // On standard output is nothing but the proof.
+    let shown = ephor(&["log", "prove", "300", "--from", &log.data("")]);
+    assert_eq!((&shown.stdout, &shown.stderr), (&std::fs::read(&proof).expect("the proof"), &line.into_bytes()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_checkpoint_extends_another_or_does_not() {
+    let mut log = Log::of(100).await;
+    let (old, new, proof) = (log.file("old"), log.data("checkpoint"), log.file("proof.json"));
+    std::fs::copy(&new, &old).expect("a copy");
+    log.send(500, "LANTERN");
+    let twin = Log::made(log.twin(), "", "CANDLE", 700).await;
+    for from in [log.data(""), log.url()] {
+        passes(&["log", "compare", &old, &new, "--from", &from, "--proof", &proof]);
+        assert!(checker(&["consistency", &old, &new, &proof]), "the second implementation, from {from}");
+        ends(DAMAGED, &["log", "compare", &new, &old, "--from", &from]);
+        ends(1, &["log", "compare", &old, &twin.data("checkpoint"), "--from", &from]);
+    }
+    // Signed by the same key, and yet another history.
+    for from in [twin.data(""), twin.url()] {
+        let refuted = ends(DAMAGED, &["log", "compare", &old, &twin.data("checkpoint"), "--from", &from, "--json"]);
+        assert!(refuted.contains("\"extends\":false"), "{refuted}");
+    }
+    passes(&["log", "compare", &old, &old, "--key", &log.data("ledger.pub")]);
+    ends(2, &["log", "compare", &old, &new]);
+    // The proof is about these two, and no others.
+    assert!(!checker(&["consistency", &old, &twin.data("checkpoint"), &proof]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_are_exported_and_the_second_implementation_finds_the_same_root() {
+    let log = Log::of(600).await;
+    let whole = log.file("entries.ndjson");
+    passes(&["log", "export", &log.data(""), "--out", &whole]);
+    let lines = std::fs::read_to_string(&whole).expect("the entries");
+    assert_eq!(lines.lines().count(), 600);
+    assert!(checker(&["root", &log.data("checkpoint"), &whole]), "the second implementation finds the signed root");
+    let changed = log.file("changed.ndjson");
+    std::fs::write(&changed, lines.replacen("\"allow\"", "\"deny\"", 1)).expect("written");
+    assert!(!checker(&["root", &log.data("checkpoint"), &changed]));
+
+    let (packed, part) = (log.file("entries.ndjson.gz"), log.file("part.ndjson"));
+    passes(&["log", "export", &log.url(), "--out", &packed]);
+    let mut unpacked = String::new();
+    let file = std::fs::File::open(&packed).expect("the entries");
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut unpacked).expect("gzip");
+    assert!(unpacked == lines, "files and server have the same entries");
+    for from in [log.data(""), log.url()] {
+        passes(&["log", "export", &from, "--from", "250", "--to", "515", "--out", &part]);
+        let expected: String = lines.split_inclusive('\n').skip(249).take(266).collect();
+        assert!(std::fs::read_to_string(&part).expect("a part") == expected, "entries 250 to 515 of {from}");
+        ends(2, &["log", "export", &from, "--to", "601", "--out", &log.file("beyond")]);
+        ends(2, &["log", "export", &from, "--from", "601", "--out", &log.file("beyond")]);
+    }
+    assert!(!Path::new(&log.file("beyond")).exists(), "a file appears when it is whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_are_shown_as_they_come() {
+    let mut log = Log::of(20).await;
+    for from in [log.data(""), log.url()] {
+        let shown = passes(&["log", "tail", &from, "--from", "15"]);
+        assert_eq!(shown.lines().count(), 6, "{shown}");
+        assert_eq!(passes(&["log", "tail", &from]).lines().count(), 10);
+    }
+    let follow = |from: String| {
+        let mut child = Command::new(binary())
+            .args(["log", "tail", &from, "--from", "18", "--follow"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        (child, lines)
+    };
+    let followers = [follow(log.data("")), follow(log.url())];
+    log.send(30, "LANTERN");
+    for (mut child, lines) in followers {
+        for (expected, line) in (18..=50).zip(lines) {
+            let entry: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+            assert_eq!(event::sequence(&entry), expected);
+        }
+        child.kill().and_then(|()| child.wait()).expect("ends");
+    }
+}
+
+/// The server's configuration for these witnesses.
+fn witnessed_by(keys: &[&str]) -> String {
+    format!("[ledger]\nwitnesses = {keys:?}\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_co_signs_a_log_and_refuses_a_rewritten_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = text(&folder.path().join("witness.key"));
+    let key = passes(&["witness", "keygen", "example.com/witness", "--out", &secret]);
+    let key = key.trim_end();
+    ends(2, &["witness", "keygen", "example.com/witness", "--out", &secret]);
+    let mut log = Log::made(folder, &witnessed_by(&[key]), "LANTERN", 300).await;
+    let (state, log_key) = (log.file("state"), log.data("ledger.pub"));
+    let watch = |url: &str, secret: &str, code: i32| {
+        ends(code, &["witness", "--log", url, "--key", &log_key, "--state", &state, "--witness-key", secret, "--once"])
+    };
+
+    // Nobody asked this one, whose key is made by the way.
+    let refused = watch(&log.url(), &log.file("another.key"), 3);
+    assert!(refused.contains("witness.invalid/"), "names the key to configure: {refused}");
+    watch(&log.url(), &secret, 0);
+    let seen = std::fs::read_to_string(&state).expect("a memory");
+    assert_eq!(seen.lines().nth(1), Some("300"), "{seen}");
+    let checked = report(0, &[&log.url(), "--key", &log_key, "--witness", key]);
+    assert_eq!(checked["witnesses"]["example.com/witness"], 300, "{checked}");
+    log.send(300, "LANTERN");
+    watch(&log.url(), &secret, 0);
+    // The proof carries the cosignature; the witness alone is enough to believe it.
+    let (proof, entry) = (log.file("proof"), log.file("entry"));
+    passes(&["log", "prove", "7", "--from", &log.url(), "--out", &proof, "--entry", &entry]);
+    passes(&["log", "verify-proof", &proof, "--entry", &entry, "--witness", key]);
+    passes(&["log", "verify-proof", &proof, "--entry", &entry, "--key", &log_key, "--witness", key]);
+
+    // The owner writes the log anew: longer, with the right key, and every proof holds.
+    let forged = Log::made(log.twin(), &witnessed_by(&[key]), "CANDLE", 700).await;
+    report(0, &[&forged.url(), "--key", &log_key]);
+    let found = watch(&forged.url(), &secret, DAMAGED);
+    assert!(found.contains("600 entries") && found.contains("700 entries"), "names both: {found}");
+    let kept = std::fs::read_dir(log.folder.path()).expect("a folder").filter_map(|item| item.ok()?.file_name().into_string().ok());
+    let mut evidence: Vec<String> = kept.filter(|name| name.starts_with("state.fork-")).map(|name| log.file(&name)).collect();
+    assert_eq!(evidence.len(), 2, "{evidence:?}");
+    evidence.sort_by_key(|file| std::fs::read_to_string(file).ok().and_then(|note| note.lines().nth(1)?.parse::<u64>().ok()));
+    ends(DAMAGED, &["log", "compare", &evidence[0], &evidence[1], "--from", &forged.url()]);
+    assert_eq!(report(0, &[&forged.url(), "--witness", key])["witnesses"], serde_json::json!({}), "it was not signed");
+    // Or cuts it back to an old copy.
+    let short = Log::made(log.twin(), &witnessed_by(&[key]), "LANTERN", 10).await;
+    watch(&short.url(), &secret, DAMAGED);
+    // The honest log goes on.
+    watch(&log.url(), &secret, 0);
+}
