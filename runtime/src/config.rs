@@ -71,7 +71,8 @@ impl Config {
         let Config { ingest, spine, ledger, sandbox, server } = self;
         let ranges = [
             ("ingest.event-bytes-max", ingest.event_bytes_max as u64, 64, 64 << 20),
-            ("ingest.attribute-bytes-max", ingest.attribute_bytes_max as u64, 16, 1 << 20),
+            // More, and an entry could be longer than a tile can hold.
+            ("ingest.attribute-bytes-max", ingest.attribute_bytes_max as u64, 16, 4 << 10),
             ("ingest.attributes-max", ingest.attributes_max as u64, 4, 10_000),
             // The parser itself stops at 128.
             ("ingest.depth-max", ingest.depth_max as u64, 1, 100),

@@ -28,7 +28,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             event_bytes_max: 256 << 10,
-            attribute_bytes_max: 8 << 10,
+            attribute_bytes_max: 4 << 10,
             attributes_max: 64,
             depth_max: 32,
             batch_events_max: 10_000,

@@ -9,10 +9,15 @@ pub struct Limits {
     pub horizon_days: u16,
     /// Milliseconds between two signed checkpoints, while there are new entries.
     pub checkpoint_ms: u64,
+    /// Verifier keys (C2SP vkey, cosignatures) of the witnesses whose cosignatures are
+    /// taken.
+    pub witnesses: Vec<String>,
+    /// How many of them have to co-sign a checkpoint before it is called final.
+    pub witnesses_required: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { horizon_days: 7, checkpoint_ms: 1_000 }
+        Limits { horizon_days: 7, checkpoint_ms: 1_000, witnesses: Vec::new(), witnesses_required: 0 }
     }
 }

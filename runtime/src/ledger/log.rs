@@ -12,6 +12,7 @@ use super::checkpoint::{BadFrame, Checkpoint, EntryProof, Frames, History, OpenE
 use super::journal::{ReadError, Reader};
 use super::note::{Note, SignerKey, VerifierKey};
 use super::storage::{self, File, Storage};
+use super::witnesses::{CosignError, Witnessed, Witnesses};
 use super::tree::{Hash, TileFiles, TileId, TileKind, Tree, TreeError, bundle};
 
 /// The file of the latest checkpoint.
@@ -101,6 +102,25 @@ struct Signed {
     latest: Option<(Checkpoint, Note)>,
     /// Set while a checkpoint is written, and for good if that fails.
     stopped: bool,
+}
+
+impl Signed {
+    /// Makes a checkpoint the latest one, durably.
+    fn keep(&mut self, storage: &dyn Storage, checkpoint: Checkpoint, note: Note) -> Result<(), SignedError> {
+        // After a failed write nobody knows what is on the disk: a start finds out.
+        if std::mem::replace(&mut self.stopped, true) {
+            return Err(SignedError::Stopped);
+        }
+        let bytes = self.history.append(&note);
+        let io = |doing| move |source| SignedError::Io { file: HISTORY, doing, source };
+        self.file.write_at(self.offset, &bytes).map_err(io("writing"))?;
+        self.file.sync().map_err(io("syncing"))?;
+        self.offset += bytes.len() as u64;
+        write_latest(storage, &note)?;
+        self.latest = Some((checkpoint, note));
+        self.stopped = false;
+        Ok(())
+    }
 }
 
 /// The log while its journal is read.
@@ -198,7 +218,8 @@ impl Growing {
             // A crash between the two files leaves the latest one behind.
             write_latest(&*storage, note)?;
         }
-        Ok(Log { tree: Mutex::new(tree), signed: Mutex::new(signed), signer, storage, reader })
+        let (tree, signed, witnesses) = (Mutex::new(tree), Mutex::new(signed), Mutex::default());
+        Ok(Log { tree, signed, witnesses, signer, storage, reader })
     }
 }
 
@@ -225,6 +246,8 @@ fn write_latest(storage: &dyn Storage, note: &Note) -> Result<(), SignedError> {
 pub struct Log {
     tree: Mutex<Tree<TileFiles>>,
     signed: Mutex<Signed>,
+    /// Locked after `signed`, where both are.
+    witnesses: Mutex<Witnesses>,
     signer: SignerKey,
     storage: Arc<dyn Storage>,
     reader: Reader,
@@ -323,6 +346,42 @@ impl Log {
         Ok(lock(&self.tree).consistency(old, new)?)
     }
 
+    /// Takes a witness's cosignature of one of the latest checkpoints, as a note that
+    /// has it. That of the very latest one is kept with it.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not taken.
+    pub fn cosign(&self, bytes: &[u8]) -> Result<(), CosignError> {
+        let mut signed = lock(&self.signed);
+        let note = lock(&self.witnesses).cosign(bytes)?;
+        if let Some((checkpoint, latest)) = signed.latest.clone()
+            && latest.text() == note.text()
+            && latest != note
+        {
+            signed.keep(&*self.storage, checkpoint, note)?;
+        }
+        Ok(())
+    }
+
+    /// Whose cosignatures are taken.
+    pub(super) fn watched_by(&self, mut witnesses: Witnesses) {
+        if let Some((checkpoint, note)) = self.latest() {
+            witnesses.signed(checkpoint, note);
+        }
+        *lock(&self.witnesses) = witnesses;
+    }
+
+    /// How far the witnesses are.
+    pub fn witnessed(&self) -> Witnessed {
+        lock(&self.witnesses).standing()
+    }
+
+    /// The latest checkpoint that as many witnesses have co-signed as are required.
+    pub fn finished(&self) -> Option<(Checkpoint, Note)> {
+        lock(&self.witnesses).finished()
+    }
+
     /// Adds entries that are durable now.
     pub(super) fn extend(&self, leaves: &[Hash]) {
         let mut tree = lock(&self.tree);
@@ -344,21 +403,11 @@ impl Log {
         if signed.latest.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size) == size {
             return Ok(());
         }
-        // After a failed write nobody knows what is on the disk: a start finds out.
-        if std::mem::replace(&mut signed.stopped, true) {
-            return Err(SignedError::Stopped);
-        }
         let origin = self.signer.verifier().name().to_string();
         let checkpoint = Checkpoint { origin, size, root, extensions: Vec::new() };
         let note = checkpoint.sign(&self.signer).ok_or_else(|| SignedError::Name(checkpoint.origin.clone()))?;
-        let bytes = signed.history.append(&note);
-        let io = |doing| move |source| SignedError::Io { file: HISTORY, doing, source };
-        signed.file.write_at(signed.offset, &bytes).map_err(io("writing"))?;
-        signed.file.sync().map_err(io("syncing"))?;
-        signed.offset += bytes.len() as u64;
-        write_latest(&*self.storage, &note)?;
-        signed.latest = Some((checkpoint, note));
-        signed.stopped = false;
+        signed.keep(&*self.storage, checkpoint.clone(), note.clone())?;
+        lock(&self.witnesses).signed(checkpoint, note);
         Ok(())
     }
 }

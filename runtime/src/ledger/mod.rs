@@ -25,6 +25,7 @@ mod storage;
 mod tests;
 pub mod tree;
 pub mod verify;
+mod witnesses;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use journal::{Journal, SEGMENT_BYTES};
 use keys::Keys;
 use log::Growing;
 use storage::{Disk, Storage};
+use witnesses::Witnesses;
 
 pub use answer::{Answer, Line, Refusal};
 pub(crate) use ids::{Ids, Known};
@@ -41,6 +43,7 @@ pub use keys::KeysError;
 pub(crate) use keys::Secrets;
 pub use limits::Limits;
 pub use log::{Log, LogError, SignedError};
+pub use witnesses::{CosignError, Witnessed};
 pub(crate) use tree::{Hash, leaf_hash};
 
 /// Something that has its place in the ledger. What is not recorded is not
@@ -108,6 +111,14 @@ pub enum OpenError {
         /// Where and what, and what to do.
         problem: String,
     },
+    /// A witness in the configuration is none.
+    #[error("ledger.witnesses: {key:?} is not the key of a witness: {error}")]
+    Witness {
+        /// The key as it was given.
+        key: String,
+        /// What is wrong with it.
+        error: note::KeyError,
+    },
     /// What was signed does not fit what is there.
     #[error("{directory}/{error}")]
     Signed {
@@ -138,9 +149,16 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Opens a data directory, or makes one, and shows every record to `visit`, in
     /// order; an error from there becomes one that names the record's place.
-    pub fn open(directory: &Path, visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>) -> Result<Self, OpenError> {
+    pub fn open(
+        directory: &Path,
+        limits: &Limits,
+        visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>,
+    ) -> Result<Self, OpenError> {
+        let witnesses = Witnesses::new(&limits.witnesses, limits.witnesses_required)?;
         let disk = Disk::open(directory).map_err(|error| OpenError::Directory(error.to_string()))?;
-        Ledger::open_on(Arc::new(disk), directory, SEGMENT_BYTES, visit)
+        let ledger = Ledger::open_on(Arc::new(disk), directory, SEGMENT_BYTES, visit)?;
+        ledger.log.watched_by(witnesses);
+        Ok(ledger)
     }
 
     /// The same on any storage. Tiles are below `directory`, which errors name.

@@ -176,7 +176,7 @@ fn directory() -> (tempfile::TempDir, Content) {
         found.see(&record);
         Ok(())
     };
-    let ledger = Ledger::open(folder.path(), &mut visit).expect("opens again");
+    let ledger = Ledger::open(folder.path(), &Limits::default(), &mut visit).expect("opens again");
     work(ledger, &[&[60], &[50, 7], &[3], &[1], &[5]]);
     assert_eq!(found.lines, content.lines[..160]);
     (folder, content)
@@ -338,7 +338,7 @@ fn what_is_derived_is_made_again_at_the_next_start() {
             found.see(&record);
             Ok(())
         };
-        drop(Ledger::open(folder.path(), &mut visit).unwrap_or_else(|error| panic!("{number}: {error}")));
+        drop(Ledger::open(folder.path(), &Limits::default(), &mut visit).unwrap_or_else(|error| panic!("{number}: {error}")));
         assert_eq!(found, content);
         let report = verify(folder.path());
         assert!(report.is_clean(), "{number}: {report}");
@@ -348,7 +348,7 @@ fn what_is_derived_is_made_again_at_the_next_start() {
 #[test]
 fn what_the_log_says_holds() {
     let (folder, content) = directory();
-    let ledger = Ledger::open(folder.path(), &mut |_| Ok(())).expect("opens");
+    let ledger = Ledger::open(folder.path(), &Limits::default(), &mut |_| Ok(())).expect("opens");
     let log = ledger.log();
     let (checkpoint, _) = log.latest().expect("signed");
     assert_eq!((log.size(), checkpoint.size), (286, 281));
@@ -403,7 +403,7 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
         let good = all();
         damage();
         let bad = all();
-        let error = Ledger::open(folder.path(), &mut |_| Ok(())).err().expect(says[0]).to_string();
+        let error = Ledger::open(folder.path(), &Limits::default(), &mut |_| Ok(())).err().expect(says[0]).to_string();
         says.iter().for_each(|says| assert!(error.contains(says), "{says:?}: {error}"));
         assert!(all() == bad, "{says:?}: left as it is");
         good.into_iter().for_each(|(file, bytes)| fs::write(file, bytes).expect("written"));
@@ -440,11 +440,11 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
     // Another journal, whole in itself, under the same key.
     let other = tempfile::tempdir().expect("a folder");
     ["FORMAT", "ledger.key", "ledger.pub"].iter().for_each(|name| fs::write(other.path().join(name), read(name)).expect("written"));
-    let mut ledger = Ledger::open(other.path(), &mut |_| Ok(())).expect("a new ledger");
+    let mut ledger = Ledger::open(other.path(), &Limits::default(), &mut |_| Ok(())).expect("a new ledger");
     assert!(commit(&mut ledger, &[100, 181, 9]).is_ok());
     drop(ledger);
     ["checkpoint", "checkpoints"].iter().for_each(|name| fs::write(other.path().join(name), read(name)).expect("written"));
-    drop(Ledger::open(other.path(), &mut |_| Ok(())).expect("the same entries"));
+    drop(Ledger::open(other.path(), &Limits::default(), &mut |_| Ok(())).expect("the same entries"));
     let foreign = tempfile::tempdir().expect("a folder");
     ["FORMAT", "ledger.key", "ledger.pub"].iter().for_each(|name| fs::write(foreign.path().join(name), read(name)).expect("written"));
     let mut ledger = Ledger::open(foreign.path(), &mut |_| Ok(())).expect("a new ledger");

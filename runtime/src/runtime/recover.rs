@@ -16,7 +16,7 @@ use crate::state::{Form, States, Timer, Timers};
 pub(super) fn open(directory: &Path, limits: &Limits, lateness_s: u64) -> Result<(Ledger, Memory), OpenError> {
     let (mut ids, mut numbers) = (Ids::new(limits.horizon_days), Numbers::default());
     let (mut states, mut timers) = (States::default(), Timers::default());
-    let ledger = Ledger::open(directory, &mut |record| {
+    let ledger = Ledger::open(directory, limits, &mut |record| {
         take_ids(&mut ids, &mut numbers, &record)?;
         take_states(&mut ids, &mut states, &mut timers, &record)
     })?;

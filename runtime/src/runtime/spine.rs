@@ -32,6 +32,10 @@ use crate::verdict::{Fault, FaultKind, Finding, Verdict};
 /// policy, the rest is ours.
 const THREAD_STACK_BYTES: usize = 4 << 20;
 
+/// Policies in force: an entry has to hold what each of them said about an event, and
+/// is as long as a tile can hold (64 KiB).
+const POLICIES_MAX: usize = 48;
+
 /// A change of the policies in force.
 pub(super) enum Change {
     Install { installed: Installed, reply: oneshot::Sender<Result<Swap, LoadError>> },
@@ -134,6 +138,10 @@ impl Spine {
     /// Puts a release in force, with the states of the one before by the rule that it
     /// declares. If they cannot be handed over, everything stays as it is.
     fn install(&mut self, mut installed: Installed, changes: &mut Vec<StateChange>) -> Result<Swap, LoadError> {
+        if self.set.members.len() >= POLICIES_MAX && self.set.members.iter().all(|member| member.image.release().policy() != installed.name())
+        {
+            return Err(LoadError::TooMany { max: POLICIES_MAX });
+        }
         let sequence = self.memory.next;
         installed.since = sequence;
         let image = installed.image.clone();

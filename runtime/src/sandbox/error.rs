@@ -109,6 +109,12 @@ pub enum LoadError {
         /// The name in its manifest.
         found: String,
     },
+    /// There are as many policies in force as there can be.
+    #[error("{max} policies are in force, and there are never more; remove one first")]
+    TooMany {
+        /// How many there can be.
+        max: usize,
+    },
     /// The release would lose the states of the one in force.
     #[error("the states of the release in force cannot be handed over: {problem}")]
     State {
@@ -150,6 +156,7 @@ impl LoadError {
             LoadError::Configure { .. } => "configure",
             LoadError::Lists { .. } => "lists",
             LoadError::Name { .. } => "name",
+            LoadError::TooMany { .. } => "too-many",
             LoadError::State { .. } => "state",
             LoadError::NotInForce { .. } => "not-in-force",
             LoadError::Stopped => "stopped",

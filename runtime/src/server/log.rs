@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
-use hyper::Response;
+use hyper::{Response, StatusCode};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 
 use super::Shared;
-use super::body::ResponseBody;
+use super::body::{RequestBody, ResponseBody};
 use super::problem::{Cause, Problem};
 use crate::ledger::tree::{TileId, TreeError};
-use crate::ledger::{Log, LogError};
+use crate::ledger::{CosignError, Log, LogError};
+
+/// Bytes of a note with a cosignature.
+const COSIGNATURE_BYTES_MAX: usize = 64 << 10;
 
 /// The ledger, if there is one.
 pub(super) fn of(shared: &Shared) -> Result<&Arc<Log>, Problem> {
@@ -27,14 +30,44 @@ pub(super) async fn get(shared: &Arc<Shared>, path: &str) -> Result<Response<Res
             Some((_, note)) => Ok(uncached(text(note.to_string()))),
             None => Err(Problem::new(Cause::NotFound, "Nothing is signed yet: the log has no entry, or its first checkpoint is to come.")),
         },
+        "checkpoint/final" => match log.finished() {
+            Some((_, note)) => Ok(uncached(text(note.to_string()))),
+            None => Err(Problem::new(Cause::NotFound, "No checkpoint has been co-signed by as many witnesses as are required.")),
+        },
+        "witnesses" => {
+            let standing = serde_json::to_vec(&log.witnessed()).unwrap_or_default();
+            Ok(uncached(super::events::json([standing, b"\n".to_vec()].concat())))
+        }
         _ => match (path.strip_prefix("proof/"), TileId::parse(path)) {
             (Some(sequence), _) => proof(log, sequence).await,
             (None, Some(tile)) => serve(log, tile).await,
             (None, None) => {
-                let detail = "Below /v1/log/ there are checkpoint, key, proof/SEQUENCE, tile/L/N and tile/entries/N (C2SP tlog-tiles).";
+                let detail = "Below /v1/log/ there are checkpoint, checkpoint/final, witnesses, key, proof/SEQUENCE, tile/L/N and tile/entries/N (C2SP tlog-tiles).";
                 Err(Problem::new(Cause::NotFound, detail))
             }
         },
+    }
+}
+
+/// Takes a witness's cosignature: a checkpoint of this log as a note that has it.
+pub(super) async fn cosign(shared: &Arc<Shared>, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+    let log = of(shared)?;
+    let limits = &shared.limits;
+    let bytes = body.collect(COSIGNATURE_BYTES_MAX, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
+    let log = Arc::clone(log);
+    let taken = tokio::task::spawn_blocking(move || log.cosign(&bytes)).await;
+    let problem = |cause, error: CosignError| Err(Problem::new(cause, format!("{error}.")));
+    match taken {
+        Ok(Ok(())) => {
+            let mut response = Response::new(ResponseBody::full(""));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok(response)
+        }
+        Ok(Err(error @ CosignError::Note(_))) => problem(Cause::Cosignature, error),
+        Ok(Err(error @ CosignError::Unknown)) => problem(Cause::UnknownCheckpoint, error),
+        Ok(Err(error @ CosignError::Nobody(_))) => problem(Cause::UnknownWitness, error),
+        Ok(Err(error @ CosignError::Kept(_))) => problem(Cause::LedgerFailed, error),
+        Err(_) => Err(Problem::new(Cause::Internal, "The ledger could not be asked.")),
     }
 }
 

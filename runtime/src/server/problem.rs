@@ -27,6 +27,12 @@ pub(crate) enum Cause {
     OutsideHorizon,
     /// What a query asks for is not known.
     Query,
+    /// The body is no note.
+    Cosignature,
+    /// A checkpoint that the log does not remember.
+    UnknownCheckpoint,
+    /// A witness that the log was not told of.
+    UnknownWitness,
     /// The server keeps no ledger.
     NoLedger,
     /// The disk failed; nothing is taken any more.
@@ -94,6 +100,9 @@ impl Cause {
             Cause::IdReused => (S::CONFLICT, "id-reused", "Another event has this source and id"),
             Cause::OutsideHorizon => (S::CONFLICT, "outside-horizon", "Too old to know whether it was here before"),
             Cause::Query => (S::BAD_REQUEST, "query", "The query asks for something that is not known"),
+            Cause::Cosignature => (S::BAD_REQUEST, "cosignature", "This is no checkpoint with a cosignature"),
+            Cause::UnknownCheckpoint => (S::CONFLICT, "unknown-checkpoint", "The checkpoint is none of the latest"),
+            Cause::UnknownWitness => (S::FORBIDDEN, "unknown-witness", "No witness of this log has signed"),
             Cause::NoLedger => (S::NOT_FOUND, "no-ledger", "This server keeps no ledger"),
             Cause::LedgerFailed => (S::INTERNAL_SERVER_ERROR, "ledger-failed", "The ledger failed, and nothing is taken any more"),
             Cause::NothingValid => (S::BAD_REQUEST, "nothing-valid", "Nothing in the request is a valid event"),

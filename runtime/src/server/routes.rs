@@ -57,7 +57,7 @@ impl<'a> Route<'a> {
 
     fn methods(self) -> &'static str {
         match self {
-            Route::Events => "POST",
+            Route::Events | Route::Log("cosignatures") => "POST",
             Route::Policy(_) => "GET, HEAD, PUT, DELETE",
             Route::Policies | Route::Verdicts | Route::Log(_) | Route::Live | Route::Ready | Route::Metrics => "GET, HEAD",
         }
@@ -111,6 +111,7 @@ async fn dispatch(
         Route::Policy(name) if parts.method == Method::PUT => policies::put(shared, parts, name, body).await,
         Route::Policy(name) if parts.method == Method::DELETE => policies::delete(shared, parts, name).await,
         Route::Verdicts if parts.method == Method::GET => verdicts::get(shared, parts),
+        Route::Log("cosignatures") if parts.method == Method::POST => log::cosign(shared, body).await,
         Route::Log(path) if read => log::get(shared, path).await,
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),

@@ -179,10 +179,11 @@ fn what_is_written_otherwise_is_no_entry() {
         Entry::parse_canonical(other.as_bytes()).expect_err(&other);
     }
     // Another order of members.
-    let swapped = text.replace("\"sequence\":1,", "").replace("\"asked\"", "\"sequence\":1,\"asked\"");
+    let front = text.find("\"arrived\"").expect("there");
+    let swapped = text.replace("\"verdict\":\"allow\",", "").replace("\"arrived\"", "\"verdict\":\"allow\",\"arrived\"");
     Entry::parse(swapped.as_bytes()).expect("the same to serde");
     let error = Entry::parse_canonical(swapped.as_bytes()).expect_err("not to us");
-    assert!(matches!(error, EntryError::NotCanonical { at: 3 }), "{error}");
+    assert!(matches!(error, EntryError::NotCanonical { at } if at == front + 1), "{error}");
 }
 
 #[test]
