@@ -71,8 +71,10 @@ pub async fn run(args: &Args, recorded: &Path) -> Outcome {
 
     let begun = Instant::now();
     // The recorded ledger may have grown in the meantime.
-    let until = |entry: &Outcome<(u64, String)>| entry.as_ref().map_or(true, |(sequence, _)| *sequence <= replayed.last);
-    let comparison = compare(lines(recorded).take_while(until), lines(&place.data), DIFFERENCES_MAX)?;
+    let (last, one, other) = (replayed.last, lines(recorded), lines(&place.data));
+    let one = one.take_while(move |entry| entry.as_ref().map_or(true, |(sequence, _)| *sequence <= last));
+    let compared = tokio::task::spawn_blocking(move || compare(one, other, DIFFERENCES_MAX)).await;
+    let comparison = compared.context("the comparison broke down")??;
     let times = [replayed_in, begun.elapsed()];
     let written = match args.json {
         true => print_json(&replayed, &comparison, times),

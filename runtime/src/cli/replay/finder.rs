@@ -102,12 +102,12 @@ impl Finder {
     fn stream(&mut self, source: &str, tries: u64) -> Option<usize> {
         let stride = tries / STRIDE;
         if let Some(home) = self.homes.get(source)
-            && stride % 2 == 0
+            && stride.is_multiple_of(2)
             && !self.streams[*home].ended
         {
             return Some(*home);
         }
-        if tries % STRIDE == 0 {
+        if tries.is_multiple_of(STRIDE) {
             self.turn += 1;
         }
         let count = self.streams.len();
@@ -255,7 +255,7 @@ mod tests {
     async fn what_does_not_fit_waits_in_a_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let lines: Vec<String> = (0..500).map(|id| event("/a", id)).collect();
-        let mut finder = finder(&folder, &[lines.clone()]);
+        let mut finder = finder(&folder, std::slice::from_ref(&lines));
         finder.held_bytes_max = 10_000;
         for id in (0..500).rev() {
             assert_eq!(find(&mut finder, "/a", id, &lines[id]).await.expect("found").id(), id.to_string());

@@ -24,8 +24,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use ephor::event::Event;
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::exit::{self, Exit, Outcome, failed};
+use super::exit::{self, Exit, Failed, Outcome, failed};
 use super::local;
 use super::table::grouped;
 use drive::Came;
@@ -98,12 +99,28 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome {
     local::block_on(async {
-        match (&args.check, &args.against, &args.with) {
-            (Some(recorded), ..) => check::run(args, recorded).await,
-            (None, Some(against), Some(with)) => backtest::run(args, against, with).await,
-            _ => plain::run(args).await,
+        let replay = async {
+            match (&args.check, &args.against, &args.with) {
+                (Some(recorded), ..) => check::run(args, recorded).await,
+                (None, Some(against), Some(with)) => backtest::run(args, against, with).await,
+                _ => plain::run(args).await,
+            }
+        };
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+        // Ended in an orderly way, so that a temporary directory, which may have a copy
+        // of a ledger's key, does not stay behind.
+        tokio::select! {
+            outcome = replay => outcome,
+            _ = terminate.recv() => Err(interrupted(args)),
+            _ = interrupt.recv() => Err(interrupted(args)),
         }
     })
+}
+
+fn interrupted(args: &Args) -> Failed {
+    let how = if args.data.is_some() { "; the same command with --resume goes on with it" } else { "" };
+    failed(Exit::Failed, format!("interrupted{how}"))
 }
 
 /// Where the new ledger goes.

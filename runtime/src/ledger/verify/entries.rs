@@ -381,9 +381,9 @@ mod tests {
 
     #[test]
     fn states_that_were_dropped_are_known_behind_their_record() {
-        use crate::ledger::{Batch, Ledger, StateChange};
+        use crate::ledger::{Batch, Ledger, Limits, StateChange};
         let folder = tempfile::tempdir().expect("a folder");
-        let mut ledger = Ledger::open(folder.path(), &mut |_| Ok(())).expect("a new ledger");
+        let mut ledger = Ledger::open(folder.path(), &Limits::default(), &mut |_| Ok(())).expect("a new ledger");
         let policy = |name: &str| name.into();
         let others = || {
             vec![
