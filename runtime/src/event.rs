@@ -102,6 +102,20 @@ impl Event {
         &self.digest
     }
 
+    /// The event with this time of arrival, in microseconds since 1970, instead of that
+    /// at which it is submitted: for replaying what arrived before. What is recorded
+    /// about an event depends on when it arrived.
+    #[must_use]
+    pub fn with_arrival(mut self, micros: i64) -> Self {
+        self.arrived = Some(micros);
+        self
+    }
+
+    /// Its `time` in microseconds since 1970.
+    pub fn time_micros(&self) -> Option<i64> {
+        self.time_micros
+    }
+
     /// When it happened, in microseconds since 1970: its `time`, or when it arrived.
     pub(crate) fn happened(&self) -> i64 {
         self.time_micros.or(self.arrived).unwrap_or_default()

@@ -33,6 +33,8 @@ enum Verb {
     Send(cli::send::Args),
     /// Serves, streams files of events, swaps a policy in mid-stream, and counts.
     Demo(cli::demo::Args),
+    /// Runs archived events through the spine again: to check a ledger, or for a back-test.
+    Replay(cli::replay::Args),
     /// Builds policies and looks into them.
     #[command(subcommand)]
     Policy(PolicyVerb),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Verb::Serve(args) => cli::serve::run(args),
         Verb::Send(args) => cli::send::run(args),
         Verb::Demo(args) => cli::demo::run(args),
+        Verb::Replay(args) => cli::replay::run(&args),
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
         Verb::Log(verb) => cli::log::run(verb),

@@ -16,6 +16,7 @@ mod modes;
 mod once;
 mod projection;
 mod readme;
+mod replay;
 mod stateful;
 mod swap;
 mod tidy;

@@ -4,6 +4,7 @@ pub mod demo;
 pub mod log;
 pub mod policy_build;
 pub mod policy_inspect;
+pub mod replay;
 pub mod send;
 pub mod serve;
 pub mod witness;

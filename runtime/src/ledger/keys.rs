@@ -31,6 +31,9 @@ pub enum KeysError {
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
+    /// There is another secret already.
+    #[error("{SECRET}: is there already, and is another one")]
+    Other,
     /// The secret is not one.
     #[error("{SECRET}: is not 64 hexadecimal digits; put it back from a copy, for nothing can be signed without it")]
     Secret,
@@ -104,6 +107,18 @@ impl Keys {
         };
         let secrets = Secrets { salt: derived(b"ephor salt 1"), key: derived(b"ephor key 1") };
         Ok(Keys { signer, secrets })
+    }
+}
+
+/// Puts the secret of another ledger into a directory that has none yet. Does nothing if
+/// it has this one.
+pub(super) fn adopt(storage: &dyn Storage, secret: &[u8]) -> Result<(), KeysError> {
+    parse_seed(secret).ok_or(KeysError::Secret)?;
+    match (read(storage, SECRET)?, read(storage, PUBLIC)?) {
+        (Some(there), _) if there == secret => Ok(()),
+        (None, None) => write(storage, SECRET, secret, true),
+        (Some(_), _) => Err(KeysError::Other),
+        (None, Some(_)) => Err(KeysError::Lost),
     }
 }
 

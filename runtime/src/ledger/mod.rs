@@ -224,6 +224,21 @@ impl Ledger {
     }
 }
 
+/// Makes a data directory that has the secret of another ledger (the content of its
+/// `ledger.key`), so that both make the same salts, and what they record about the same
+/// events can be compared. Does nothing to one that has the secret already.
+///
+/// Both sign with the same key. What the new one signs is for whoever made it, and must
+/// not be published: two checkpoints of one log that differ are what a log is accused by.
+///
+/// # Errors
+///
+/// If the directory is something else, is in use, or has another secret.
+pub fn adopt(directory: &Path, secret: &[u8]) -> Result<(), OpenError> {
+    let disk = Disk::open(directory).map_err(|error| OpenError::Directory(error.to_string()))?;
+    keys::adopt(&disk, secret).map_err(|error| OpenError::Keys { directory: directory.display().to_string(), error })
+}
+
 /// The digest of the event that an entry's line is about.
 pub(crate) fn event_digest(line: &str) -> Option<crate::digest::Digest> {
     Some(entry::Identity::read(line.as_bytes()).ok()??.digest)

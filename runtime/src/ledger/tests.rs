@@ -719,3 +719,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_secret_is_adopted_once() {
+    let [one, two] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    drop(Ledger::open(one.path(), &Limits::default(), &mut |_| Ok(())).expect("a new ledger"));
+    let secret = fs::read(one.path().join(keys::SECRET)).expect("its secret");
+    for _ in 0..2 {
+        adopt(two.path(), &secret).expect("adopted");
+    }
+    let salt = |folder: &tempfile::TempDir| Ledger::open(folder.path(), &Limits::default(), &mut |_| Ok(())).expect("opens").secrets().salt("/s", "1");
+    assert_eq!(salt(&one), salt(&two));
+    assert!(adopt(two.path(), &[b'0'; 64]).is_err(), "not a secret");
+    let other = [[b'0'; 64].as_slice(), b"\n"].concat();
+    assert!(adopt(two.path(), &other).is_err_and(|error| error.to_string().contains("another one")));
+}

@@ -1,0 +1,496 @@
+//! What a back-test counts: verdicts and findings of the same events under two sets of
+//! releases, and where they are not the same.
+//!
+//! Pure: pairs of entries go in, a [`Report`] comes out.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ephor::verdict::Decision;
+use serde::Serialize;
+
+use super::entry::{Asked, Entry, Finding, TimerEntry};
+
+/// Sources and subjects that are named in a report; the rest is counted together.
+const NAMES_MAX: usize = 1_000;
+
+/// Names that are told apart while counting.
+const COUNTED_NAMES_MAX: usize = 1_000_000;
+
+/// In which way verdicts changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Kinds {
+    pub stricter: u64,
+    pub milder: u64,
+    /// The same verdict with other findings.
+    pub findings: u64,
+}
+
+impl Kinds {
+    pub fn total(&self) -> u64 {
+        self.stricter + self.milder + self.findings
+    }
+
+    fn add(&mut self, kind: Kind) {
+        *match kind {
+            Kind::Stricter => &mut self.stricter,
+            Kind::Milder => &mut self.milder,
+            Kind::Findings => &mut self.findings,
+        } += 1;
+    }
+
+    pub fn merge(&mut self, other: &Kinds) {
+        self.stricter += other.stricter;
+        self.milder += other.milder;
+        self.findings += other.findings;
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Stricter,
+    Milder,
+    Findings,
+}
+
+/// A number on either side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Sides {
+    pub before: u64,
+    pub after: u64,
+}
+
+/// Verdicts that became another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Transition {
+    pub before: Decision,
+    pub after: Decision,
+    pub count: u64,
+}
+
+/// How the findings of a rule changed; a policy that failed to answer counts as a rule
+/// by the name of the fault.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Rule {
+    pub policy: String,
+    pub rule: String,
+    /// Findings in all.
+    pub findings: Sides,
+    /// On events that had none before, or had others.
+    pub appeared: u64,
+    pub disappeared: u64,
+    /// The same rule on the same event, with other evidence.
+    pub altered: u64,
+}
+
+/// Changes of what has one name: a source, a subject, a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Named {
+    pub name: String,
+    #[serde(flatten)]
+    pub changes: Kinds,
+}
+
+/// One change in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Example {
+    pub source: String,
+    /// The event's id; for a timer the digest of its key.
+    pub id: String,
+    pub timer: bool,
+    pub subject: Option<String>,
+    /// Of the event, or for which the timer was set.
+    pub time: String,
+    pub before: Decision,
+    pub after: Decision,
+    pub disappeared: Vec<Found>,
+    pub appeared: Vec<Found>,
+}
+
+/// A finding of an example.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Found {
+    pub policy: String,
+    pub rule: String,
+    pub message: String,
+}
+
+/// All of it.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    pub events: u64,
+    /// Timers that fired.
+    pub timers: Sides,
+    /// By verdict, from the mildest to the strictest; timers are not in it.
+    pub verdicts: BTreeMap<Decision, Sides>,
+    pub changes: Kinds,
+    pub transitions: Vec<Transition>,
+    pub rules: Vec<Rule>,
+    /// Most changes first.
+    pub sources: Vec<Named>,
+    pub subjects: Vec<Named>,
+    /// Changes of those that are not named, and of events that have no subject.
+    pub other_sources: Kinds,
+    pub other_subjects: Kinds,
+    /// In order, without days on which nothing changed.
+    pub days: Vec<Named>,
+    /// The first day and the last on which there was an event.
+    pub span: Option<(String, String)>,
+    pub examples: Vec<Example>,
+}
+
+/// A policy's statement, by which findings are told apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Said<'a> {
+    policy: &'a str,
+    rule: String,
+    message: &'a str,
+    evidence: &'a str,
+}
+
+/// One side of an event or a timer.
+#[derive(Debug)]
+struct Side<'a> {
+    verdict: Decision,
+    said: Vec<Said<'a>>,
+}
+
+impl<'a> Side<'a> {
+    fn of(verdict: Decision, asked: &'a [Asked<'a>]) -> Self {
+        let mut said = Vec::new();
+        for asked in asked {
+            let finding = |finding: &'a Finding<'a>| Said {
+                policy: &asked.policy,
+                rule: finding.rule.to_string(),
+                message: &finding.message,
+                evidence: finding.evidence.get(),
+            };
+            said.extend(asked.findings.iter().map(finding));
+            said.extend(asked.fault.iter().map(|fault| Said {
+                policy: &asked.policy,
+                rule: format!("fault: {}", &*fault.kind),
+                message: &fault.detail,
+                evidence: "",
+            }));
+        }
+        said.sort_unstable();
+        Side { verdict, said }
+    }
+
+    /// A timer that did not fire.
+    fn silent() -> Self {
+        Side { verdict: Decision::Allow, said: Vec::new() }
+    }
+}
+
+/// What an event or a timer is known by.
+struct About<'a> {
+    source: &'a str,
+    id: &'a str,
+    timer: bool,
+    subject: Option<&'a str>,
+    /// As entries have it.
+    time: &'a str,
+}
+
+/// Counts.
+#[derive(Debug)]
+pub struct Counter {
+    examples_max: usize,
+    report: Report,
+    verdicts: [Sides; Decision::ALL.len()],
+    transitions: [[u64; Decision::ALL.len()]; Decision::ALL.len()],
+    rules: BTreeMap<(String, String), Rule>,
+    sources: HashMap<String, Kinds>,
+    subjects: HashMap<String, Kinds>,
+    days: BTreeMap<String, Kinds>,
+    /// Examples by verdict before and after, so that no kind of change takes all places.
+    examples: BTreeMap<(Decision, Decision), Vec<Example>>,
+}
+
+impl Counter {
+    /// Keeps at most so many examples.
+    pub fn new(examples_max: usize) -> Self {
+        Counter {
+            examples_max,
+            report: Report::default(),
+            verdicts: Default::default(),
+            transitions: Default::default(),
+            rules: BTreeMap::new(),
+            sources: HashMap::new(),
+            subjects: HashMap::new(),
+            days: BTreeMap::new(),
+            examples: BTreeMap::new(),
+        }
+    }
+
+    /// Counts the entries of one event on both sides.
+    pub fn event(&mut self, before: &str, after: &str) -> anyhow::Result<()> {
+        let (Entry::Event(one), Entry::Event(other)) = (Entry::read(before)?, Entry::read(after)?) else {
+            anyhow::bail!("an entry that is not about an event");
+        };
+        anyhow::ensure!(one.source == other.source && one.id == other.id, "the two sides have recorded other events");
+        self.report.events += 1;
+        self.verdicts[one.verdict as usize].before += 1;
+        self.verdicts[other.verdict as usize].after += 1;
+        let day = day(&one.arrived);
+        match &mut self.report.span {
+            Some((first, last)) if day < first.as_str() => *first = day.to_string(),
+            Some((_, last)) if day > last.as_str() => *last = day.to_string(),
+            Some(_) => {}
+            none => *none = Some((day.to_string(), day.to_string())),
+        }
+        let about = About { source: &one.source, id: &one.id, timer: false, subject: one.subject.as_deref(), time: &one.arrived };
+        self.pair(&about, &Side::of(one.verdict, &one.asked), &Side::of(other.verdict, &other.asked));
+        Ok(())
+    }
+
+    /// Counts what was recorded before one event on both sides.
+    pub fn timers(&mut self, before: &[String], after: &[String]) -> anyhow::Result<()> {
+        if before.is_empty() && after.is_empty() {
+            return Ok(());
+        }
+        let (before, mut after) = (timers(before)?, timers(after)?);
+        self.report.timers.before += before.len() as u64;
+        self.report.timers.after += after.len() as u64;
+        for one in &before {
+            let about = About { source: &one.source, id: &one.key, timer: true, subject: None, time: &one.due };
+            let side = Side::of(one.verdict, std::slice::from_ref(&one.asked));
+            let counterpart = after.iter().position(|other| {
+                let policy = |timer: &TimerEntry<'_>| timer.asked.policy.to_string();
+                (&other.key, &other.due, policy(other)) == (&one.key, &one.due, policy(one))
+            });
+            match counterpart.map(|at| after.remove(at)) {
+                Some(other) => self.pair(&about, &side, &Side::of(other.verdict, std::slice::from_ref(&other.asked))),
+                None => self.pair(&about, &side, &Side::silent()),
+            }
+        }
+        for other in &after {
+            let about = About { source: &other.source, id: &other.key, timer: true, subject: None, time: &other.due };
+            self.pair(&about, &Side::silent(), &Side::of(other.verdict, std::slice::from_ref(&other.asked)));
+        }
+        Ok(())
+    }
+
+    fn pair(&mut self, about: &About<'_>, before: &Side<'_>, after: &Side<'_>) {
+        if before.said.is_empty() && after.said.is_empty() && before.verdict == after.verdict {
+            return;
+        }
+        before.said.iter().for_each(|said| self.rule(said.policy, &said.rule).findings.before += 1);
+        after.said.iter().for_each(|said| self.rule(said.policy, &said.rule).findings.after += 1);
+        let (disappeared, appeared) = difference(&before.said, &after.said);
+        if disappeared.is_empty() && appeared.is_empty() && before.verdict == after.verdict {
+            return;
+        }
+        self.rules_changed(&disappeared, &appeared);
+        let kind = match after.verdict.cmp(&before.verdict) {
+            std::cmp::Ordering::Greater => Kind::Stricter,
+            std::cmp::Ordering::Less => Kind::Milder,
+            std::cmp::Ordering::Equal => Kind::Findings,
+        };
+        self.report.changes.add(kind);
+        self.transitions[before.verdict as usize][after.verdict as usize] += 1;
+        self.days.entry(day(about.time).to_string()).or_default().add(kind);
+        count(&mut self.sources, Some(about.source)).unwrap_or(&mut self.report.other_sources).add(kind);
+        count(&mut self.subjects, about.subject).unwrap_or(&mut self.report.other_subjects).add(kind);
+        let examples = self.examples.entry((before.verdict, after.verdict)).or_default();
+        if examples.len() < self.examples_max {
+            let found = |said: &[&Said<'_>]| {
+                let found = said.iter().map(|said| Found {
+                    policy: said.policy.to_string(),
+                    rule: said.rule.clone(),
+                    message: said.message.to_string(),
+                });
+                found.collect()
+            };
+            examples.push(Example {
+                source: about.source.to_string(),
+                id: about.id.to_string(),
+                timer: about.timer,
+                subject: about.subject.map(str::to_string),
+                time: about.time.to_string(),
+                before: before.verdict,
+                after: after.verdict,
+                disappeared: found(&disappeared),
+                appeared: found(&appeared),
+            });
+        }
+    }
+
+    /// What of one event disappeared and what appeared: where it is of the same rule, the
+    /// finding was altered.
+    fn rules_changed(&mut self, disappeared: &[&Said<'_>], appeared: &[&Said<'_>]) {
+        let mut of_rule: BTreeMap<(&str, &str), [u64; 2]> = BTreeMap::new();
+        for (side, list) in [disappeared, appeared].into_iter().enumerate() {
+            for said in list {
+                of_rule.entry((said.policy, &said.rule)).or_default()[side] += 1;
+            }
+        }
+        for ((policy, name), [gone, come]) in of_rule {
+            let rule = self.rule(policy, name);
+            let altered = gone.min(come);
+            rule.altered += altered;
+            rule.disappeared += gone - altered;
+            rule.appeared += come - altered;
+        }
+    }
+
+    fn rule(&mut self, policy: &str, rule: &str) -> &mut Rule {
+        self.rules.entry((policy.to_string(), rule.to_string())).or_insert_with_key(|(policy, rule)| Rule {
+            policy: policy.clone(),
+            rule: rule.clone(),
+            ..Rule::default()
+        })
+    }
+
+    /// Sorts everything.
+    pub fn finish(self) -> Report {
+        let Counter { examples_max, mut report, verdicts, transitions, rules, sources, subjects, days, examples } = self;
+        report.verdicts = Decision::ALL.into_iter().zip(verdicts).collect();
+        for (before, row) in Decision::ALL.into_iter().zip(transitions) {
+            let counted = Decision::ALL.into_iter().zip(row).filter(|(_, count)| *count > 0);
+            report.transitions.extend(counted.map(|(after, count)| Transition { before, after, count }));
+        }
+        report.rules = rules.into_values().collect();
+        report.sources = named(sources, &mut report.other_sources);
+        report.subjects = named(subjects, &mut report.other_subjects);
+        report.days = days.into_iter().map(|(name, changes)| Named { name, changes }).collect();
+        // In turn from each kind of change.
+        let mut lists: Vec<_> = examples.into_values().map(Vec::into_iter).collect();
+        while report.examples.len() < examples_max {
+            let before = report.examples.len();
+            let room = examples_max - before;
+            report.examples.extend(lists.iter_mut().filter_map(Iterator::next).take(room));
+            if report.examples.len() == before {
+                break;
+            }
+        }
+        report
+    }
+}
+
+/// The timers among some entries.
+fn timers(lines: &[String]) -> anyhow::Result<Vec<TimerEntry<'_>>> {
+    let entries = lines.iter().map(|line| Entry::read(line)).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(entries.into_iter().filter_map(|entry| if let Entry::Timer(timer) = entry { Some(timer) } else { None }).collect())
+}
+
+/// The day of a time as entries have it.
+fn day(time: &str) -> &str {
+    time.get(..10).unwrap_or(time)
+}
+
+/// The count of a name; nothing if it has none, or there are too many.
+fn count<'c>(counts: &'c mut HashMap<String, Kinds>, name: Option<&str>) -> Option<&'c mut Kinds> {
+    let name = name?;
+    if !counts.contains_key(name) {
+        if counts.len() >= COUNTED_NAMES_MAX {
+            return None;
+        }
+        counts.insert(name.to_string(), Kinds::default());
+    }
+    counts.get_mut(name)
+}
+
+/// Those with the most changes; the others are added to `other`.
+fn named(counts: HashMap<String, Kinds>, other: &mut Kinds) -> Vec<Named> {
+    let mut all: Vec<Named> = counts.into_iter().map(|(name, changes)| Named { name, changes }).collect();
+    all.sort_by(|a, b| b.changes.total().cmp(&a.changes.total()).then_with(|| a.name.cmp(&b.name)));
+    all.drain(NAMES_MAX.min(all.len())..).for_each(|named| other.merge(&named.changes));
+    all
+}
+
+/// What is in one sorted list only: in the first, in the second.
+fn difference<'l, 'a>(one: &'l [Said<'a>], other: &'l [Said<'a>]) -> (Vec<&'l Said<'a>>, Vec<&'l Said<'a>>) {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    loop {
+        let order = match (one.peek(), other.peek()) {
+            (None, None) => return (first, second),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(one), Some(other)) => one.cmp(other),
+        };
+        match order {
+            std::cmp::Ordering::Less => first.extend(one.next()),
+            std::cmp::Ordering::Greater => second.extend(other.next()),
+            std::cmp::Ordering::Equal => drop((one.next(), other.next())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::tests::{event, finding, timer};
+    use super::*;
+
+    fn findings(words: &[&str]) -> String {
+        let found: Vec<String> = words.iter().map(|word| finding("word", word)).collect();
+        if found.is_empty() { String::new() } else { format!("\"findings\":[{}]", found.join(",")) }
+    }
+
+    fn pair(counter: &mut Counter, id: &str, before: (&str, &[&str]), after: (&str, &[&str])) {
+        let line = |(verdict, words): (&str, &[&str])| event(1, id, verdict, &findings(words));
+        counter.event(&line(before), &line(after)).expect("entries");
+    }
+
+    #[test]
+    fn verdicts_and_findings_are_counted_where_they_change() {
+        let mut counter = Counter::new(10);
+        pair(&mut counter, "1", ("allow", &[]), ("allow", &[]));
+        pair(&mut counter, "2", ("flag", &["A"]), ("flag", &["A"]));
+        pair(&mut counter, "3", ("allow", &[]), ("flag", &["B"]));
+        pair(&mut counter, "4", ("flag", &["A"]), ("flag", &["A", "B"]));
+        pair(&mut counter, "5", ("flag", &["A"]), ("allow", &[]));
+        pair(&mut counter, "6", ("flag", &["A"]), ("flag", &["B"]));
+        counter
+            .event(&event(1, "7", "allow", ""), &event(1, "7", "undetermined", r#""fault":{"kind":"trap","detail":"d"}"#))
+            .expect("entries");
+        let report = counter.finish();
+        assert_eq!(report.events, 7);
+        assert_eq!(report.changes, Kinds { stricter: 2, milder: 1, findings: 2 });
+        let [fault, word] = &report.rules[..] else { panic!("{:?}", report.rules) };
+        assert_eq!((fault.rule.as_str(), fault.appeared), ("fault: trap", 1));
+        assert_eq!((word.findings, word.appeared, word.disappeared, word.altered), (Sides { before: 4, after: 5 }, 2, 1, 1));
+        assert_eq!(report.verdicts[&Decision::Flag], Sides { before: 4, after: 4 });
+        assert_eq!(report.transitions.iter().map(|transition| transition.count).sum::<u64>(), report.changes.total());
+        assert_eq!((report.sources[0].name.as_str(), report.sources[0].changes), ("/s", report.changes));
+        assert_eq!((report.subjects[0].name.as_str(), report.other_subjects.total()), ("x", 0));
+        assert_eq!((report.days[0].name.as_str(), report.days.len()), ("2026-01-02", 1));
+        assert_eq!(report.span, Some(("2026-01-02".into(), "2026-01-02".into())));
+        let example = report.examples.iter().find(|example| example.id == "6").expect("an example");
+        assert_eq!((example.disappeared[0].message.as_str(), example.appeared[0].message.as_str()), ("has A", "has B"));
+    }
+
+    #[test]
+    fn timers_that_fire_on_one_side_only_are_changes() {
+        let mut counter = Counter::new(10);
+        let flagged = |key: &str| timer(1, key, "flag", &findings(&["A"]));
+        let clean = |key: &str| timer(1, key, "allow", "");
+        counter.timers(&[flagged("a"), flagged("b"), clean("c")], &[flagged("b"), clean("d")]).expect("entries");
+        counter.timers(&[], &[flagged("e")]).expect("entries");
+        let report = counter.finish();
+        assert_eq!(report.timers, Sides { before: 3, after: 3 });
+        assert_eq!(report.changes, Kinds { stricter: 1, milder: 1, findings: 0 });
+        assert_eq!((report.examples.len(), report.examples[0].timer, report.other_subjects.total()), (2, true, 2));
+        assert_eq!(report.events, 0);
+    }
+
+    #[test]
+    fn examples_are_of_every_kind_of_change() {
+        let mut counter = Counter::new(4);
+        for id in 0..100 {
+            pair(&mut counter, &id.to_string(), ("allow", &[]), ("flag", &["A"]));
+        }
+        pair(&mut counter, "last", ("flag", &["A"]), ("allow", &[]));
+        let report = counter.finish();
+        assert_eq!(report.examples.len(), 4);
+        assert!(report.examples.iter().any(|example| example.id == "last"));
+    }
+
+    #[test]
+    fn other_events_are_not_compared() {
+        let mut counter = Counter::new(1);
+        assert!(counter.event(&event(1, "1", "allow", ""), &event(1, "2", "allow", "")).is_err());
+        assert!(counter.event(&event(1, "1", "allow", ""), &timer(1, "k", "allow", "")).is_err());
+    }
+}

@@ -1,0 +1,255 @@
+//! Archived events: files of lines, plain or gzip, read and checked on a thread of
+//! their own.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context as _, bail, ensure};
+use bytes::Bytes;
+use ephor::event::Event;
+use ephor::ingest::{self, Limits, Lines};
+use flate2::read::MultiGzDecoder;
+use indicatif::ProgressBar;
+use tokio::sync::mpsc;
+
+use crate::cli::table;
+
+/// Bytes that are read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Events that go from the reading thread together, and how many such groups may wait.
+const GROUP_EVENTS: usize = 256;
+const GROUPS_MAX: usize = 8;
+
+/// How the files of a folder end that are taken for archived events.
+const ENDINGS: [&str; 4] = [".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz"];
+
+/// An archived event, and the line that it stands in.
+pub type Archived = (Event, Bytes);
+
+/// What the reading thread hands over.
+#[derive(Default)]
+struct Group {
+    events: Vec<Archived>,
+    rejected: Rejected,
+}
+
+/// Lines that are no events.
+#[derive(Debug, Default)]
+pub struct Rejected {
+    pub lines: u64,
+    /// File, line and reason of the first one.
+    pub first: Option<String>,
+}
+
+impl Rejected {
+    pub fn merge(&mut self, other: Rejected) {
+        self.lines += other.lines;
+        self.first = self.first.take().or(other.first);
+    }
+}
+
+/// Files, one after the other.
+pub struct Stream {
+    groups: mpsc::Receiver<anyhow::Result<Group>>,
+    waiting: VecDeque<Archived>,
+    pub rejected: Rejected,
+    pub ended: bool,
+}
+
+impl Stream {
+    /// Begins to read. `bar` is told the bytes as they come off the disk.
+    pub fn open(files: Vec<PathBuf>, limits: &Limits, bar: &ProgressBar) -> Self {
+        let (sender, groups) = mpsc::channel(GROUPS_MAX);
+        let (limits, bar) = (limits.clone(), bar.clone());
+        // Ends by itself once nobody takes what it reads any more.
+        thread::spawn(move || {
+            let mut reading = Reading { limits, bar, sender, group: Group::default() };
+            let done = files.iter().try_for_each(|file| reading.file(file));
+            let done = done.and_then(|()| reading.hand_over());
+            if let Err(Stop::Failed(error)) = done {
+                let _ = reading.sender.blocking_send(Err(error));
+            }
+        });
+        Stream { groups, waiting: VecDeque::new(), rejected: Rejected::default(), ended: false }
+    }
+
+    /// The event that comes next, without taking it; nothing once all were taken.
+    pub async fn peek(&mut self) -> anyhow::Result<Option<&Archived>> {
+        while self.waiting.is_empty() && !self.ended {
+            match self.groups.recv().await {
+                Some(group) => {
+                    let Group { events, rejected } = group?;
+                    self.rejected.merge(rejected);
+                    self.waiting = events.into();
+                }
+                None => self.ended = true,
+            }
+        }
+        Ok(self.waiting.front())
+    }
+
+    /// Takes the next event.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Archived>> {
+        self.peek().await?;
+        Ok(self.waiting.pop_front())
+    }
+}
+
+/// Why the reading thread ends early.
+enum Stop {
+    Failed(anyhow::Error),
+    /// Nobody wants any more.
+    Unwanted,
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        Stop::Failed(error)
+    }
+}
+
+struct Reading {
+    limits: Limits,
+    bar: ProgressBar,
+    sender: mpsc::Sender<anyhow::Result<Group>>,
+    group: Group,
+}
+
+impl Reading {
+    fn file(&mut self, path: &Path) -> Result<(), Stop> {
+        let mut input = unpacked(path, &self.bar)?;
+        let mut lines = Lines::new(self.limits.event_bytes_max);
+        loop {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            let count = match input.read(&mut chunk) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(anyhow::Error::from(error).context(format!("cannot read {}", path.display())).into()),
+            };
+            if count == 0 {
+                let last = lines.finish();
+                return last.map_or(Ok(()), |line| self.line(path, lines.number(), line.ok()));
+            }
+            chunk.truncate(count);
+            lines.push(chunk.into());
+            while let Some(line) = lines.next() {
+                self.line(path, lines.number(), line.ok())?;
+            }
+        }
+    }
+
+    /// Takes a line; nothing for one that was too long.
+    fn line(&mut self, path: &Path, number: u64, line: Option<Bytes>) -> Result<(), Stop> {
+        let read = match &line {
+            Some(line) => ingest::structured(line, &self.limits).map_err(|rejection| rejection.to_string()),
+            None => Err(format!("the line has more than {} bytes", self.limits.event_bytes_max)),
+        };
+        match (read, line) {
+            (Ok(event), Some(line)) => self.group.events.push((event, line)),
+            (Err(why), _) => {
+                let Rejected { lines, first } = &mut self.group.rejected;
+                *lines += 1;
+                first.get_or_insert_with(|| format!("{}, line {number}: {}", path.display(), table::plain(&why)));
+            }
+            (Ok(_), None) => {}
+        }
+        if self.group.events.len() < GROUP_EVENTS { Ok(()) } else { self.hand_over() }
+    }
+
+    fn hand_over(&mut self) -> Result<(), Stop> {
+        self.sender.blocking_send(Ok(std::mem::take(&mut self.group))).map_err(|_| Stop::Unwanted)
+    }
+}
+
+/// A file's content, expanded if it is gzip, which its first bytes tell.
+fn unpacked(path: &Path, bar: &ProgressBar) -> anyhow::Result<Box<dyn Read>> {
+    let name = || path.display().to_string();
+    let mut file = bar.wrap_read(File::open(path).with_context(|| format!("cannot open {}", name()))?);
+    let mut head = Vec::with_capacity(4);
+    file.by_ref().take(4).read_to_end(&mut head).with_context(|| format!("cannot read {}", name()))?;
+    let packing = head.clone();
+    let whole = io::Cursor::new(head).chain(file);
+    Ok(match packing[..] {
+        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(whole)),
+        [0x28, 0xb5, 0x2f, 0xfd] => bail!("{} is zstd; give it as gzip or plain", name()),
+        _ => Box::new(whole),
+    })
+}
+
+/// The files that a path stands for: itself, or what a folder has, in the order of the
+/// names.
+pub fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let metadata = path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
+    if !metadata.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut files = Vec::new();
+    for item in path.read_dir().with_context(|| format!("cannot read {}", path.display()))? {
+        let file = item.with_context(|| format!("cannot read {}", path.display()))?.path();
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if file.is_file() && ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+            files.push(file);
+        }
+    }
+    ensure!(!files.is_empty(), "{} has no files of events; they end in {}", path.display(), ENDINGS.join(", "));
+    files.sort();
+    Ok(files)
+}
+
+/// Bytes of files, for a progress bar; nothing if some are no plain files.
+pub fn bytes_of<'f>(files: impl IntoIterator<Item = &'f PathBuf>) -> Option<u64> {
+    files.into_iter().map(|file| file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn event(id: u64) -> String {
+        format!(r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"t"}}"#)
+    }
+
+    #[tokio::test]
+    async fn files_are_read_in_order_plain_or_packed_and_bad_lines_are_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lines = |ids: std::ops::Range<u64>| ids.map(|id| event(id) + "\n").collect::<String>();
+        let plain = lines(0..700) + "broken\n\n" + &event(700);
+        std::fs::write(folder.path().join("b.ndjson"), plain).expect("written");
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(lines(701..1_000).as_bytes()).expect("packed");
+        std::fs::write(folder.path().join("c.ndjson.gz"), packed.finish().expect("packed")).expect("written");
+        std::fs::write(folder.path().join("notes.txt"), "mine").expect("written");
+        let files = files_of(folder.path()).expect("files");
+        assert_eq!(files.len(), 2);
+        let bar = ProgressBar::hidden();
+        let mut stream = Stream::open(files.clone(), &Limits::default(), &bar);
+        for id in 0..1_000 {
+            let first = stream.peek().await.expect("readable").expect("an event").0.id().to_string();
+            let (event, line) = stream.next().await.expect("readable").expect("an event");
+            assert_eq!((event.id(), first), (id.to_string().as_str(), id.to_string()));
+            assert!(line.starts_with(b"{\"specversion\""));
+        }
+        assert!(stream.next().await.expect("readable").is_none() && stream.ended);
+        assert_eq!(stream.rejected.lines, 1);
+        assert!(stream.rejected.first.expect("a reason").contains("b.ndjson, line 701"));
+        assert_eq!(Some(bar.position()), bytes_of(&files));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.ndjson");
+        assert!(files_of(folder.path()).is_err() && files_of(&file).is_err());
+        for content in [&b"\x28\xb5\x2f\xfd"[..], b"\x1f\x8b\x08not gzip"] {
+            std::fs::write(&file, content).expect("written");
+            let mut stream = Stream::open(vec![file.clone()], &Limits::default(), &ProgressBar::hidden());
+            assert!(stream.next().await.is_err(), "{content:?}");
+        }
+    }
+}
