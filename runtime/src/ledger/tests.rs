@@ -728,7 +728,9 @@ fn a_secret_is_adopted_once() {
     for _ in 0..2 {
         adopt(two.path(), &secret).expect("adopted");
     }
-    let salt = |folder: &tempfile::TempDir| Ledger::open(folder.path(), &Limits::default(), &mut |_| Ok(())).expect("opens").secrets().salt("/s", "1");
+    let salt = |folder: &tempfile::TempDir| {
+        Ledger::open(folder.path(), &Limits::default(), &mut |_| Ok(())).expect("opens").secrets().salt("/s", "1")
+    };
     assert_eq!(salt(&one), salt(&two));
     assert!(adopt(two.path(), &[b'0'; 64]).is_err(), "not a secret");
     let other = [[b'0'; 64].as_slice(), b"\n"].concat();
