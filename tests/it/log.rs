@@ -214,6 +214,26 @@ async fn a_log_is_checked_over_http() {
     ends(4, &["log", "verify", "http://127.0.0.1:1"]);
 }
 
+/// What a source held back is in the log, and in the report about it.
+#[tokio::test(flavor = "multi_thread")]
+async fn gaps_of_sources_are_counted() {
+    let mut log = Log { folder: tempfile::tempdir().expect("a folder"), server: None, sent: 0 };
+    log.start("").await;
+    let server = log.server.as_ref().expect("it was started");
+    let numbered = |number: u32| {
+        let mut event = event::listing(number, "LANTERN");
+        event["sequence"] = number.to_string().into();
+        event
+    };
+    server.judge([811, 815, 816, 818].map(numbered)).await;
+    server.wait_until("all entries are signed", || log.signed() == 6);
+    for from in [log.data(""), log.url()] {
+        let found = report(0, &[&from]);
+        assert_eq!((&found["entries"], &found["gaps"]), (&6.into(), &2.into()), "{found}");
+    }
+    assert!(passes(&["log", "verify", &log.url()]).contains("1 checkpoint, 2 gaps, 0 witnesses"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_is_proved_to_somebody_without_the_log() {
     let log = Log::of(300).await;

@@ -9,8 +9,7 @@ use ephor_tests::{Ephor, event, policy, workspace};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-const POLICIES: [(&str, Set); 3] =
-    [("price-fairness", Set::Retail), ("machine-temperature", Set::Nab), ("idle-vehicle", Set::Columbus)];
+const POLICIES: [(&str, Set); 3] = [("price-fairness", Set::Retail), ("machine-temperature", Set::Nab), ("idle-vehicle", Set::Columbus)];
 
 fn answers(which: &str) -> Value {
     let path = workspace().join("tests/independent/answers.json");

@@ -405,7 +405,8 @@ mod tests {
     fn a_complaint_about_the_whole_stream_is_no_answer() {
         let mut tally = Tally::default();
         for (kind, status, exit) in [("stopping", 503, Exit::Unreachable), ("corrupt-body", 400, Exit::Refused)] {
-            let line = format!(r#"{{"error":{{"type":"urn:ephor:problem:{kind}","title":"T","status":{status},"detail":"D"}},"from_line":7}}"#);
+            let line =
+                format!(r#"{{"error":{{"type":"urn:ephor:problem:{kind}","title":"T","status":{status},"detail":"D"}},"from_line":7}}"#);
             tally.add(line.as_bytes()).expect("an answer");
             let ended = tally.ended.take().expect("the stream ended");
             assert_eq!((tally.answered(), ended.exit), (0, exit));

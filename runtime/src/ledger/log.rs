@@ -12,8 +12,8 @@ use super::checkpoint::{BadFrame, Checkpoint, EntryProof, Frames, History, OpenE
 use super::journal::{ReadError, Reader};
 use super::note::{Note, SignerKey, VerifierKey};
 use super::storage::{self, File, Storage};
-use super::witnesses::{CosignError, Witnessed, Witnesses};
 use super::tree::{Hash, TileFiles, TileId, TileKind, Tree, TreeError, bundle};
+use super::witnesses::{CosignError, Witnessed, Witnesses};
 
 /// The file of the latest checkpoint.
 const LATEST: &str = "checkpoint";

@@ -43,8 +43,8 @@ pub use keys::KeysError;
 pub(crate) use keys::Secrets;
 pub use limits::Limits;
 pub use log::{Log, LogError, SignedError};
-pub use witnesses::{CosignError, Witnessed};
 pub(crate) use tree::{Hash, leaf_hash};
+pub use witnesses::{CosignError, Witnessed};
 
 /// Something that has its place in the ledger. What is not recorded is not
 /// answered.
@@ -149,11 +149,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Opens a data directory, or makes one, and shows every record to `visit`, in
     /// order; an error from there becomes one that names the record's place.
-    pub fn open(
-        directory: &Path,
-        limits: &Limits,
-        visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>,
-    ) -> Result<Self, OpenError> {
+    pub fn open(directory: &Path, limits: &Limits, visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>) -> Result<Self, OpenError> {
         let witnesses = Witnesses::new(&limits.witnesses, limits.witnesses_required)?;
         let disk = Disk::open(directory).map_err(|error| OpenError::Directory(error.to_string()))?;
         let ledger = Ledger::open_on(Arc::new(disk), directory, SEGMENT_BYTES, visit)?;

@@ -447,7 +447,7 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
     drop(Ledger::open(other.path(), &Limits::default(), &mut |_| Ok(())).expect("the same entries"));
     let foreign = tempfile::tempdir().expect("a folder");
     ["FORMAT", "ledger.key", "ledger.pub"].iter().for_each(|name| fs::write(foreign.path().join(name), read(name)).expect("written"));
-    let mut ledger = Ledger::open(foreign.path(), &mut |_| Ok(())).expect("a new ledger");
+    let mut ledger = Ledger::open(foreign.path(), &Limits::default(), &mut |_| Ok(())).expect("a new ledger");
     let mut changed = batch(1, 290);
     let at = changed.lines.windows(5).position(|window| window == b"fleet").expect("there");
     changed.lines[at] = b'F';
@@ -455,7 +455,7 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
     ledger.commit([&changed].into_iter()).expect("written");
     drop(ledger);
     ["checkpoint", "checkpoints"].iter().for_each(|name| fs::write(foreign.path().join(name), read(name)).expect("written"));
-    let error = Ledger::open(foreign.path(), &mut |_| Ok(())).err().expect("rewritten").to_string();
+    let error = Ledger::open(foreign.path(), &Limits::default(), &mut |_| Ok(())).err().expect("rewritten").to_string();
     assert!(error.contains("checkpoints, byte 0: over the first 21 entries"), "{error}");
 }
 

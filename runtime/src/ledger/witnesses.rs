@@ -83,8 +83,12 @@ impl Witnesses {
         let posted = Note::parse(bytes)?;
         let found = self.recent.iter().position(|(_, note)| note.text() == posted.text()).ok_or(CosignError::Unknown)?;
         // Only signatures that hold get in: one bad one would spoil the note for everybody.
-        let names: Vec<(String, u32)> =
-            posted.verify(&self.keys).map_err(CosignError::Nobody)?.iter().map(|signed| (signed.key.name().to_string(), signed.key.id())).collect();
+        let names: Vec<(String, u32)> = posted
+            .verify(&self.keys)
+            .map_err(CosignError::Nobody)?
+            .iter()
+            .map(|signed| (signed.key.name().to_string(), signed.key.id()))
+            .collect();
         let (_, note) = &mut self.recent[found];
         for signature in posted.signatures() {
             if names.iter().any(|(name, id)| *name == signature.name && *id == signature.id) {

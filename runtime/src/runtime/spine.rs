@@ -138,7 +138,8 @@ impl Spine {
     /// Puts a release in force, with the states of the one before by the rule that it
     /// declares. If they cannot be handed over, everything stays as it is.
     fn install(&mut self, mut installed: Installed, changes: &mut Vec<StateChange>) -> Result<Swap, LoadError> {
-        if self.set.members.len() >= POLICIES_MAX && self.set.members.iter().all(|member| member.image.release().policy() != installed.name())
+        if self.set.members.len() >= POLICIES_MAX
+            && self.set.members.iter().all(|member| member.image.release().policy() != installed.name())
         {
             return Err(LoadError::TooMany { max: POLICIES_MAX });
         }

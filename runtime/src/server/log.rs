@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use hyper::{Response, StatusCode};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
 
 use super::Shared;
 use super::body::{RequestBody, ResponseBody};

@@ -91,7 +91,8 @@ async fn requests(address: SocketAddr, content_type: &str, bodies: &[String]) ->
     for body in bodies {
         let begin = Instant::now();
         let length = body.len();
-        let head = format!("POST /v1/events HTTP/1.1\r\nhost: {address}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n");
+        let head =
+            format!("POST /v1/events HTTP/1.1\r\nhost: {address}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n");
         socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await.expect("the request is taken");
         let mut have = 0;
         loop {

@@ -1,7 +1,7 @@
 //! `ephor log compare`: whether one checkpoint extends another.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use ephor::ledger::checkpoint::Checkpoint;
@@ -50,9 +50,9 @@ struct Kept {
 }
 
 impl Kept {
-    fn read(file: &PathBuf) -> Outcome<Self> {
+    fn read(file: &Path) -> Outcome<Self> {
         let (checkpoint, note) = note_file(file)?;
-        Ok(Kept { file: file.clone(), checkpoint, note })
+        Ok(Kept { file: file.to_path_buf(), checkpoint, note })
     }
 
     /// Checks its signature.

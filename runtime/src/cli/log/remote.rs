@@ -75,6 +75,7 @@ fn empty() -> Report {
     Report {
         origin: None,
         entries: 0,
+        gaps: 0,
         root: None,
         segments: 0,
         records: 0,
@@ -92,30 +93,35 @@ struct Bundle {
     tile: TileId,
     /// Absent if the server does not have it; the error says what is wrong with it.
     leaves: Option<Result<Vec<Hash>, String>>,
+    /// How many of its entries note a gap in a source's numbers.
+    gaps: u64,
     /// Entries that are not what they should be, with their offset.
     findings: Vec<(u64, Damage)>,
 }
 
 impl Bundle {
     fn read(tile: TileId, bytes: Option<Vec<u8>>) -> Self {
-        let Some(bytes) = bytes else { return Bundle { tile, leaves: None, findings: Vec::new() } };
+        let mut read = Bundle { tile, leaves: None, gaps: 0, findings: Vec::new() };
+        let Some(bytes) = bytes else { return read };
         let Some(entries) = unbundle(&bytes) else {
-            return Bundle { tile, leaves: Some(Err("its lengths do not add up".into())), findings: Vec::new() };
+            read.leaves = Some(Err("its lengths do not add up".into()));
+            return read;
         };
-        let (mut at, mut findings) = (0, Vec::new());
+        let mut at = 0;
         for (sequence, entry) in (tile.index * TILE_WIDTH + 1..).zip(&entries) {
             // The length stands before the entry.
-            if let Err(what) = check_entry(entry, sequence) {
-                findings.push((at + 2, what));
+            match check_entry(entry, sequence) {
+                Ok(is_gap) => read.gaps += u64::from(is_gap),
+                Err(what) => read.findings.push((at + 2, what)),
             }
             at += 2 + entry.len() as u64;
         }
         let whole = entries.len() == usize::from(tile.width);
-        let leaves = match whole {
+        read.leaves = Some(match whole {
             true => Ok(entries.into_iter().map(leaf_hash).collect()),
             false => Err(format!("it has {} entries, and should have {}", entries.len(), tile.width)),
-        };
-        Bundle { tile, leaves: Some(leaves), findings }
+        });
+        read
     }
 }
 
@@ -198,6 +204,7 @@ impl Known {
         let take = |bundle: Bundle| {
             let first = bundle.tile.index * TILE_WIDTH + 1;
             let path = bundle.tile.path();
+            self.report.gaps += bundle.gaps;
             for (at, what) in bundle.findings {
                 self.evidence(&path, Some(at), what);
             }

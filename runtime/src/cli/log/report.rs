@@ -29,15 +29,6 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Places where entries are missing.
-    fn gaps(&self) -> u64 {
-        if self.report.root.is_some() {
-            return 0;
-        }
-        let gaps = self.report.findings.iter().filter(|finding| matches!(finding.what, Damage::Sequence { .. } | Damage::Missing));
-        (gaps.count() as u64).max(1)
-    }
-
     /// The whole in one line.
     fn headline(&self) -> String {
         let report = &self.report;
@@ -46,7 +37,7 @@ impl Checked {
             count(report.entries, "entry", "entries"),
             report.root.map_or("no tree".to_string(), |root| format!("tree {root}")),
             count(report.checkpoints, "checkpoint", "checkpoints"),
-            count(self.gaps(), "gap", "gaps"),
+            count(report.gaps, "gap", "gaps"),
             count(report.witnesses.len() as u64, "witness", "witnesses"),
         ]
         .join(", ")
@@ -93,6 +84,10 @@ impl Checked {
         if matches!(self.source, Source::Directory(_)) {
             let records = format!("{} in {}", grouped(report.records), grouped(report.segments));
             rows.add_row([Cell::new("records, in segments"), Cell::new(records)]);
+        }
+        if report.gaps > 0 {
+            let text = format!("{}: sources left numbers out; `ephor log tail` shows where", grouped(report.gaps));
+            rows.add_row([Cell::new("gaps"), Cell::new(text).fg(Color::Yellow)]);
         }
         rows.add_row([Cell::new("tiles compared"), Cell::new(grouped(report.tiles))]);
         for witness in &self.witnesses {
@@ -165,7 +160,7 @@ impl Checked {
             "root": report.root.map(|root| root.to_string()),
             "signed": report.signed,
             "checkpoints": report.checkpoints,
-            "gaps": self.gaps(),
+            "gaps": report.gaps,
             "segments": of_directory.then_some(report.segments),
             "records": of_directory.then_some(report.records),
             "tiles": report.tiles,
@@ -213,6 +208,7 @@ mod tests {
         let report = Report {
             origin: Some("example.com/log".into()),
             entries: 702_470,
+            gaps: 1,
             root,
             segments: 5,
             records: 200,
@@ -234,10 +230,10 @@ mod tests {
     #[test]
     fn the_first_line_has_the_whole() {
         let clean = checked(Some(Hash([0x5f; 32])), Vec::new());
-        let expected = format!("702,470 entries, tree {}, 12 checkpoints, 0 gaps, 2 witnesses", "5f".repeat(32));
+        let expected = format!("702,470 entries, tree {}, 12 checkpoints, 1 gap, 2 witnesses", "5f".repeat(32));
         assert_eq!((clean.headline(), clean.outcome()), (expected, "clean"));
         let missing = checked(None, vec![finding(Severity::Evidence, Damage::Sequence { expected: 4, found: 8 })]);
-        assert!(missing.headline().contains("no tree, 12 checkpoints, 1 gap,"), "{}", missing.headline());
+        assert!(missing.headline().contains("702,470 entries, no tree, "), "{}", missing.headline());
     }
 
     #[test]

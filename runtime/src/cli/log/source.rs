@@ -150,7 +150,7 @@ impl Source {
 }
 
 /// A journal that cannot be read.
-pub fn damaged(finding: Finding) -> Failed {
+pub fn damaged(finding: Box<Finding>) -> Failed {
     failed(Exit::Damaged, finding)
 }
 

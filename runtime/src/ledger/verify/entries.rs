@@ -96,7 +96,7 @@ impl Entries {
     }
 
     /// Finds the segment that has the next entry, or would have it.
-    fn begin(&self) -> Result<Option<Place>, Finding> {
+    fn begin(&self) -> Result<Option<Place>, Box<Finding>> {
         let segments = segments(&self.directory)?;
         match segments.first() {
             // Made with the first entry.
@@ -112,7 +112,7 @@ impl Entries {
         self.open(segments[at], before).map(Some)
     }
 
-    fn open(&self, first: u64, before: [u8; 32]) -> Result<Place, Finding> {
+    fn open(&self, first: u64, before: [u8; 32]) -> Result<Place, Box<Finding>> {
         let name = Path::new(JOURNAL).join(segment(first));
         match File::open(self.directory.join(&name)) {
             Ok(file) => Ok(Place { segment: first, file, offset: 0, upcoming: first, before }),
@@ -121,7 +121,7 @@ impl Entries {
     }
 
     /// The checksum that the last record of a whole segment has in its header.
-    fn last_checksum(&self, first: u64) -> Result<[u8; 32], Finding> {
+    fn last_checksum(&self, first: u64) -> Result<[u8; 32], Box<Finding>> {
         let mut place = self.open(first, GENESIS)?;
         let length = place.length()?;
         while place.offset < length {
@@ -136,7 +136,7 @@ impl Entries {
     }
 
     /// Reads the record that the next entry is in; `false` if it is not there yet.
-    fn load(&mut self) -> Result<bool, Finding> {
+    fn load(&mut self) -> Result<bool, Box<Finding>> {
         loop {
             let Some(place) = &mut self.place else {
                 self.place = self.begin()?;
@@ -203,16 +203,16 @@ struct Header {
 }
 
 impl Place {
-    fn length(&self) -> Result<u64, Finding> {
+    fn length(&self) -> Result<u64, Box<Finding>> {
         let metadata = self.file.metadata();
         metadata.map(|metadata| metadata.len()).map_err(|error| self.damaged(Damage::Unreadable(error.to_string())))
     }
 
-    fn damaged(&self, what: Damage) -> Finding {
+    fn damaged(&self, what: Damage) -> Box<Finding> {
         finding(Path::new(JOURNAL).join(segment(self.segment)), Some(self.offset), what)
     }
 
-    fn bytes(&self, end: u64) -> Result<Vec<u8>, Finding> {
+    fn bytes(&self, end: u64) -> Result<Vec<u8>, Box<Finding>> {
         let mut bytes = vec![0; usize::try_from(end.saturating_sub(self.offset)).unwrap_or(0)];
         match self.file.read_exact_at(&mut bytes, self.offset) {
             Ok(()) => Ok(bytes),
@@ -221,7 +221,7 @@ impl Place {
     }
 
     /// The header of the record here, if there can be one.
-    fn header(&self, length: u64) -> Result<Option<Header>, Finding> {
+    fn header(&self, length: u64) -> Result<Option<Header>, Box<Finding>> {
         if length - self.offset < PREFIX as u64 {
             return Ok(None);
         }
@@ -241,7 +241,7 @@ impl Place {
     }
 
     /// What the record here says; absent if its checksum does not fit.
-    fn record(&self, header: &Header) -> Result<Option<Said>, Finding> {
+    fn record(&self, header: &Header) -> Result<Option<Said>, Box<Finding>> {
         let bytes = self.bytes(header.end)?;
         let Some(record) = record_at(&bytes, 0) else { return Ok(None) };
         let Some(lines) = sections(&bytes[PREFIX..]) else { return Ok(None) };
@@ -258,7 +258,7 @@ impl Place {
 
     /// What it means that no sound record is here: one that is being written if nothing
     /// is behind it, and damage otherwise.
-    fn unfinished(&self, directory: &Path, length: u64) -> Result<bool, Finding> {
+    fn unfinished(&self, directory: &Path, length: u64) -> Result<bool, Box<Finding>> {
         let rest = self.bytes(length)?;
         let next = next_record(&rest, 1);
         if next.is_none() && segments(directory)?.last() == Some(&self.segment) {
@@ -275,7 +275,7 @@ impl Place {
 }
 
 impl Iterator for Entries {
-    type Item = Result<EntryLine, Finding>;
+    type Item = Result<EntryLine, Box<Finding>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
@@ -302,8 +302,8 @@ impl Iterator for Entries {
     }
 }
 
-fn finding(file: impl Into<PathBuf>, offset: Option<u64>, what: Damage) -> Finding {
-    Finding { severity: Severity::Evidence, file: file.into(), offset, what }
+fn finding(file: impl Into<PathBuf>, offset: Option<u64>, what: Damage) -> Box<Finding> {
+    Box::new(Finding { severity: Severity::Evidence, file: file.into(), offset, what })
 }
 
 /// The name of a segment.
@@ -312,7 +312,7 @@ fn segment(first: u64) -> String {
 }
 
 /// The sequences that segments begin with, in order.
-fn segments(directory: &Path) -> Result<Vec<u64>, Finding> {
+fn segments(directory: &Path) -> Result<Vec<u64>, Box<Finding>> {
     let unreadable = |error: io::Error| finding(JOURNAL, None, Damage::Unreadable(error.to_string()));
     let mut segments = Vec::new();
     for item in fs::read_dir(directory.join(JOURNAL)).map_err(unreadable)? {
@@ -359,7 +359,7 @@ mod tests {
         format!("{{\"sequence\":{sequence}}}")
     }
 
-    fn sequences(directory: &Path, from: u64) -> Result<Vec<u64>, Finding> {
+    fn sequences(directory: &Path, from: u64) -> Result<Vec<u64>, Box<Finding>> {
         Entries::new(directory, from)
             .map(|entry| {
                 let entry = entry?;

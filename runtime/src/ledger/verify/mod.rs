@@ -50,13 +50,14 @@ pub fn verify(directory: &Path) -> Report {
 }
 
 /// Checks that a line, without its `\n`, is the entry of this sequence, in the one form
-/// that an entry has. For entries that came from elsewhere than a data directory.
+/// that an entry has. For entries that came from elsewhere than a data directory. Says
+/// whether it notes a gap in a source's numbers.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
-pub fn check_entry(line: &[u8], sequence: u64) -> Result<(), Damage> {
-    check_line(line, sequence, false, &mut Vec::with_capacity(line.len())).map(|_| ())
+pub fn check_entry(line: &[u8], sequence: u64) -> Result<bool, Damage> {
+    check_line(line, sequence, false, &mut Vec::with_capacity(line.len()))
 }
 
 /// Called with the bytes of the journal that are done, and all of them.
@@ -122,6 +123,7 @@ impl<'p> Verifier<'p> {
         let report = Report {
             origin: None,
             entries: 0,
+            gaps: 0,
             root: None,
             segments: 0,
             records: 0,
@@ -472,6 +474,7 @@ impl Check<'_> {
         }
         self.report.records += 1;
         self.report.entries += found;
+        self.report.gaps += checked.gaps;
         chain.next = chain.next.saturating_add(found);
         if grown.broken.is_none() {
             for leaf in checked.leaves {

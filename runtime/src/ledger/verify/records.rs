@@ -183,6 +183,8 @@ pub(super) struct Checked {
     pub leaves: Vec<Hash>,
     /// The sequence that its first entry says it has.
     pub said: Option<u64>,
+    /// How many of its entries note a gap in a source's numbers.
+    pub gaps: u64,
     /// Lines that are not what they should be, with their offset.
     pub findings: Vec<(usize, Damage)>,
 }
@@ -238,7 +240,10 @@ fn check_record(bytes: &[u8], record: &Record) -> Checked {
         let sequence = record.first.wrapping_add(checked.leaves.len() as u64);
         checked.leaves.push(leaf_hash(line));
         match check_line(line, sequence, length == rest.len(), &mut written) {
-            Ok(said) => checked.said = checked.said.or(Some(said)),
+            Ok(is_gap) => {
+                checked.said = checked.said.or(Some(sequence));
+                checked.gaps += u64::from(is_gap);
+            }
             Err(what) => checked.findings.push((at, what)),
         }
         at += length + 1;
@@ -253,8 +258,8 @@ fn check_record(bytes: &[u8], record: &Record) -> Checked {
     checked
 }
 
-/// Checks an entry's line. Gives the sequence that it has.
-pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<u64, Damage> {
+/// Checks an entry's line. Says whether it notes a gap in a source's numbers.
+pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<bool, Damage> {
     let unreadable = |reason: String| Damage::Entry { sequence, reason };
     if unterminated {
         return Err(unreadable("the line has no end".to_string()));
@@ -265,5 +270,5 @@ pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written
     }
     written.clear();
     entry.write(written).map_err(|error| unreadable(error.to_string()))?;
-    if written == line { Ok(sequence) } else { Err(Damage::NotCanonical(sequence)) }
+    if written == line { Ok(matches!(entry, Entry::Gap(..))) } else { Err(Damage::NotCanonical(sequence)) }
 }

@@ -192,6 +192,9 @@ pub struct Report {
     pub origin: Option<String>,
     /// Entries read.
     pub entries: u64,
+    /// Those that note a gap in a source's numbers: events that were held back, or lost
+    /// on their way.
+    pub gaps: u64,
     /// Root over them; `None` if entries are missing.
     pub root: Option<Hash>,
     /// Segments of the journal.
