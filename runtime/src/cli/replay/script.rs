@@ -109,7 +109,7 @@ pub fn lines(directory: &Path) -> impl Iterator<Item = Outcome<(u64, String)>> +
 }
 
 fn text_of(directory: &Path, entry: Result<EntryLine, Box<Finding>>) -> Outcome<(u64, String)> {
-    let damaged = |finding: Finding| failed(Exit::Damaged, format!("{}: {finding}", directory.display()));
+    let damaged = |finding: Box<Finding>| failed(Exit::Damaged, format!("{}: {finding}", directory.display()));
     let EntryLine { sequence, line, .. } = entry.map_err(damaged)?;
     match String::from_utf8(line) {
         Ok(line) => Ok((sequence, line)),
