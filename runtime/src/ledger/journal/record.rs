@@ -1,6 +1,9 @@
 //! A record, byte by byte: how it is put together and taken apart.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
@@ -174,17 +177,17 @@ pub(super) struct Sections<'a> {
 
 impl<'a> Sections<'a> {
     pub fn of(payload: &'a [u8], count: u32) -> Result<Self, &'static str> {
+        Sections::with(payload, count, None)
+    }
+
+    /// The same with the leaf hashes, if they were made before.
+    fn with(payload: &'a [u8], count: u32, hashed: Option<Vec<Hash>>) -> Result<Self, &'static str> {
         let mut rest = payload;
         let lines = take_long(&mut rest).ok_or("its entries are cut short")?;
         if lines.last().is_some_and(|byte| *byte != b'\n') {
             return Err("its last line has no end");
         }
-        // A damaged length must not make room for what is not there.
-        let mut leaves = Vec::with_capacity((count as usize).min(lines.len()));
-        let body = lines.strip_suffix(b"\n").unwrap_or(lines);
-        if !lines.is_empty() {
-            leaves.extend(body.split(|byte| *byte == b'\n').map(leaf_hash));
-        }
+        let leaves = hashed.unwrap_or_else(|| leaves_of(lines, count));
         if leaves.len() != count as usize {
             return Err("it has another number of lines than it says");
         }
@@ -193,6 +196,68 @@ impl<'a> Sections<'a> {
 
     pub fn checksum(&self, before: &Checksum, fields: &[u8]) -> Checksum {
         checksum(before, fields, self.lines.len() as u32, &self.leaves, self.states)
+    }
+}
+
+/// The leaf hash of each line.
+fn leaves_of(lines: &[u8], count: u32) -> Vec<Hash> {
+    // A damaged count must not make room for what is not there.
+    let mut leaves = Vec::with_capacity((count as usize).min(lines.len()));
+    if !lines.is_empty() {
+        let body = lines.strip_suffix(b"\n").unwrap_or(lines);
+        leaves.extend(body.split(|byte| *byte == b'\n').map(leaf_hash));
+    }
+    leaves
+}
+
+/// The leaf hashes of a segment's records, each with the offset of its record. Made
+/// ahead of reading them, as that can be done by several threads: of what looks like
+/// records, one after another, up to the first that does not.
+#[derive(Debug, Default)]
+pub(super) struct Hashed(VecDeque<(usize, Vec<Hash>)>);
+
+impl Hashed {
+    pub fn of(bytes: &[u8], threads: usize) -> Self {
+        let mut records = Vec::new();
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..)
+            && let Ok(header) = Header::parse(rest)
+            && let Some(mut payload) = rest.get(HEADER..HEADER + header.payload)
+        {
+            if let Some(lines) = take_long(&mut payload) {
+                records.push((at, lines, header.count));
+            }
+            at += HEADER + header.payload;
+        }
+        let threads = threads.min(records.len());
+        if threads < 2 {
+            return Hashed(records.into_iter().map(|(at, lines, count)| (at, leaves_of(lines, count))).collect());
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            while let Some((at, lines, count)) = records.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push((*at, leaves_of(lines, *count)));
+            }
+            done
+        };
+        let mut done = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut done = work();
+            // What a thread that panicked had is missing here, and made when it is read.
+            others.into_iter().for_each(|other| done.extend(other.join().unwrap_or_default()));
+            done
+        });
+        done.sort_unstable_by_key(|(at, _)| *at);
+        Hashed(done.into())
+    }
+
+    /// Those of the record at this offset; offsets only grow.
+    fn take(&mut self, offset: usize) -> Option<Vec<Hash>> {
+        while self.0.front().is_some_and(|(at, _)| *at < offset) {
+            self.0.pop_front();
+        }
+        self.0.pop_front_if(|(at, _)| *at == offset).map(|(_, leaves)| leaves)
     }
 }
 
@@ -342,10 +407,21 @@ impl Header {
 /// Takes the record at the start of `bytes` apart: whole, chained to `before`, and
 /// the one that comes next. Its leaf hashes go to `leaves`.
 pub(super) fn parse<'a>(bytes: &'a [u8], before: &Checksum, next: u64, leaves: &'a mut Vec<Hash>) -> Result<(Header, Record<'a>), Fault> {
+    parse_hashed(bytes, (&mut Hashed::default(), 0), before, next, leaves)
+}
+
+/// The same where leaf hashes may have been made before, for the record at an offset.
+pub(super) fn parse_hashed<'a>(
+    bytes: &'a [u8],
+    (hashed, offset): (&mut Hashed, usize),
+    before: &Checksum,
+    next: u64,
+    leaves: &'a mut Vec<Hash>,
+) -> Result<(Header, Record<'a>), Fault> {
     let header = Header::parse(bytes)?;
     let need = HEADER + header.payload;
     let payload = bytes.get(HEADER..need).ok_or(Fault::Short { have: bytes.len() as u64, need: need as u64 })?;
-    let Ok(sections) = Sections::of(payload, header.count) else { return Err(Fault::Checksum) };
+    let Ok(sections) = Sections::with(payload, header.count, hashed.take(offset)) else { return Err(Fault::Checksum) };
     if sections.checksum(before, &bytes[..FIELDS]) != header.checksum {
         return Err(Fault::Checksum);
     }

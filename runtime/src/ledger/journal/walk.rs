@@ -2,14 +2,20 @@
 //! commit from damage.
 
 use std::collections::VecDeque;
+use std::io;
+use std::num::NonZero;
+use std::thread::{self, ScopedJoinHandle};
 
-use super::record::{Checksum, FIELDS, HEADER, Header, MAGIC, NOTHING, Record, Sections, parse};
+use super::record::{Checksum, FIELDS, HEADER, Hashed, Header, MAGIC, NOTHING, Record, Sections, parse_hashed};
 use super::{FOLDER, Fault, Index, OpenError, Place, Segment, first_of, path_of};
 use crate::ledger::storage::{self, Storage};
 
 /// How much may be hashed in search of a record behind a damaged one. Only a file
 /// that was made for it comes near.
 const SEARCH_BYTES_MAX: usize = 1 << 30;
+
+/// Bytes of a segment below which it is hashed without spreading.
+const SPREAD_BYTES_MIN: usize = 1 << 20;
 
 /// Something wrong with the journal's files.
 #[derive(Debug)]
@@ -42,6 +48,21 @@ pub(super) struct Walk<'w> {
     pub tail: Option<(u64, Vec<u8>)>,
 }
 
+/// A segment in memory, with the leaf hashes of its lines.
+struct Loaded {
+    bytes: Vec<u8>,
+    hashed: Hashed,
+}
+
+impl Loaded {
+    fn read(storage: &dyn Storage, first: u64) -> io::Result<Self> {
+        let bytes = storage::read(storage, &path_of(first))?;
+        let threads = if bytes.len() < SPREAD_BYTES_MIN { 1 } else { thread::available_parallelism().map_or(1, NonZero::get) };
+        let hashed = Hashed::of(&bytes, threads);
+        Ok(Loaded { bytes, hashed })
+    }
+}
+
 impl<'w> Walk<'w> {
     pub fn new(storage: &'w dyn Storage, visit: Visit<'w>) -> Self {
         let index = Index { segments: Vec::new(), next: 1 };
@@ -60,12 +81,27 @@ impl<'w> Walk<'w> {
                 None => self.note(format!("{FOLDER}/{name}"), 0, 0, 0, Fault::Foreign, false),
             }
         }
-        while self.finding.is_none()
-            && let Some(first) = segments.pop_front()
-        {
-            self.segment(first, segments.is_empty())?;
-        }
-        Ok(())
+        let storage = self.storage;
+        thread::scope(|scope| {
+            let mut ahead: Option<ScopedJoinHandle<'_, io::Result<Loaded>>> = None;
+            while self.finding.is_none()
+                && let Some(first) = segments.pop_front()
+            {
+                let loaded = match ahead.take() {
+                    Some(ahead) => ahead.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked)),
+                    None => Loaded::read(storage, first),
+                };
+                // While a large segment is shown, the next one is read and hashed.
+                if loaded.as_ref().is_ok_and(|loaded| loaded.bytes.len() >= SPREAD_BYTES_MIN) {
+                    ahead = segments.front().map(|next| {
+                        let next = *next;
+                        scope.spawn(move || Loaded::read(storage, next))
+                    });
+                }
+                self.segment(first, loaded, segments.is_empty())?;
+            }
+            Ok(())
+        })
     }
 
     fn note(&mut self, file: String, offset: u64, bytes: u64, record: u64, fault: Fault, torn: bool) {
@@ -73,15 +109,14 @@ impl<'w> Walk<'w> {
         self.finding.get_or_insert(Finding { place, bytes, record, sequence: self.index.next, fault, torn });
     }
 
-    fn segment(&mut self, first: u64, last: bool) -> Result<(), OpenError> {
+    fn segment(&mut self, first: u64, loaded: io::Result<Loaded>, last: bool) -> Result<(), OpenError> {
         let path = path_of(first);
         let expected = self.index.next;
         if first != expected {
             self.note(path, 0, 0, 1, Fault::Segment { expected, found: first }, false);
             return Ok(());
         }
-        let read = storage::read(self.storage, &path);
-        let bytes = read.map_err(|source| OpenError::Io { path: path.clone(), doing: "reading", source })?;
+        let Loaded { bytes, mut hashed } = loaded.map_err(|source| OpenError::Io { path: path.clone(), doing: "reading", source })?;
         self.index.segments.push(Segment { first, end: 0, points: Vec::new() });
         self.tail = None;
         let (mut at, mut number, mut tail) = (0, 0, None);
@@ -89,7 +124,7 @@ impl<'w> Walk<'w> {
             number += 1;
             let rest = &bytes[at..];
             let mut leaves = Vec::new();
-            let (header, record) = match parse(rest, &self.before, self.index.next, &mut leaves) {
+            let (header, record) = match parse_hashed(rest, (&mut hashed, at), &self.before, self.index.next, &mut leaves) {
                 Ok(parsed) => parsed,
                 Err(fault) => {
                     let next = find_record(rest, &self.before);
