@@ -293,8 +293,9 @@ impl Log {
                 if first.saturating_add(u64::from(tile.width)) > self.size().saturating_add(1) {
                     return Ok(None);
                 }
-                let lines = self.reader.scan(first).take(usize::from(tile.width)).map(|item| item.map(|(_, line)| line));
-                let lines: Vec<String> = lines.collect::<Result<_, _>>()?;
+                let sequences: Vec<u64> = (first..first + u64::from(tile.width)).collect();
+                let mut lines = Vec::with_capacity(sequences.len());
+                self.reader.read_many(&sequences, |_, line| lines.push(line.to_string()))?;
                 // An entry that is written fits a bundle.
                 Ok(bundle(lines.iter().map(String::as_bytes)))
             }
@@ -307,20 +308,9 @@ impl Log {
         self.reader.scan(from).map(|item| item.map_err(LogError::from))
     }
 
-    /// Shows entries to `visit`, by their sequences, which are ascending.
-    pub(crate) fn read_many(&self, sequences: &[u64], mut visit: impl FnMut(u64, &str)) -> Result<(), ReadError> {
-        let mut scan = self.reader.scan(0);
-        for sequence in sequences {
-            scan.seek(*sequence);
-            match scan.next() {
-                Some(item) => {
-                    let (sequence, line) = item?;
-                    visit(sequence, &line);
-                }
-                None => return Err(ReadError::Unknown { sequence: *sequence, last: self.reader.next() - 1 }),
-            }
-        }
-        Ok(())
+    /// Shows the lines of entries to `visit`, by their sequences, which are ascending.
+    pub(crate) fn read_many(&self, sequences: &[u64], visit: impl FnMut(u64, &str)) -> Result<(), ReadError> {
+        self.reader.read_many(sequences, visit)
     }
 
     /// The proof that an entry is in the log, on the latest checkpoint (C2SP

@@ -217,6 +217,7 @@ struct Index {
 pub(crate) struct Journal {
     storage: Arc<dyn Storage>,
     index: Arc<RwLock<Index>>,
+    reader: Reader,
     file: Box<dyn File>,
     /// Name of the segment being written.
     segment: u64,
@@ -301,7 +302,8 @@ impl Journal {
         let recovered = Recovered { next, records, segments: index.segments.len() as u64, torn };
         let index = Arc::new(RwLock::new(index));
         let pending = Pending::new(next);
-        Ok((Journal { storage, index, file, segment, offset, before, pending, segment_bytes, poison: None }, recovered))
+        let reader = Reader::new(storage.clone(), index.clone());
+        Ok((Journal { storage, index, reader, file, segment, offset, before, pending, segment_bytes, poison: None }, recovered))
     }
 
     /// The sequence that the next batch has to begin with.
@@ -333,7 +335,7 @@ impl Journal {
 
     /// Reads what is durable, on any thread, beside the writer.
     pub fn reader(&self) -> Reader {
-        Reader { storage: self.storage.clone(), index: self.index.clone() }
+        self.reader.clone()
     }
 
     fn usable(&self) -> Result<(), WriteError> {

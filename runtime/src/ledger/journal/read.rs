@@ -1,10 +1,17 @@
 //! Reading what is durable, beside the writer.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::record::{Checksum, HEADER, Header, LINES, parse};
-use super::{FOLDER, Fault, Index, Place, ReadError, path_of};
+use super::{Fault, Index, Place, ReadError, path_of};
 use crate::ledger::storage::{File, Storage};
+
+/// Records that are kept for whoever asks for another entry of them.
+const CACHED_RECORDS: usize = 4;
+
+/// Larger records are not kept.
+const CACHED_BYTES_MAX: usize = 8 << 20;
 
 /// Reads what is durable, beside the writer. Cheap to clone; may be used by several
 /// threads at once. Goes on working when the writer has failed.
@@ -13,21 +20,89 @@ use crate::ledger::storage::{File, Storage};
 /// mind later is noticed.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
-    pub(super) storage: Arc<dyn Storage>,
-    pub(super) index: Arc<RwLock<Index>>,
+    storage: Arc<dyn Storage>,
+    index: Arc<RwLock<Index>>,
+    /// The records that were asked for last, the latest at the end.
+    cache: Arc<Mutex<VecDeque<Arc<Lines>>>>,
+}
+
+/// The lines of one record.
+#[derive(Debug)]
+struct Lines {
+    first: u64,
+    text: String,
+    /// Where each line ends in the text, and how long the text is.
+    ends: Vec<u32>,
+}
+
+impl Lines {
+    fn has(&self, sequence: u64) -> bool {
+        sequence >= self.first && sequence - self.first < self.ends.len() as u64
+    }
+
+    fn get(&self, sequence: u64) -> Option<&str> {
+        let at = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
+        let end = *self.ends.get(at)? as usize;
+        let start = if at == 0 { 0 } else { self.ends[at - 1] as usize + 1 };
+        self.text.get(start..end)
+    }
 }
 
 impl Reader {
+    pub(super) fn new(storage: Arc<dyn Storage>, index: Arc<RwLock<Index>>) -> Self {
+        Reader { storage, index, cache: Arc::default() }
+    }
+
     /// Sequence after the last durable entry.
     pub fn next(&self) -> u64 {
         self.index.read().unwrap_or_else(PoisonError::into_inner).next
+    }
+
+    /// Shows the lines of some entries, without their `\n`. The sequences are
+    /// ascending, and each record that one is in is read once, and kept for a while.
+    /// Stops at the first that cannot be read.
+    pub fn read_many(&self, sequences: &[u64], mut visit: impl FnMut(u64, &str)) -> Result<(), ReadError> {
+        let mut lines: Option<Arc<Lines>> = None;
+        for sequence in sequences.iter().copied() {
+            if lines.as_ref().is_none_or(|lines| !lines.has(sequence)) {
+                lines = Some(self.lines_of(sequence)?);
+            }
+            if let Some(line) = lines.as_ref().and_then(|lines| lines.get(sequence)) {
+                visit(sequence, line);
+            }
+        }
+        Ok(())
     }
 
     /// The lines from a sequence on, without their `\n`, with their sequences. Ends
     /// behind what is durable at that time, and goes on if asked again later; after
     /// an error it has ended for good. Holds one record and one open file.
     pub fn scan(&self, from: u64) -> Scan {
-        Scan { reader: self.clone(), next: from.max(1), place: None, lines: Vec::new(), given: 0, record: None, failed: false }
+        Scan { seek: Seek { reader: self.clone(), place: None }, next: from.max(1), lines: None, failed: false }
+    }
+
+    /// The record that an entry is in, from the cache or from the disk.
+    fn lines_of(&self, sequence: u64) -> Result<Arc<Lines>, ReadError> {
+        let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut cache = cache();
+            if let Some(at) = cache.iter().position(|lines| lines.has(sequence))
+                && let Some(lines) = cache.remove(at)
+            {
+                cache.push_back(lines.clone());
+                return Ok(lines);
+            }
+        }
+        let mut seek = Seek { reader: self.clone(), place: None };
+        let lines = seek.lines(sequence)?.ok_or_else(|| ReadError::Unknown { sequence, last: self.next() - 1 })?;
+        if lines.text.len() <= CACHED_BYTES_MAX {
+            let mut cache = cache();
+            if cache.len() == CACHED_RECORDS {
+                cache.pop_front();
+            }
+            cache.push_back(lines.clone());
+        }
+        Ok(lines)
     }
 
     /// Where to begin reading for an entry, if it is durable.
@@ -53,58 +128,38 @@ struct Cursor {
     before: Checksum,
 }
 
-/// Lines of the journal, in order.
+/// Reads records, one behind the other where it can.
 #[derive(Debug)]
-pub(crate) struct Scan {
+struct Seek {
     reader: Reader,
-    next: u64,
     /// The open segment and the record to read next.
     place: Option<(Box<dyn File>, Cursor)>,
-    /// Lines that were read and not given out yet, and the record that they are of.
-    lines: Vec<u8>,
-    given: usize,
-    record: Option<Place>,
-    failed: bool,
 }
 
-impl Scan {
-    /// Goes on with this entry, which must not be before the one that comes next. What
-    /// is read already is used.
-    pub fn seek(&mut self, sequence: u64) {
-        while self.next < sequence && self.given < self.lines.len() {
-            let rest = &self.lines[self.given..];
-            let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-            self.given += len;
-            self.next += 1;
-        }
-        if self.next < sequence {
-            (self.next, self.place) = (sequence, None);
-        }
-    }
-
-    /// Reads the record that the next line is in. `None` if it is not durable yet.
-    fn load(&mut self) -> Result<Option<()>, ReadError> {
+impl Seek {
+    /// The lines of the record that an entry is in, which is not one before the last
+    /// that was read. `None` if it is not durable yet.
+    fn lines(&mut self, sequence: u64) -> Result<Option<Arc<Lines>>, ReadError> {
         // Where the last record ended the next one begins, unless that is beyond what
         // was durable when the place was looked up, or in the next segment.
         let mut looked_up = false;
         loop {
             let Some((file, cursor)) = self.place.as_mut().filter(|(_, cursor)| cursor.offset < cursor.end) else {
-                let Some(cursor) = self.reader.find(self.next) else { return Ok(None) };
+                let Some(cursor) = self.reader.find(sequence) else { return Ok(None) };
                 let path = path_of(cursor.segment);
                 if looked_up {
                     // The index says that the entry is there, and no header does.
                     let place = Place { file: path, offset: cursor.offset };
-                    return Err(ReadError::Damaged { place, fault: Fault::Missing(self.next) });
+                    return Err(ReadError::Damaged { place, fault: Fault::Missing(sequence) });
                 }
                 looked_up = true;
                 let file = self.reader.storage.open(&path, false).map_err(|source| ReadError::Io { path, doing: "opening", source })?;
                 self.place = Some((file, cursor));
                 continue;
             };
-            let path = path_of(cursor.segment);
-            let place = Place { file: path.clone(), offset: cursor.offset };
+            let place = Place { file: path_of(cursor.segment), offset: cursor.offset };
             let damaged = |fault| ReadError::Damaged { place: place.clone(), fault };
-            let io = |source| ReadError::Io { path: path.clone(), doing: "reading", source };
+            let io = |source| ReadError::Io { path: place.file.clone(), doing: "reading", source };
 
             let mut bytes = vec![0; HEADER];
             let read = file.read_at(cursor.offset, &mut bytes).map_err(io)?;
@@ -116,7 +171,7 @@ impl Scan {
             }
             let before = cursor.before;
             (cursor.offset, cursor.before) = (end, header.checksum);
-            if header.first.saturating_add(u64::from(header.count)) <= self.next {
+            if header.first.saturating_add(u64::from(header.count)) <= sequence {
                 // Not the one. If its header lies, the one that follows will not fit.
                 continue;
             }
@@ -124,33 +179,37 @@ impl Scan {
             let read = file.read_at(place.offset, &mut bytes).map_err(io)?;
             let mut leaves = Vec::new();
             let (_, record) = parse(&bytes[..read], &before, header.first, &mut leaves).map_err(damaged)?;
-            if record.first > self.next {
-                return Err(damaged(Fault::Sequence { expected: self.next, found: record.first }));
+            if record.first > sequence {
+                return Err(damaged(Fault::Sequence { expected: sequence, found: record.first }));
             }
-            let skipped: usize = record.lines().take_while(|(sequence, _)| *sequence < self.next).map(|(_, line)| line.len() + 1).sum();
-            let lines = LINES..LINES + record.lines.len();
-            bytes.truncate(lines.end);
-            (self.lines, self.given) = (bytes, lines.start + skipped);
-            self.record = Some(place);
-            return Ok(Some(()));
+            let (first, lines) = (record.first, record.lines.len());
+            bytes.truncate(LINES + lines);
+            bytes.drain(..LINES);
+            let text = String::from_utf8(bytes).map_err(|_| damaged(Fault::Malformed("a line is not UTF-8")))?;
+            let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end as u32).collect();
+            return Ok(Some(Arc::new(Lines { first, text, ends })));
         }
     }
 }
 
+/// Lines of the journal, in order.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    seek: Seek,
+    next: u64,
+    /// The record that the next line is in, unless it is in the one behind.
+    lines: Option<Arc<Lines>>,
+    failed: bool,
+}
+
 impl Scan {
     fn line(&mut self) -> Result<Option<(u64, String)>, ReadError> {
-        if self.given == self.lines.len() && self.load()?.is_none() {
-            return Ok(None);
+        if self.lines.as_ref().is_none_or(|lines| !lines.has(self.next)) {
+            self.lines = self.seek.lines(self.next)?;
         }
-        let rest = &self.lines[self.given..];
-        let len = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        let Ok(line) = str::from_utf8(&rest[..len]) else {
-            let place = self.record.clone().unwrap_or_else(|| Place { file: FOLDER.to_string(), offset: 0 });
-            return Err(ReadError::Damaged { place, fault: Fault::Malformed("a line is not UTF-8") });
-        };
+        let Some(line) = self.lines.as_ref().and_then(|lines| lines.get(self.next)) else { return Ok(None) };
         let item = (self.next, line.to_string());
         self.next += 1;
-        self.given = (self.given + len + 1).min(self.lines.len());
         Ok(Some(item))
     }
 }
@@ -165,5 +224,90 @@ impl Iterator for Scan {
         let line = self.line().transpose()?;
         self.failed = line.is_err();
         Some(line)
+    }
+}
+
+#[cfg(test)]
+impl Reader {
+    /// The line of an entry, without its `\n`.
+    pub fn read(&self, sequence: u64) -> Result<String, ReadError> {
+        let mut found = String::new();
+        self.read_many(&[sequence], |_, line| found = line.to_string())?;
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::faulty::Faulty;
+    use crate::ledger::journal::{Batch, Journal};
+    use crate::ledger::tree::leaf_hash;
+
+    /// A journal of records of this many entries each.
+    fn journal(disk: &Faulty, records: u64, entries: u64) -> Journal {
+        let (mut journal, _) = Journal::open(Arc::new(disk.clone()), 0, u64::MAX, &mut |_, _| Ok(())).expect("opens");
+        for record in 0..records {
+            let mut batch = Batch { first: record * entries + 1, ..Batch::default() };
+            for sequence in batch.first..batch.first + entries {
+                let line = format!("entry {sequence}");
+                batch.leaves.push(leaf_hash(line.as_bytes()));
+                batch.lines.extend_from_slice(line.as_bytes());
+                batch.lines.push(b'\n');
+            }
+            journal.append(&batch).and_then(|()| journal.sync()).expect("committed");
+        }
+        journal
+    }
+
+    /// How many records were read: for each, its segment is opened once.
+    fn reads(disk: &Faulty, from: usize) -> usize {
+        disk.operations()[from..].iter().filter(|what| what.starts_with("open")).count()
+    }
+
+    #[test]
+    fn a_record_is_read_once_for_all_that_is_wanted_of_it() {
+        let disk = Faulty::new(0);
+        let reader = journal(&disk, 10, 50).reader();
+        let from = disk.operations().len();
+        let wanted: Vec<u64> = (1..=500).filter(|sequence| sequence % 7 < 3 && !(100..300).contains(sequence)).collect();
+        let mut seen = Vec::new();
+        reader.read_many(&wanted, |sequence, line| seen.push((sequence, line.to_string()))).expect("readable");
+        assert_eq!(seen, wanted.iter().map(|sequence| (*sequence, format!("entry {sequence}"))).collect::<Vec<_>>());
+        assert_eq!(reads(&disk, from), 6, "of ten records four have nothing that is wanted");
+        let mut before = Vec::new();
+        let error = reader.read_many(&[499, 500, 501], |sequence, _| before.push(sequence)).expect_err("there is no 501");
+        assert!(matches!(error, ReadError::Unknown { sequence: 501, last: 500 }), "{error}");
+        assert_eq!(before, [499, 500]);
+    }
+
+    #[test]
+    fn the_records_asked_for_last_are_kept() {
+        let disk = Faulty::new(0);
+        let reader = journal(&disk, CACHED_RECORDS as u64 + 1, 3).reader();
+        let count = |sequence: u64| {
+            let from = disk.operations().len();
+            assert_eq!(reader.clone().read(sequence).expect("readable"), format!("entry {sequence}"));
+            reads(&disk, from)
+        };
+        assert_eq!([1, 2, 3, 4, 1, 7, 10].map(count), [1, 0, 0, 1, 0, 1, 1]);
+        assert_eq!(count(13), 1, "one more than are kept");
+        assert_eq!([1, 13].map(count), [0, 0], "what was asked for lately stays");
+        assert_eq!(count(4), 1, "what was not goes");
+    }
+
+    #[test]
+    fn reading_fails_and_is_tried_again() {
+        let disk = Faulty::new(0);
+        let reader = journal(&disk, 3, 3).reader();
+        for operation in 0.. {
+            disk.fail(disk.operations().len() + operation, crate::ledger::faulty::Failure::Before);
+            let read = reader.read(5);
+            assert!(read.is_err() || operation > 2, "{read:?}");
+            if read.is_ok() {
+                break;
+            }
+        }
+        assert_eq!(reader.read(5).expect("readable"), "entry 5");
     }
 }

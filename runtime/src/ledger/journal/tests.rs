@@ -112,16 +112,17 @@ fn assert_reads(journal: &Journal, content: &Content) {
     let expected: Vec<(u64, String)> = (1..).zip(content.lines.iter().cloned()).collect();
     assert_eq!(scanned, expected);
     assert_eq!(reader.next(), expected.len() as u64 + 1);
-    let mut scan = reader.scan(0);
-    for (sequence, line) in expected {
-        assert_eq!(read(journal, sequence).expect("there").expect("readable"), line);
-        if sequence % 3 == 0 || sequence % 7 == 0 {
-            scan.seek(sequence);
-            assert_eq!(scan.next().expect("there").expect("readable"), (sequence, line));
-        }
+    for (sequence, line) in &expected {
+        assert_eq!(reader.read(*sequence).expect("readable"), *line);
     }
+    let some: Vec<(u64, String)> = expected.into_iter().filter(|(sequence, _)| sequence % 3 == 0 || sequence % 7 == 0).collect();
+    let sequences: Vec<u64> = some.iter().map(|(sequence, _)| *sequence).collect();
+    let mut seen = Vec::new();
+    reader.read_many(&sequences, |sequence, line| seen.push((sequence, line.to_string()))).expect("readable");
+    assert_eq!(seen, some);
     for sequence in [content.lines.len() as u64 + 1, u64::MAX] {
         assert!(read(journal, sequence).is_none(), "{sequence}");
+        assert!(matches!(reader.read(sequence), Err(ReadError::Unknown { .. })), "{sequence}");
     }
 }
 
@@ -707,7 +708,7 @@ fn a_file_that_changes_later_is_noticed_by_who_reads_it() {
                 let byte = files[name][at] ^ 0x10;
                 file.write_at(at as u64, &[byte]).expect("written");
                 for (sequence, line) in (1..).zip(&content.lines) {
-                    match read(&journal, sequence).expect("there") {
+                    match journal.reader().read(sequence) {
                         Ok(read) => assert_eq!(read, *line, "{name} byte {at}: nothing false is given out"),
                         Err(error) => assert!(error.to_string().contains(name.as_str()), "{error}"),
                     }
