@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::checkpoint::{BadFrame, Checkpoint, EntryProof, Frames, History, OpenError as CheckpointError};
 use super::journal::{ReadError, Reader};
@@ -218,8 +218,9 @@ impl Growing {
             // A crash between the two files leaves the latest one behind.
             write_latest(&*storage, note)?;
         }
-        let (tree, signed, witnesses) = (Mutex::new(tree), Mutex::new(signed), Mutex::default());
-        Ok(Log { tree, signed, witnesses, signer, storage, reader })
+        let latest = RwLock::new(signed.latest.clone());
+        let (tree, signed, witnesses) = (RwLock::new(tree), Mutex::new(signed), Mutex::default());
+        Ok(Log { tree, signed, latest, witnesses, signer, storage, reader })
     }
 }
 
@@ -242,10 +243,15 @@ fn write_latest(storage: &dyn Storage, note: &Note) -> Result<(), SignedError> {
     storage::replace(storage, LATEST, text.as_bytes(), false).map_err(|source| SignedError::Io { file: LATEST, doing: "writing", source })
 }
 
-/// The log over the durable entries.
+/// The log over the durable entries. May be asked by several threads at once, and by
+/// those that must not wait: but for [`Log::cosign`], nothing here waits for a
+/// checkpoint that is being written.
 pub struct Log {
-    tree: Mutex<Tree<TileFiles>>,
+    tree: RwLock<Tree<TileFiles>>,
+    /// Locked while a checkpoint is written.
     signed: Mutex<Signed>,
+    /// What is durable of it.
+    latest: RwLock<Option<(Checkpoint, Note)>>,
     /// Locked after `signed`, where both are.
     witnesses: Mutex<Witnesses>,
     signer: SignerKey,
@@ -263,10 +269,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Log {
     /// Number of durable entries.
     pub fn size(&self) -> u64 {
-        lock(&self.tree).size()
+        read(&self.tree).size()
     }
 
     /// The key that its checkpoints are signed with; its name is the log's.
@@ -276,7 +290,7 @@ impl Log {
 
     /// The latest signed checkpoint; absent for a log that has signed none yet.
     pub fn latest(&self) -> Option<(Checkpoint, Note)> {
-        lock(&self.signed).latest.clone()
+        read(&self.latest).clone()
     }
 
     /// A tile of hashes or an entry bundle, as C2SP tlog-tiles has it; absent if the
@@ -287,7 +301,7 @@ impl Log {
     /// If what is there cannot be read, or is damaged.
     pub fn tile(&self, tile: TileId) -> Result<Option<Vec<u8>>, LogError> {
         match tile.kind {
-            TileKind::Hashes(level) => Ok(lock(&self.tree).tile(level, tile.index, tile.width)?),
+            TileKind::Hashes(level) => Ok(read(&self.tree).tile(level, tile.index, tile.width)?),
             TileKind::Entries => {
                 let first = tile.index.saturating_mul(256).saturating_add(1);
                 if first.saturating_add(u64::from(tile.width)) > self.size().saturating_add(1) {
@@ -322,7 +336,7 @@ impl Log {
     pub fn proof(&self, sequence: u64) -> Result<EntryProof, LogError> {
         let (checkpoint, note) = self.latest().filter(|(checkpoint, _)| sequence <= checkpoint.size).ok_or(LogError::Unsigned(sequence))?;
         let index = sequence.checked_sub(1).ok_or(LogError::Unsigned(sequence))?;
-        let path = lock(&self.tree).inclusion(index, checkpoint.size)?;
+        let path = read(&self.tree).inclusion(index, checkpoint.size)?;
         Ok(EntryProof { extra: None, index, path, checkpoint: note })
     }
 
@@ -333,7 +347,7 @@ impl Log {
     ///
     /// If the log does not have so many, or tiles cannot be read.
     pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LogError> {
-        Ok(lock(&self.tree).consistency(old, new)?)
+        Ok(read(&self.tree).consistency(old, new)?)
     }
 
     /// Takes a witness's cosignature of one of the latest checkpoints, as a note that
@@ -349,7 +363,7 @@ impl Log {
             && latest.text() == note.text()
             && latest != note
         {
-            signed.keep(&*self.storage, checkpoint, note)?;
+            self.keep(&mut signed, checkpoint, note)?;
         }
         Ok(())
     }
@@ -374,30 +388,157 @@ impl Log {
 
     /// Adds entries that are durable now.
     pub(super) fn extend(&self, leaves: &[Hash]) {
-        let mut tree = lock(&self.tree);
+        let mut tree = write(&self.tree);
         leaves.iter().for_each(|leaf| tree.push(*leaf));
     }
 
     /// Signs the log as it is, if it has entries that are not signed yet, and writes
-    /// full tiles.
+    /// full tiles. A checkpoint is durable, and among the others, before anybody is
+    /// given it.
     pub(super) fn checkpoint(&self) -> Result<(), SignedError> {
+        self.sign()?;
+        // Derived, and tried again at the next checkpoint. One by one, so that nobody
+        // waits for more than one of them.
+        let one = || write(&self.tree).flush_one();
+        loop {
+            match one() {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(%error, "A tile cannot be written; its hashes stay in memory");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn sign(&self) -> Result<(), SignedError> {
+        let mut signed = lock(&self.signed);
+        let before = signed.latest.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size);
         let (size, root) = {
-            let mut tree = lock(&self.tree);
-            // Derived, and tried again at the next checkpoint.
-            if let Err(error) = tree.flush() {
-                tracing::warn!(%error, "A tile cannot be written");
+            let tree = read(&self.tree);
+            if tree.size() == before {
+                return Ok(());
             }
             (tree.size(), tree.root())
         };
-        let mut signed = lock(&self.signed);
-        if signed.latest.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size) == size {
-            return Ok(());
-        }
         let origin = self.signer.verifier().name().to_string();
         let checkpoint = Checkpoint { origin, size, root, extensions: Vec::new() };
         let note = checkpoint.sign(&self.signer).ok_or_else(|| SignedError::Name(checkpoint.origin.clone()))?;
-        signed.keep(&*self.storage, checkpoint.clone(), note.clone())?;
+        self.keep(&mut signed, checkpoint.clone(), note.clone())?;
         lock(&self.witnesses).signed(checkpoint, note);
         Ok(())
+    }
+
+    /// Makes a checkpoint the latest one, durably, and then for everybody.
+    fn keep(&self, signed: &mut Signed, checkpoint: Checkpoint, note: Note) -> Result<(), SignedError> {
+        signed.keep(&*self.storage, checkpoint, note)?;
+        write(&self.latest).clone_from(&signed.latest);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::ledger::faulty::Faulty;
+    use crate::ledger::journal::{Batch, Journal};
+    use crate::ledger::note::Algorithm;
+    use crate::ledger::tree::leaf_hash;
+
+    /// A disk on which syncing the checkpoints takes until somebody lets it.
+    struct Slow {
+        disk: Faulty,
+        begun: Sender<()>,
+        go_on: Arc<Mutex<Receiver<()>>>,
+    }
+
+    struct SlowFile(Box<dyn File>, Sender<()>, Arc<Mutex<Receiver<()>>>);
+
+    impl Storage for Slow {
+        fn create_dir(&self, path: &str) -> io::Result<()> {
+            self.disk.create_dir(path)
+        }
+        fn list(&self, path: &str) -> io::Result<Vec<String>> {
+            self.disk.list(path)
+        }
+        fn create(&self, path: &str, private: bool) -> io::Result<Box<dyn File>> {
+            let file = self.disk.create(path, private)?;
+            let slow = path == HISTORY;
+            Ok(if slow { Box::new(SlowFile(file, self.begun.clone(), self.go_on.clone())) } else { file })
+        }
+        fn open(&self, path: &str, write: bool) -> io::Result<Box<dyn File>> {
+            self.disk.open(path, write)
+        }
+        fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+            self.disk.rename(from, to)
+        }
+        fn remove(&self, path: &str) -> io::Result<()> {
+            self.disk.remove(path)
+        }
+        fn sync_dir(&self, path: &str) -> io::Result<()> {
+            self.disk.sync_dir(path)
+        }
+    }
+
+    impl File for SlowFile {
+        fn len(&self) -> io::Result<u64> {
+            self.0.len()
+        }
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read_at(offset, buffer)
+        }
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+            self.0.write_at(offset, bytes)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.0.set_len(len)
+        }
+        fn sync(&self) -> io::Result<()> {
+            self.1.send(()).expect("somebody waits");
+            self.2.lock().expect("one at a time").recv().expect("somebody lets it");
+            self.0.sync()
+        }
+    }
+
+    /// Whoever asks the log may be a thread that serves others, and a disk may take
+    /// seconds.
+    #[test]
+    fn nobody_waits_for_a_checkpoint_that_is_being_signed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ((begun, has_begun), (let_go, go_on)) = (channel(), channel());
+        let storage: Arc<dyn Storage> = Arc::new(Slow { disk: Faulty::new(0), begun, go_on: Arc::new(Mutex::new(go_on)) });
+        let signer = SignerKey::new("example.com/log", Algorithm::Ed25519, &[7; 32]).expect("a good name");
+        let growing = Growing::open(storage.clone(), folder.path(), signer).expect("opens");
+        let (mut journal, _) = Journal::open(storage, 0, u64::MAX, &mut |_, _| Ok(())).expect("opens");
+        let log = growing.finish(journal.reader()).expect("opens");
+        let mut commit = |first: u64| {
+            let lines: Vec<String> = (first..first + 300).map(|sequence| format!("entry {sequence}\n")).collect();
+            let leaves = lines.iter().map(|line| leaf_hash(line.trim_end().as_bytes())).collect();
+            let batch = Batch { first, lines: lines.concat().into_bytes(), leaves, states: Vec::new() };
+            journal.append(&batch).and_then(|()| journal.sync()).expect("committed");
+            log.extend(&batch.leaves);
+        };
+        commit(1);
+        let_go.send(()).expect("let");
+        log.checkpoint().expect("signed");
+        has_begun.recv().expect("begun");
+        commit(301);
+        std::thread::scope(|scope| {
+            let signing = scope.spawn(|| log.checkpoint());
+            has_begun.recv().expect("begun");
+            // While it waits for the disk, everything else goes on.
+            commit(601);
+            assert_eq!((log.size(), log.latest().map(|(checkpoint, _)| checkpoint.size)), (900, Some(300)));
+            assert_eq!(log.proof(7).expect("made").index, 6);
+            assert!(matches!(log.proof(301), Err(LogError::Unsigned(301))), "what is not durable is not given out");
+            assert!(log.tile(TileId::full(0, 2)).expect("readable").is_some());
+            log.consistency(300, 900).expect("made");
+            let_go.send(()).expect("let");
+            signing.join().expect("no panic").expect("signed");
+        });
+        assert_eq!(log.latest().map(|(checkpoint, _)| checkpoint.size), Some(600));
     }
 }

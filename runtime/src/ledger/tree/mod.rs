@@ -210,21 +210,27 @@ impl<S: TileStore> Tree<S> {
     /// Takes full tiles to the store. What could not be written stays in memory and
     /// is tried again at the next call.
     pub fn flush(&mut self) -> Result<(), TreeError> {
-        while let Some((index, hashes)) = self.pending.first_key_value() {
+        while self.flush_one()? {}
+        Ok(())
+    }
+
+    /// Takes one full tile to the store; false if it has them all. For a tree that
+    /// others wait for.
+    pub fn flush_one(&mut self) -> Result<bool, TreeError> {
+        if let Some((index, hashes)) = self.pending.first_key_value() {
             write(&mut self.store, TileId::full(0, *index), hashes)?;
             self.pending.pop_first();
+            return Ok(true);
         }
-        for (level, hashes) in self.levels.iter().enumerate() {
-            if self.stored.len() == level {
-                self.stored.push(0);
-            }
-            let stored = &mut self.stored[level];
-            for tile in hashes.chunks_exact(TILE_WIDTH as usize).skip(*stored as usize) {
-                write(&mut self.store, TileId::full(level as u8 + 1, *stored), tile)?;
+        self.stored.resize(self.levels.len(), 0);
+        for ((hashes, stored), level) in self.levels.iter().zip(&mut self.stored).zip(1..) {
+            if let Some(tile) = hashes.chunks_exact(TILE_WIDTH as usize).nth(*stored as usize) {
+                write(&mut self.store, TileId::full(level, *stored), tile)?;
                 *stored += 1;
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The root over all leaves. Needs no file.
