@@ -23,6 +23,7 @@ use record::{Checksum, Pending, VERSION, count_lines, seal};
 use walk::{Finding, Walk};
 
 use super::storage::{File, Storage};
+use super::tree::leaf_hash;
 
 pub(crate) use read::Reader;
 pub(crate) use record::{Batch, Record, StateChange, StateRef};
@@ -155,6 +156,8 @@ pub(crate) enum WriteError {
     Poisoned(Arc<str>),
     #[error("a batch from entry {found} on, where {expected} comes next")]
     OutOfOrder { expected: u64, found: u64 },
+    #[error("the leaf hash of entry {0} is not that of its line; nobody could read its record again")]
+    Leaf(u64),
     #[error("a batch that says {claimed} entries and has {found} lines")]
     Lines { claimed: usize, found: usize },
     #[error("a batch of {bytes} bytes; a record holds {PAYLOAD_BYTES_MAX}")]
@@ -357,6 +360,9 @@ impl Journal {
         if found != leaves.len() || lines.last().is_some_and(|byte| *byte != b'\n') {
             return Err(WriteError::Lines { claimed: leaves.len(), found });
         }
+        if let Some(sequence) = mistaken(batch) {
+            return Err(WriteError::Leaf(sequence));
+        }
         let more = lines.len() + states.iter().map(StateChange::len).sum::<usize>();
         if !self.pending.is_empty() && self.pending.payload() + more > COMMIT_BYTES {
             self.try_sync()?;
@@ -417,6 +423,20 @@ impl Journal {
         index.segments.push(Segment { first, end: 0, points: Vec::new() });
         Ok(())
     }
+}
+
+/// An entry whose leaf hash is not that of its line. Whoever made the hashes is trusted
+/// with them, but for the first and the last of a batch: a mistake makes a record that
+/// nobody can read, and most would show there.
+fn mistaken(batch: &Batch) -> Option<u64> {
+    let Batch { first, lines, leaves, .. } = batch;
+    let body = lines.strip_suffix(b"\n").unwrap_or(lines);
+    let is_end = |byte: &u8| *byte == b'\n';
+    if leaf_hash(body.split(is_end).next()?) != *leaves.first()? {
+        return Some(*first);
+    }
+    let [_, .., last] = &leaves[..] else { return None };
+    (leaf_hash(body.rsplit(is_end).next()?) != *last).then(|| first + leaves.len() as u64 - 1)
 }
 
 /// Path of the segment that begins with a sequence.

@@ -634,7 +634,9 @@ fn what_does_not_follow_is_refused() {
         let (policy, key) = ("p".into(), [].into());
         batch.states.push(StateChange::State { policy, key, state: Some(vec![0; PAYLOAD_BYTES_MAX]) });
     };
-    let cases: [(Spoil, &str); 5] = [
+    let cases: [(Spoil, &str); 7] = [
+        (|batch| batch.leaves[0] = leaf_hash(b"x"), "the leaf hash of entry 1"),
+        (|batch| batch.leaves[2] = leaf_hash(b"x"), "the leaf hash of entry 3"),
         (|batch| batch.first = 7, "where 1 comes next"),
         (|batch| batch.leaves.truncate(2), "says 2 entries and has 3 lines"),
         (|batch| batch.lines.truncate(batch.lines.len() - 1), "has 2 lines"),
