@@ -299,7 +299,7 @@ impl Storage for Faulty {
             if !inner.folders.contains(path) {
                 return Err(missing(path));
             }
-            let names = inner.live.keys().filter(|name| folder(name) == path);
+            let names = inner.live.keys().chain(&inner.folders).filter(|name| !name.is_empty() && folder(name) == path);
             Ok(names.map(|name| name.rsplit('/').next().expect("a name").to_string()).collect())
         };
         self.act(format!("list {path}"), |_| {}, act)

@@ -228,8 +228,8 @@ impl Ledger {
 /// `ledger.key`), so that both make the same salts, and what they record about the same
 /// events can be compared. Does nothing to one that has the secret already.
 ///
-/// Both sign with the same key. What the new one signs is for whoever made it, and must
-/// not be published: two checkpoints of one log that differ are what a log is accused by.
+/// Both sign with the same key, but the new one under another name (with `.replay` at its
+/// end), so that nothing that it signs passes for a checkpoint of the other.
 ///
 /// # Errors
 ///

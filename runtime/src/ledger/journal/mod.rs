@@ -29,7 +29,7 @@ pub(crate) use read::Reader;
 pub(crate) use record::{Batch, Record, StateChange, StateRef};
 
 /// The folder of the segments.
-const FOLDER: &str = "journal";
+pub(super) const FOLDER: &str = "journal";
 
 /// A segment takes no further record once it has so many bytes. Small enough to
 /// copy and to check in one go, large enough that a terabyte is 16,384 files.
