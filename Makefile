@@ -17,7 +17,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 help: ## Shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: policies ## Serves three policies, streams real events, swaps a policy in mid-stream, counts
+demo: policies ## Serves the policies, streams real events, swaps one in mid-stream, counts, checks the ledger
 	@columbus=$(SAMPLE)/columbus.ndjson.gz; retail=$(SAMPLE)/retail.ndjson.gz; \
 	if [ ! -f "$(EPHOR_DATA)/columbus/to_cloudevents.py" ] || [ ! -f "$(EPHOR_DATA)/retail/to_cloudevents.py" ]; then \
 	  echo "Streaming the sample in $(SAMPLE); the full data is not in $(EPHOR_DATA)."; \

@@ -12,6 +12,7 @@ mod hostile;
 mod kill;
 mod limits;
 mod log;
+mod migrate;
 mod modes;
 mod once;
 mod projection;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
@@ -62,6 +63,9 @@ pub fn full(folder: &Path, set: Set) -> Vec<String> {
     let kept = target_dir().join("data");
     std::fs::create_dir_all(&kept).expect("target/data");
     let path = kept.join(format!("{}.ndjson", set.name()));
+    // Several tests may want the same at once.
+    static CONVERTING: Mutex<()> = Mutex::new(());
+    let _one = CONVERTING.lock().unwrap_or_else(PoisonError::into_inner);
     if !path.exists() {
         // Written aside and renamed, so that a broken run leaves nothing whole-looking.
         let draft = kept.join(format!("{}.{}.draft", set.name(), std::process::id()));

@@ -351,6 +351,23 @@ fn aliases(body: &[u8]) -> Vec<ComponentAlias<'_>> {
     section.into_iter().map(|alias| alias.expect("an alias")).collect()
 }
 
+/// Gives the policy another name of the same length, wherever its name stands.
+///
+/// # Panics
+///
+/// If it stands nowhere, or the new name is of another length.
+pub fn renamed(component: &[u8], old: &str, new: &str) -> Vec<u8> {
+    assert_eq!(old.len(), new.len(), "the new name takes as much room");
+    let found: Vec<usize> =
+        component.windows(old.len()).enumerate().filter(|(_, window)| *window == old.as_bytes()).map(|(at, _)| at).collect();
+    assert!(!found.is_empty(), "{old} is nowhere in the component");
+    let mut renamed = component.to_vec();
+    for at in found {
+        renamed[at..at + new.len()].copy_from_slice(new.as_bytes());
+    }
+    renamed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,6 +51,16 @@ pub enum Action {
     Deny,
 }
 
+impl Action {
+    /// The word used in answers and entries, the same that serde has.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Flag => "flag",
+            Action::Deny => "deny",
+        }
+    }
+}
+
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,6 +70,18 @@ pub enum Severity {
     Medium,
     High,
     Critical,
+}
+
+impl Severity {
+    /// The word used in answers and entries, the same that serde has.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
 }
 
 /// One clause of a policy.

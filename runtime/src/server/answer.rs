@@ -9,7 +9,7 @@
 use super::problem::{self, Cause, Problem};
 use crate::event::Event;
 use crate::ingest::{Place, Rejection};
-use crate::ledger::entry::Entry;
+use crate::ledger::entry::{Entry, number, string};
 use crate::ledger::{Answer, Line, Recorded, Refusal};
 use crate::policy::manifest::{Action, Severity};
 use crate::verdict::{Finding, Verdict};
@@ -158,9 +158,9 @@ impl Said<'_> {
         out.extend_from_slice(b",\"rule\":");
         string(out, self.rule);
         out.extend_from_slice(b",\"action\":\"");
-        out.extend_from_slice(action(self.action).as_bytes());
+        out.extend_from_slice(self.action.name().as_bytes());
         out.extend_from_slice(b"\",\"severity\":\"");
-        out.extend_from_slice(severity(self.severity).as_bytes());
+        out.extend_from_slice(self.severity.name().as_bytes());
         out.extend_from_slice(b"\",\"message\":");
         string(out, self.message);
         out.extend_from_slice(b",\"evidence\":{");
@@ -291,83 +291,9 @@ impl Summary {
     }
 }
 
-/// The word for an action, the same that serde writes.
-pub(super) fn action(action: Action) -> &'static str {
-    match action {
-        Action::Flag => "flag",
-        Action::Deny => "deny",
-    }
-}
-
-/// The word for a severity, the same that serde writes.
-pub(super) fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
-}
-
-/// Writes a JSON string.
-pub(super) fn string(out: &mut Vec<u8>, text: &str) {
-    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-    if plain {
-        out.reserve(text.len() + 2);
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        // Writing to a Vec cannot fail, and a str has no failing cases either.
-        let _ = serde_json::to_writer(out, text);
-    }
-}
-
-fn number(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn strings_are_escaped_as_serde_escapes_them() {
-        for text in ["", "plain", "a\"b", "back\\slash", "tab\tnewline\n", "\u{0}", "ü 世界 🚲", "\u{7f}"] {
-            let mut out = Vec::new();
-            string(&mut out, text);
-            assert_eq!(String::from_utf8(out).expect("utf-8"), serde_json::to_string(text).expect("json"));
-        }
-    }
-
-    #[test]
-    fn numbers_are_written_in_full() {
-        for value in [0, 7, 10, 99, 100, u64::MAX] {
-            let mut out = Vec::new();
-            number(&mut out, value);
-            assert_eq!(String::from_utf8(out).expect("utf-8"), value.to_string());
-        }
-    }
-
-    #[test]
-    fn words_are_those_of_serde() {
-        for one in [Action::Flag, Action::Deny] {
-            assert_eq!(serde_json::to_value(one).expect("json"), action(one));
-        }
-        for one in [Severity::Low, Severity::Medium, Severity::High, Severity::Critical] {
-            assert_eq!(serde_json::to_value(one).expect("json"), severity(one));
-        }
-    }
 
     #[test]
     fn a_summary_without_events_has_no_sequences() {

@@ -4,10 +4,10 @@
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
-use super::answer::string;
 use super::body::ResponseBody;
 use crate::ingest::{Place, Rejection, RejectionKind};
 use crate::ledger::Refusal;
+use crate::ledger::entry::string;
 
 /// Content types that `POST /v1/events` takes, for the `Accept` of a 415.
 const EVENT_TYPES: &str = "application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson";

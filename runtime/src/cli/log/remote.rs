@@ -37,7 +37,7 @@ impl Check {
     /// Checks the log of a server. Gives the key that it was held against.
     pub async fn run(self, target: &Target, shown: &ProgressBar) -> Outcome<(Report, Option<VerifierKey>)> {
         let mut known = Known {
-            report: empty(),
+            report: Report::default(),
             targets: BTreeMap::new(),
             tree: Tree::new(Nowhere),
             broken: None,
@@ -68,23 +68,6 @@ impl Check {
             known.tiles(target).await?;
         }
         Ok((known.report, known.trusted))
-    }
-}
-
-fn empty() -> Report {
-    Report {
-        origin: None,
-        entries: 0,
-        gaps: 0,
-        root: None,
-        segments: 0,
-        records: 0,
-        checkpoints: 0,
-        signed: 0,
-        tiles: 0,
-        witnesses: BTreeMap::new(),
-        findings: Vec::new(),
-        more: 0,
     }
 }
 

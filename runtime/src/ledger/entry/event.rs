@@ -190,9 +190,9 @@ impl Finding<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         member(out, b"{\"rule\":", &self.rule);
         out.extend_from_slice(b",\"action\":\"");
-        out.extend_from_slice(action(self.action).as_bytes());
+        out.extend_from_slice(self.action.name().as_bytes());
         out.extend_from_slice(b"\",\"severity\":\"");
-        out.extend_from_slice(severity(self.severity).as_bytes());
+        out.extend_from_slice(self.severity.name().as_bytes());
         member(out, b"\",\"message\":", &self.message);
         out.extend_from_slice(b",\"evidence\":{");
         let evidence = &self.evidence.0;
@@ -209,23 +209,5 @@ impl Finding<'_> {
         }
         member(out, b"},\"legal_basis\":", &self.legal_basis);
         out.push(b'}');
-    }
-}
-
-/// The word for an action, the same that serde reads.
-pub(super) fn action(action: Action) -> &'static str {
-    match action {
-        Action::Flag => "flag",
-        Action::Deny => "deny",
-    }
-}
-
-/// The word for a severity, the same that serde reads.
-pub(super) fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
     }
 }

@@ -224,7 +224,7 @@ pub(super) fn member(out: &mut Vec<u8>, name: &[u8], value: &str) {
 }
 
 /// Writes a JSON string.
-pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     // Without branches, so that it is done for many bytes at once.
     let special = text.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'));
     out.push(b'"');
@@ -278,7 +278,7 @@ pub(super) fn hex(out: &mut Vec<u8>, digest: &Digest) {
 }
 
 /// Writes a number in plain digits.
-pub(super) fn number(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn number(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {

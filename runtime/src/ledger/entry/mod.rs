@@ -23,10 +23,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::digest::Digest;
-use fields::{number, parse_digest};
+use fields::parse_digest;
 
 pub(crate) use event::{Asked, EventEntry, Fault, Finding, Mode};
-pub(crate) use fields::{Evidence, Time};
+pub(crate) use fields::{Evidence, Time, number, string};
 pub(crate) use other::{GapEntry, TimerEntry};
 
 /// The longest line, without its `\n`: an entry of a C2SP tile has its length in 16

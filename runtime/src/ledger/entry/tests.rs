@@ -2,7 +2,6 @@ use std::fmt;
 
 use proptest::prelude::*;
 
-use super::event::{action, severity};
 use super::fields::{Text, civil, days, string};
 use super::*;
 use crate::verdict::{Action, Decision, FaultKind, Severity};
@@ -122,8 +121,8 @@ fn words_are_those_of_serde() {
     MODES.into_iter().for_each(|one| same(one, one.name()));
     Decision::ALL.into_iter().for_each(|one| same(one, one.name()));
     FaultKind::ALL.into_iter().for_each(|one| same(one, one.name()));
-    [Action::Flag, Action::Deny].into_iter().for_each(|one| same(one, action(one)));
-    [Severity::Low, Severity::Medium, Severity::High, Severity::Critical].into_iter().for_each(|one| same(one, severity(one)));
+    [Action::Flag, Action::Deny].into_iter().for_each(|one| same(one, one.name()));
+    [Severity::Low, Severity::Medium, Severity::High, Severity::Critical].into_iter().for_each(|one| same(one, one.name()));
 }
 
 #[test]

@@ -120,21 +120,7 @@ impl<'p> Verifier<'p> {
 
     /// Checks everything.
     pub fn run(self) -> Report {
-        let report = Report {
-            origin: None,
-            entries: 0,
-            gaps: 0,
-            root: None,
-            segments: 0,
-            records: 0,
-            checkpoints: 0,
-            signed: 0,
-            tiles: 0,
-            witnesses: BTreeMap::new(),
-            findings: Vec::new(),
-            more: 0,
-        };
-        let mut check = Check { verifier: self, report, targets: BTreeMap::new() };
+        let mut check = Check { verifier: self, report: Report::default(), targets: BTreeMap::new() };
         check.strangers();
         let key = check.identity();
         check.checkpoints(key.as_ref());

@@ -185,8 +185,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was checked, and what was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What was checked, and what was found. The default is that nothing was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Name of the log, if its key could be read.
     pub origin: Option<String>,
