@@ -4,17 +4,17 @@
 use ephor_tests::{Ephor, event, forge, guest};
 use serde_json::{Value, json};
 
-const POLICY: &str = "counts-lines-1";
+const POLICY: &str = "stateful-trap";
 
 /// The first release.
 fn first() -> Vec<u8> {
-    guest("counts_lines_1")
+    guest("stateful_trap")
 }
 
 /// The second, which migrates the states of the first. Two guests cannot be built under
 /// one name.
 fn second() -> Vec<u8> {
-    forge::renamed(&guest("counts_lines_2"), "counts-lines-2", POLICY)
+    forge::renamed(&guest("stateful_next"), "stateful-next", POLICY)
 }
 
 /// Sends one line of a customer, and gives the count that was found.

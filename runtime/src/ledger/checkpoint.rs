@@ -397,10 +397,7 @@ impl EntryProof {
         witnesses: &'k [VerifierKey],
     ) -> Result<(Checkpoint, Vec<Signed<'k>>), EntryProofError> {
         let (checkpoint, note) = Checkpoint::open(self.checkpoint.to_string().as_bytes(), key)?;
-        let signed = match note.verify(witnesses) {
-            Err(VerifyError::Unsigned) => Vec::new(),
-            other => other.map_err(OpenError::from)?,
-        };
+        let signed = note.signers(witnesses).map_err(OpenError::from)?;
         tree::verify_inclusion(&tree::leaf_hash(entry), self.index, checkpoint.size, &self.path, &checkpoint.root)?;
         Ok((checkpoint, signed))
     }

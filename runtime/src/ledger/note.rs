@@ -392,6 +392,15 @@ impl Note {
         }
         if signed.is_empty() { Err(VerifyError::Unsigned) } else { Ok(signed) }
     }
+
+    /// Which of these keys have signed, if any: [`Note::verify`] where it is no error
+    /// that none has, such as for witnesses.
+    pub fn signers<'k>(&self, keys: impl IntoIterator<Item = &'k VerifierKey>) -> Result<Vec<Signed<'k>>, VerifyError> {
+        match self.verify(keys) {
+            Err(VerifyError::Unsigned) => Ok(Vec::new()),
+            signed => signed,
+        }
+    }
 }
 
 /// The bytes of the note.

@@ -10,6 +10,7 @@ use super::checkpoint::{Checkpoint, Frames, History};
 use super::entry::{Asked, Entry, EventEntry, Evidence, Fault, Finding, GapEntry, Mode, Time, TimerEntry};
 use super::faulty::{Failure, Faulty};
 use super::tree::{TileId, TileKind, bundle, verify_consistency};
+use super::verify::tests::files;
 use super::verify::{Verifier, verify};
 use super::*;
 use crate::digest::Digest;
@@ -182,23 +183,6 @@ fn directory() -> (tempfile::TempDir, Content) {
     (folder, content)
 }
 
-/// All files but the lock, which says nothing.
-fn files_of(directory: &Path) -> Vec<PathBuf> {
-    let (mut folders, mut files) = (vec![directory.to_path_buf()], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for item in fs::read_dir(folder).expect("readable") {
-            let path = item.expect("an item").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.ends_with("lock") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    files
-}
-
 #[track_caller]
 fn assert_found(directory: &Path, context: &str) {
     let report = Verifier::new(directory).threads(1).run();
@@ -213,7 +197,7 @@ fn a_directory_has_its_published_files_and_is_clean() {
     assert!(report.is_clean(), "{report}");
     assert_eq!((report.entries, report.checkpoints, report.signed, report.tiles), (286, 5, 281, 1));
     let names: Vec<String> =
-        files_of(folder.path()).iter().map(|file| file.strip_prefix(folder.path()).expect("below").display().to_string()).collect();
+        files(folder.path()).iter().map(|file| file.strip_prefix(folder.path()).expect("below").display().to_string()).collect();
     let (segments, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with("journal/"));
     assert_eq!(others, ["FORMAT", "checkpoint", "checkpoints", "ledger.key", "ledger.pub", "tiles/0"]);
     assert_eq!((segments.len() as u64, report.segments), (report.segments, segments.len() as u64));
@@ -228,7 +212,7 @@ fn a_directory_has_its_published_files_and_is_clean() {
 #[test]
 fn every_changed_removed_and_added_byte_is_found() {
     let (folder, _) = directory();
-    for file in files_of(folder.path()) {
+    for file in files(folder.path()) {
         let good = fs::read(&file).expect("a file");
         let step = if good.len() < 2_000 { 1 } else { (good.len() / 200) | 1 };
         let found = |bytes: &[u8], what: &str, at: usize| {
@@ -256,7 +240,7 @@ fn every_changed_removed_and_added_byte_is_found() {
 #[test]
 fn every_removed_added_and_swapped_file_is_found() {
     let (folder, _) = directory();
-    let files = files_of(folder.path());
+    let files = files(folder.path());
     let name = |file: &Path| file.strip_prefix(folder.path()).expect("below").display().to_string();
     for one in &files {
         let good = fs::read(one).expect("a file");
@@ -397,7 +381,7 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
     let path = |name: &str| folder.path().join(name);
     let read = |name: &str| fs::read(path(name)).expect("a file");
     let all = || -> Vec<(PathBuf, Vec<u8>)> {
-        files_of(folder.path()).into_iter().map(|file| (file.clone(), fs::read(file).expect("a file"))).collect()
+        files(folder.path()).into_iter().map(|file| (file.clone(), fs::read(file).expect("a file"))).collect()
     };
     let refused = |damage: &dyn Fn(), says: &[&str]| {
         let good = all();
@@ -431,7 +415,7 @@ fn damaged_evidence_is_refused_and_left_as_it_is() {
     refused(&|| write("checkpoints", &changed), &["checkpoints", "from a copy"]);
     refused(&|| fs::remove_file(path("checkpoints")).expect("removed"), &["checkpoints", "from a copy"]);
 
-    let last = files_of(&path("journal")).pop().expect("a segment");
+    let last = files(&path("journal")).pop().expect("a segment");
     let bytes = fs::read(&last).expect("a segment");
     refused(&|| fs::write(&last, &bytes[..bytes.len() / 2]).expect("written"), &["entry 281 was made durable"]);
     refused(&|| fs::remove_file(&last).expect("removed"), &["entry 281 was made durable"]);
@@ -528,9 +512,9 @@ fn together(disk: &Faulty, tiles: &Path) -> tempfile::TempDir {
         let bytes = fs::read(&file).expect("a tile");
         (file.strip_prefix(tiles).expect("below").to_path_buf(), bytes)
     };
-    let files = disk.files().into_iter().map(|(name, bytes)| (PathBuf::from(name), bytes));
+    let on_disk = disk.files().into_iter().map(|(name, bytes)| (PathBuf::from(name), bytes));
     fs::create_dir(folder.path().join("journal")).expect("made");
-    for (name, bytes) in files.chain(files_of(tiles).into_iter().map(read)) {
+    for (name, bytes) in on_disk.chain(files(tiles).into_iter().map(read)) {
         let file = folder.path().join(name);
         fs::create_dir_all(file.parent().expect("a folder")).expect("made");
         fs::write(file, bytes).expect("written");

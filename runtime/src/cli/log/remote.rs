@@ -160,17 +160,10 @@ impl Known {
             Some(key) => Checkpoint::open(bytes, key),
             None => Err(OpenError::Verify(VerifyError::Unsigned)),
         };
-        let cosigned = opened.and_then(|(checkpoint, note)| match note.verify(&self.witnesses) {
-            Ok(signed) => Ok((checkpoint, signed.iter().map(|signed| signed.key.name().to_string()).collect())),
-            Err(VerifyError::Unsigned) => Ok((checkpoint, Vec::new())),
-            Err(error) => Err(error.into()),
-        });
+        let cosigned = opened.and_then(|(checkpoint, note)| Ok((note.signers(&self.witnesses)?, checkpoint)));
         match cosigned {
-            Ok((checkpoint, witnesses)) => {
-                for witness in witnesses {
-                    let size = self.report.witnesses.entry(witness).or_default();
-                    *size = (*size).max(checkpoint.size);
-                }
+            Ok((signed, checkpoint)) => {
+                self.report.witnessed(signed.iter().map(|signed| signed.key.name()), checkpoint.size);
                 self.targets.entry(checkpoint.size).or_default().push((checkpoint.root, name));
                 Some(checkpoint)
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use ephor::ledger::checkpoint::{Checkpoint, EntryProof};
-use ephor::ledger::note::{MAX_NOTE, VerifierKey, VerifyError};
+use ephor::ledger::note::{MAX_NOTE, VerifierKey};
 use ephor::ledger::tree::{leaf_hash, verify_inclusion};
 use serde_json::json;
 
@@ -75,12 +75,8 @@ fn check(args: &Args, proof: &EntryProof, entry: &[u8]) -> anyhow::Result<(Check
             checkpoint
         }
     };
-    let signed = match proof.checkpoint.verify(&args.witness) {
-        Ok(signed) => signed.iter().map(|signed| signed.key.name().to_string()).collect(),
-        Err(VerifyError::Unsigned) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    Ok((checkpoint, signed))
+    let signed = proof.checkpoint.signers(&args.witness)?;
+    Ok((checkpoint, signed.iter().map(|signed| signed.key.name().to_string()).collect()))
 }
 
 fn print(args: &Args, proof: &EntryProof, checkpoint: &Checkpoint, signed: &[String]) -> std::io::Result<()> {

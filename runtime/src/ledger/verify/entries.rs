@@ -10,12 +10,11 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::records::{GENESIS, HEADER, MAGIC, PREFIX, VERSION, checksum, forgotten, next_record, record_at, sections};
+use super::records::{
+    GENESIS, HEADER, JOURNAL, MAGIC, PREFIX, VERSION, checksum, first_of, forgotten, next_record, record_at, sections, segment,
+};
 use super::{Damage, Finding, Severity};
 use crate::ledger::tree::{Hash, leaf_hash};
-
-/// The folder of the segments.
-const JOURNAL: &str = "journal";
 
 /// The longest payload of a record (`FORMAT.md`, "A record").
 const PAYLOAD_BYTES_MAX: u64 = 268_435_456;
@@ -306,19 +305,12 @@ fn finding(file: impl Into<PathBuf>, offset: Option<u64>, what: Damage) -> Box<F
     Box::new(Finding { severity: Severity::Evidence, file: file.into(), offset, what })
 }
 
-/// The name of a segment.
-fn segment(first: u64) -> String {
-    format!("{first:020}.seg")
-}
-
 /// The sequences that segments begin with, in order.
 fn segments(directory: &Path) -> Result<Vec<u64>, Box<Finding>> {
     let unreadable = |error: io::Error| finding(JOURNAL, None, Damage::Unreadable(error.to_string()));
     let mut segments = Vec::new();
     for item in fs::read_dir(directory.join(JOURNAL)).map_err(unreadable)? {
-        let name = item.map_err(unreadable)?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".seg")?.parse().ok());
-        segments.extend(number.filter(|number| *name == *segment(*number)));
+        segments.extend(first_of(&item.map_err(unreadable)?.file_name()));
     }
     segments.sort_unstable();
     Ok(segments)

@@ -17,7 +17,7 @@ mod entries;
 mod records;
 mod report;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -26,10 +26,10 @@ use std::{fmt, fs, io, thread};
 
 use super::checkpoint::{Checkpoint, Frames, OpenError};
 use super::keys::parse_seed;
-use super::note::{Algorithm, KeyError, Note, SignerKey, VerifierKey, VerifyError};
+use super::note::{Algorithm, KeyError, Note, SignerKey, VerifierKey};
 use super::storage;
 use super::tree::{Hash, TILE_BYTES, TILES, TileFiles, TileId, TileKind, TileStore, Tree};
-use records::{Chain, Checked, GENESIS, Record, check_all, check_line, checksum, cut};
+use records::{Chain, Checked, GENESIS, JOURNAL, Record, check_all, check_line, checksum, cut, first_of, segment};
 
 pub use entries::{Entries, EntryLine};
 pub use report::{Damage, Finding, Report, Severity};
@@ -296,17 +296,10 @@ impl Check<'_> {
             Some(key) => Checkpoint::open(bytes, key),
             None => Note::parse(bytes).map_err(OpenError::from).and_then(|note| Ok((Checkpoint::parse(note.text())?, note))),
         };
-        let cosigned = opened.and_then(|(checkpoint, note)| match note.verify(&self.verifier.witnesses) {
-            Ok(signed) => Ok((checkpoint, signed.iter().map(|signed| signed.key.name().to_string()).collect())),
-            Err(VerifyError::Unsigned) => Ok((checkpoint, Vec::new())),
-            Err(error) => Err(error.into()),
-        });
+        let cosigned = opened.and_then(|(checkpoint, note)| Ok((note.signers(&self.verifier.witnesses)?, checkpoint)));
         match cosigned {
-            Ok((checkpoint, witnesses)) => {
-                for witness in witnesses {
-                    let size = self.report.witnesses.entry(witness).or_default();
-                    *size = (*size).max(checkpoint.size);
-                }
+            Ok((signed, checkpoint)) => {
+                self.report.witnessed(signed.iter().map(|signed| signed.key.name()), checkpoint.size);
                 let target = Target { root: checkpoint.root, file: file.as_ref().to_path_buf(), offset };
                 self.targets.entry(checkpoint.size).or_default().push(target);
                 Some(checkpoint)
@@ -328,7 +321,7 @@ impl Check<'_> {
         let mut done = 0;
         let mut chain = Chain { stored: vec![GENESIS], computed: None, next: 1 };
         for (place, (named, name, length)) in segments.iter().enumerate() {
-            let file = Path::new("journal").join(name);
+            let file = Path::new(JOURNAL).join(name);
             let is_last = place + 1 == segments.len();
             if *length > MAX_SEGMENT {
                 self.find(Severity::Evidence, &file, None, Damage::TooLarge(*length));
@@ -362,7 +355,6 @@ impl Check<'_> {
 
     /// The segments in order: the sequence in the name, the name, the length.
     fn segments(&mut self) -> Vec<(u64, String, u64)> {
-        const JOURNAL: &str = "journal";
         let mut segments = Vec::new();
         let folder = match fs::read_dir(self.verifier.directory.join(JOURNAL)) {
             Ok(folder) => folder,
@@ -381,10 +373,8 @@ impl Check<'_> {
                     continue;
                 }
             };
-            let text = name.to_str().unwrap_or_default();
-            let number = text.strip_suffix(".seg").and_then(|digits| digits.parse::<u64>().ok());
-            match number.filter(|number| metadata.is_file() && format!("{number:020}.seg") == text) {
-                Some(number) => segments.push((number, text.to_string(), metadata.len())),
+            match first_of(&name).filter(|_| metadata.is_file()) {
+                Some(first) => segments.push((first, segment(first), metadata.len())),
                 None => self.find(Severity::Evidence, Path::new(JOURNAL).join(&name), None, Damage::Unexpected),
             }
         }

@@ -1,5 +1,6 @@
 //! Reading the records of a segment by their description.
 
+use std::ffi::OsStr;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +11,20 @@ use sha2::{Digest as _, Sha256};
 use super::Damage;
 use crate::ledger::entry::Entry;
 use crate::ledger::tree::{Hash, leaf_hash};
+
+/// The folder of the segments.
+pub(super) const JOURNAL: &str = "journal";
+
+/// The name of the segment that begins with this sequence.
+pub(super) fn segment(first: u64) -> String {
+    format!("{first:020}.seg")
+}
+
+/// The sequence that a segment begins with, by its name; nothing for any other name.
+pub(super) fn first_of(name: &OsStr) -> Option<u64> {
+    let first = name.to_str()?.strip_suffix(".seg")?.parse().ok()?;
+    (*name == *segment(first)).then_some(first)
+}
 
 /// What a record of the journal begins with.
 pub(super) const MAGIC: &[u8; 4] = b"EPHB";

@@ -216,6 +216,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// Notes that witnesses have signed a checkpoint of this size.
+    pub fn witnessed<'n>(&mut self, names: impl IntoIterator<Item = &'n str>, size: u64) {
+        for name in names {
+            let largest = self.witnesses.entry(name.to_string()).or_default();
+            *largest = size.max(*largest);
+        }
+    }
+
     /// Whether there is nothing to say.
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()

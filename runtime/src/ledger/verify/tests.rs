@@ -103,7 +103,7 @@ fn small() -> tempfile::TempDir {
 }
 
 /// All files but the lock, which holds nothing.
-fn files(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     let (mut folders, mut files) = (vec![directory.to_path_buf()], Vec::new());
     while let Some(folder) = folders.pop() {
         for item in fs::read_dir(folder).expect("readable") {
