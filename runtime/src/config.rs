@@ -68,6 +68,7 @@ impl Config {
     /// Values out of the range that the program can work with.
     fn problems(&self) -> Vec<String> {
         const MANY: u64 = 1 << 31;
+        const YEAR_S: u64 = 366 * 86_400;
         let Config { ingest, spine, ledger, sandbox, server } = self;
         let ranges = [
             ("ingest.event-bytes-max", ingest.event_bytes_max as u64, 64, 64 << 20),
@@ -109,7 +110,16 @@ impl Config {
             ("server.bodies-bytes-max", server.bodies_bytes_max as u64, 1 << 20, MANY << 10),
         ];
         let out = ranges.into_iter().filter(|(_, value, min, max)| !(min..=max).contains(&value));
-        out.map(|(key, value, min, max)| format!("{key} is {value}, but must be from {min} to {max}")).collect()
+        let mut problems: Vec<String> =
+            out.map(|(key, value, min, max)| format!("{key} is {value}, but must be from {min} to {max}")).collect();
+        // A source is as long as an attribute may be at most.
+        let names =
+            spine.heartbeats.iter().filter(|(name, seconds)| !(1..=4 << 10).contains(&name.len()) || !(1..=YEAR_S).contains(*seconds));
+        problems.extend(names.map(|(name, seconds)| {
+            let shown: String = name.chars().take(80).collect();
+            format!("spine.heartbeats has {shown:?} = {seconds}, but names have 1 to 4096 bytes, and seconds are from 1 to {YEAR_S}")
+        }));
+        problems
     }
 }
 
@@ -123,15 +133,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_declared_by_name_is_read() {
+        let text = "[ledger]\ndurability = \"os\"\n[spine.heartbeats]\n\"/fleet/*\" = 300\n";
+        let config: Config = toml::from_str(text).expect("a configuration");
+        assert_eq!((config.ledger.durability, config.spine.heartbeats["/fleet/*"]), (ledger::Durability::Os, 300));
+        assert_eq!(Config::default().ledger.durability, ledger::Durability::Sync, "never chosen silently");
+        assert!(toml::from_str::<Config>("[ledger]\ndurability = \"none\"\n").is_err_and(|error| error.to_string().contains("sync")));
+    }
+
+    #[test]
     fn every_value_out_of_range_is_named() {
         let mut config = Config::default();
         config.sandbox.call_rows_max = 0;
         config.ingest.depth_max = 1_000;
+        config.spine.heartbeats = [("/a", 1), ("/b", 0), ("", 60)].map(|(name, seconds)| (name.to_string(), seconds)).into();
         let problems = config.problems();
         assert!(
-            problems.len() == 2
+            problems.len() == 4
                 && problems[0].starts_with("ingest.depth-max is 1000")
-                && problems[1].starts_with("sandbox.call-rows-max is 0"),
+                && problems[1].starts_with("sandbox.call-rows-max is 0")
+                && problems[2].starts_with("spine.heartbeats has \"\" = 60")
+                && problems[3].starts_with("spine.heartbeats has \"/b\" = 0"),
             "{problems:?}"
         );
     }

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of what events say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,6 +35,12 @@ pub struct Limits {
     /// Seconds of event time that the watermark of a source is behind its latest
     /// event. An event from before the watermark is late.
     pub lateness_s: u64,
+    /// Seconds within which something new is to come of a source, by its name or by a
+    /// pattern in which `*` stands for any run of characters; the whole name counts
+    /// before patterns, a longer pattern before a shorter one. A source that is silent
+    /// for longer is noted in the ledger; one that is declared by its name also if it
+    /// was never heard of.
+    pub heartbeats: BTreeMap<String, u64>,
 }
 
 impl Default for Limits {
@@ -46,6 +53,7 @@ impl Default for Limits {
             state_bytes_max: 256 << 20,
             threads: 0,
             lateness_s: 60,
+            heartbeats: BTreeMap::new(),
         }
     }
 }
@@ -91,6 +99,23 @@ pub(crate) struct Entrance<C> {
     events: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     limits: Limits,
+}
+
+/// Hands in changes, and does not keep the queue open.
+pub(crate) struct WeakEntrance<C>(mpsc::WeakUnboundedSender<Item<C>>);
+
+impl<C> WeakEntrance<C> {
+    /// Hands in a change; it takes effect behind everything submitted before it.
+    pub fn change(&self, change: C) -> Result<(), Stopped> {
+        let sender = self.0.upgrade().ok_or(Stopped)?;
+        sender.send(Item::Change(change)).map_err(|_| Stopped)
+    }
+}
+
+/// The time in microseconds since 1970.
+pub(crate) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The end of the queue that gives out.
@@ -146,8 +171,7 @@ impl<C> Entrance<C> {
     }
 
     fn send(&self, mut events: Vec<Event>, bytes: usize, room: [OwnedSemaphorePermit; 2]) -> Result<Reply, Stopped> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        let now = now();
         for event in &mut events {
             event.arrived.get_or_insert(now);
         }
@@ -160,6 +184,11 @@ impl<C> Entrance<C> {
     /// Hands in a change; it takes effect behind everything submitted before it.
     pub fn change(&self, change: C) -> Result<(), Stopped> {
         self.sender.send(Item::Change(change)).map_err(|_| Stopped)
+    }
+
+    /// A handle for changes that does not keep the queue open.
+    pub fn weak(&self) -> WeakEntrance<C> {
+        WeakEntrance(self.sender.downgrade())
     }
 
     /// Whether the spine has ended.

@@ -41,6 +41,11 @@ pub(crate) struct StageLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct DurabilityLabel {
+    pub durability: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutcomeLabel {
     pub outcome: &'static str,
 }
@@ -61,6 +66,10 @@ pub struct Stats {
     pub(crate) state_keys: Gauge,
     pub(crate) timers: Gauge,
     pub(crate) missing: Gauge,
+    pub(crate) silent: Gauge,
+    pub(crate) durability: Family<DurabilityLabel, Gauge>,
+    pub(crate) unsettled: Gauge,
+    pub(crate) lost: Gauge,
     pub(crate) loads: Family<OutcomeLabel, Counter>,
     pub(crate) cache: Family<OutcomeLabel, Counter>,
 }
@@ -92,6 +101,10 @@ impl Stats {
             state_keys: Gauge::default(),
             timers: Gauge::default(),
             missing: Gauge::default(),
+            silent: Gauge::default(),
+            durability: Family::default(),
+            unsettled: Gauge::default(),
+            lost: Gauge::default(),
             loads: Family::default(),
             cache: Family::default(),
         };
@@ -109,6 +122,18 @@ impl Stats {
             registry.register("state_keys", "Keys that have a state", stats.state_keys.clone());
             registry.register("timers", "Keys that want to be woken", stats.timers.clone());
             registry.register("missing_events", "Events that sources have numbered and that did not come", stats.missing.clone());
+            registry.register("silent_sources", "Sources that are silent for longer than their heartbeat", stats.silent.clone());
+            registry.register("ledger_durability", "1 for what an answer means for the disk", stats.durability.clone());
+            registry.register(
+                "ledger_unsettled_entries",
+                "Entries that were answered for and may not be on the disk yet (durability os)",
+                stats.unsettled.clone(),
+            );
+            registry.register(
+                "ledger_lost_bytes",
+                "Bytes of the journal that a power cut had taken before this start (durability os)",
+                stats.lost.clone(),
+            );
             registry.register("loads", "Components that were to be put in force", stats.loads.clone());
             registry.register("compile_cache", "Look-ups of compiled code", stats.cache.clone());
         });

@@ -1,6 +1,9 @@
-//! A platform that holds events back is seen, where their source numbers them.
+//! A platform that holds events back is seen, where their source numbers them, and where
+//! it is known how often something is to come.
 
-use ephor_tests::{Ephor, event};
+use std::time::Duration;
+
+use ephor_tests::{Ephor, event, ledger};
 use serde_json::{Value, json};
 
 fn numbered(source: &str, number: u64) -> Value {
@@ -47,4 +50,64 @@ async fn numbers_that_are_left_out_are_entries_and_a_figure() {
     assert_eq!(all[..2], expected);
     let (_, source, after, before, missing) = &all[2];
     assert_eq!((source.as_str(), *after, *before, *missing), ("/a", 815, 818, 2));
+}
+
+/// The silences in the ledger: sequence and content.
+async fn silences(ephor: &Ephor) -> Vec<(u64, Value)> {
+    let entries = ephor.get("/v1/verdicts").await.expect(200).lines();
+    assert!(entries.iter().map(event::sequence).eq(1..=entries.len() as u64), "sequences are dense");
+    entries.iter().filter_map(|entry| Some((event::sequence(entry), entry.get("silence")?.clone()))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_falls_silent_is_an_entry_and_a_figure() {
+    const CONFIG: &str = "[spine.heartbeats]\n\"/fleet/*\" = 1\n\"/never\" = 2\n\"/fleet/slow\" = 3600\n";
+    /// Longer than a heartbeat and the time between two looks at the clock.
+    const LONG: Duration = Duration::from_millis(2_500);
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = || Ephor::start_in(folder.path(), CONFIG, &[]);
+    let silent = |ephor: &Ephor, count: f64| {
+        ephor.wait_until("so many sources are silent", || ephor.metric("ephor_silent_sources", "") == count);
+    };
+    let ephor = start();
+    ephor.judge([numbered("/fleet/a", 1), numbered("/fleet/slow", 1), numbered("/shop", 1)]).await;
+    silent(&ephor, 2.0);
+    tokio::time::sleep(LONG).await;
+    let found = silences(&ephor).await;
+    let arrived = ephor.get("/v1/verdicts").await.expect(200).lines()[0]["arrived"].clone();
+    let mut sources: Vec<(&str, u64, &Value)> = found
+        .iter()
+        .map(|(_, silence)| (event::text(silence, "source"), silence["heartbeat"].as_u64().expect("seconds"), &silence["last"]))
+        .collect();
+    sources.sort_unstable_by_key(|(source, ..)| *source);
+    assert_eq!(sources, [("/fleet/a", 1, &arrived), ("/never", 2, &Value::Null)], "once each, and nobody else");
+    assert!(found.iter().all(|(_, silence)| event::text(silence, "noted") > arrived.as_str().expect("a time")), "{found:?}");
+    let of_source = ephor.get("/v1/verdicts?source=%2Fnever").await.expect(200).lines();
+    assert_eq!(of_source.len(), 1, "{of_source:?}");
+
+    // It ends with the next event, and may begin again.
+    let answer = ephor.judge([numbered("/fleet/a", 2)]).await.remove(0);
+    assert_eq!(event::sequence(&answer), 6);
+    silent(&ephor, 1.0);
+    silent(&ephor, 2.0);
+    let all = silences(&ephor).await;
+    assert_eq!((all.len(), all[2].0, event::text(&all[2].1, "source")), (3, 7, "/fleet/a"));
+    ephor.kill();
+
+    // A start knows who is silent, and begins to listen anew to the others.
+    let ephor = start();
+    silent(&ephor, 2.0);
+    tokio::time::sleep(LONG).await;
+    assert_eq!(silences(&ephor).await, all);
+    ephor.judge([numbered("/fleet/a", 3)]).await;
+    silent(&ephor, 1.0);
+    assert!(ephor.stop().success());
+    let ephor = start();
+    // Last heard of before the start, and silent for as long as this one has listened.
+    silent(&ephor, 2.0);
+    let later = silences(&ephor).await;
+    assert_eq!((later.len(), event::text(&later[3].1, "source")), (4, "/fleet/a"));
+    assert!(ephor.stop().success());
+    let verified = ledger::printed(&ledger::verify(folder.path()));
+    assert!(verified.starts_with("9 entries") && verified.contains(", 0 gaps, 4 silences, "), "{verified}");
 }

@@ -25,26 +25,26 @@ const UNSIGNED: &str = "[ledger]\ncheckpoint-ms = 3600000";
 const SIGNED: &str = "[ledger]\ncheckpoint-ms = 20";
 
 /// The first segment, in a data directory.
-const SEGMENT: &str = "journal/00000000000000000001.seg";
+pub const SEGMENT: &str = "journal/00000000000000000001.seg";
 
 /// Bytes of a record before its payload; FORMAT.md.
 const HEADER: usize = 53;
 
 /// A record of a segment.
 #[derive(Debug, Clone)]
-struct Record {
-    bytes: Range<usize>,
+pub struct Record {
+    pub bytes: Range<usize>,
     /// Sequence of its first entry.
-    first: u64,
+    pub first: u64,
     entries: u64,
 }
 
 /// Takes a segment apart by the lengths that its records say.
-fn records(segment: &[u8]) -> Vec<Record> {
+pub fn records(segment: &[u8]) -> Vec<Record> {
     let number = |at: usize, len: usize| segment[at..at + len].iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
     let (mut records, mut at) = (Vec::new(), 0);
     while at < segment.len() {
-        assert_eq!((&segment[at..at + 4], segment[at + 4]), (&b"EPHB"[..], 1), "a record begins at {at}");
+        assert!(segment[at..].starts_with(b"EPHB") && matches!(segment[at + 4], 1 | 2), "a record begins at {at}");
         let end = at + HEADER + number(at + 5, 4) as usize;
         records.push(Record { bytes: at..end, first: number(at + 9, 8), entries: number(at + 17, 4) });
         at = end;

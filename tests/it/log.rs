@@ -5,7 +5,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use ephor_tests::{Ephor, binary, event, policy, settings, workspace};
+use ephor_tests::{Ephor, binary, data, event, policy, settings, workspace};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::RowAccessor as _;
 use serde_json::Value;
 
 use crate::{GOOD, LISTED};
@@ -315,6 +317,39 @@ async fn entries_are_exported_and_the_second_implementation_finds_the_same_root(
         ends(2, &["log", "export", &from, "--from", "601", "--out", &log.file("beyond")]);
     }
     assert!(!Path::new(&log.file("beyond")).exists(), "a file appears when it is whole");
+}
+
+/// What pyarrow says about a table, where python3 has it.
+const PYARROW: &str = "
+import sys, pyarrow.parquet as parquet
+table = parquet.read_table(sys.argv[1])
+findings = sum(len(of_one) for of_one in table['findings'].to_pylist())
+late = table['findings'].to_pylist()[0][0]
+print(table.num_rows, sum(table['sequence'].to_pylist()), findings, late['rule'], late['evidence'], table['arrived'].type)
+print(*table['entry'].to_pylist(), sep='\\n')
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_are_exported_as_a_table_that_others_read() {
+    let log = Log::of(600).await;
+    let (whole, table) = (log.file("entries.ndjson"), log.file("entries.parquet"));
+    passes(&["log", "export", &log.data(""), "--out", &whole]);
+    let lines = std::fs::read_to_string(&whole).expect("the entries");
+    for from in [log.data(""), log.url()] {
+        passes(&["log", "export", &from, "--format", "parquet", "--out", &table]);
+        let file = std::fs::File::open(&table).expect("the table");
+        let reader = SerializedFileReader::new(file).expect("a table");
+        let last = reader.metadata().file_metadata().schema_descr().root_schema().get_fields().len() - 1;
+        let rows = reader.get_row_iter(None).expect("rows").map(|row| row.expect("a row"));
+        let entries: String = rows.map(|row| format!("{}\n", row.get_string(last).expect("a line"))).collect();
+        assert!(entries == lines, "the table of {from} has every line");
+    }
+    let output = Command::new("python3").args(["-B", "-c", PYARROW, &table]).output().expect("python3 starts");
+    if said(&output).contains("No module named 'pyarrow'") {
+        return data::left_out("a table as pyarrow reads it (its own reader has read it)", "python3 has no pyarrow");
+    }
+    let expected = format!("600 180300 12 listed-word {{\"word\":\"CIGAR\"}} timestamp[us, tz=UTC]\n{lines}");
+    assert_eq!(said(&output), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,7 @@ mod stateful;
 mod swap;
 mod tidy;
 mod truth;
+mod unsynced;
 
 /// The policy that stands beside hostile ones and must not notice, and an
 /// event that it finds something in.

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use ephor_tests::client::LINES;
 use ephor_tests::data::{self, Set};
-use ephor_tests::{Ephor, binary, event, guest, policy, settings, target_dir, write_policy};
+use ephor_tests::{Ephor, binary, event, guest, ledger, policy, settings, target_dir, write_policy};
 use serde_json::{Value, json};
 
 use crate::{GOOD, LISTED};
@@ -186,6 +186,47 @@ async fn an_entry_that_comes_out_differently_is_named() {
     let shown = room.replay(&["--events", &events, "--check", &room.text("recorded"), "--config", &patient]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.status.code() == Some(6) && text.contains("Entry 42, different") && text.contains("/late"), "{text}");
+}
+
+/// A silence follows from the clock: it is taken over as it was recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn silences_are_taken_over_at_their_places() {
+    let room = Room::new();
+    let config = "[ledger]\ncheckpoint-ms = 20\n[spine.heartbeats]\n\"/tests\" = 1\n\"/never\" = 1\n";
+    let recorded = room.text("recorded");
+    let ephor = Ephor::start_with(config, &["--data", &recorded]);
+    ephor.put(GOOD, &policy(GOOD), &settings(GOOD)).await.succeeded();
+    let mut lines: Vec<Value> = (0..30).map(|id| event::listing(id, LISTED)).collect();
+    for (id, line) in lines.iter_mut().enumerate() {
+        line["sequence"] = (if id < 15 { id } else { id + 3 }).to_string().into();
+    }
+    for part in lines.chunks(15) {
+        // Before the second part a gap is noted as well, and behind each a silence.
+        ephor.judge(part.to_vec()).await;
+        ephor.wait_until("both are silent", || ephor.metric("ephor_silent_sources", "") == 2.0);
+    }
+    let signed = || ledger::Checkpoint::in_directory(&room.path("recorded")).filter(|checkpoint| checkpoint.size == 34);
+    ephor.wait_until("all is signed", || signed().is_some());
+    let kinds: Vec<u64> = ephor
+        .get("/v1/verdicts")
+        .await
+        .expect(200)
+        .lines()
+        .iter()
+        .filter(|entry| entry.get("silence").is_some())
+        .map(event::sequence)
+        .collect();
+    assert_eq!((kinds.len(), kinds[2]), (3, 34), "{kinds:?}");
+    drop(ephor);
+    let events = room.write("events.ndjson", &event::ndjson(lines));
+    // Also if the replay has the server's configuration: its own clock has no say.
+    let file = room.write("server.toml", config);
+    for (copy, args) in [("one", &[][..]), ("two", &["--config", &file])] {
+        let copy = room.text(copy);
+        assert_equal(&room.check(&events, &[&["--data", &copy], args].concat()), 34);
+        let replayed = ledger::Checkpoint::in_directory(Path::new(&copy)).expect("signed");
+        assert_eq!(Some((replayed.size, replayed.root)), signed().map(|checkpoint| (checkpoint.size, checkpoint.root)), "the same tree");
+    }
 }
 
 /// What is seen of policies that come and go.

@@ -6,6 +6,7 @@ use std::fmt;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::{Digest as _, Sha256};
 
+use super::limits::Durability;
 use super::note::{MAX_NOTE, Note, NoteError, Signed, SignerKey, VerifierKey, VerifyError};
 use super::tree::{self, Hash, ProofError};
 
@@ -22,6 +23,9 @@ pub struct Checkpoint {
     /// them; a ledger that does not sync says so here.
     pub extensions: Vec<String>,
 }
+
+/// The further line of a checkpoint whose log leaves syncing to the operating system.
+const DURABILITY_OS: &str = "ephor durability os";
 
 /// Why a text is not that of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +84,23 @@ impl Checkpoint {
             return Err(CheckpointError::NotEmpty);
         }
         Ok(Checkpoint { origin: origin.to_string(), size, root, extensions: lines.map(str::to_string).collect() })
+    }
+
+    /// The further lines that say how its log is kept; none for one that syncs.
+    pub(super) fn extensions_of(durability: Durability) -> Vec<String> {
+        match durability {
+            Durability::Sync => Vec::new(),
+            Durability::Os => vec![DURABILITY_OS.to_string()],
+        }
+    }
+
+    /// How the log was kept when this was signed, by what it says. What a checkpoint
+    /// covers was on the disk in any case.
+    pub fn durability(&self) -> Durability {
+        match self.extensions.iter().any(|line| line == DURABILITY_OS) {
+            true => Durability::Os,
+            false => Durability::Sync,
+        }
     }
 
     /// Signs the checkpoint; `None` if the origin or an extension cannot stand on a

@@ -9,6 +9,10 @@ pub struct Limits {
     pub horizon_days: u16,
     /// Milliseconds between two signed checkpoints, while there are new entries.
     pub checkpoint_ms: u64,
+    /// `sync`: an answer means that its entry is on the disk. `os`: that it was given to
+    /// the operating system; a power cut loses what was answered for since the latest
+    /// checkpoint, at most.
+    pub durability: Durability,
     /// Verifier keys (C2SP vkey, cosignatures) of the witnesses whose cosignatures are
     /// taken.
     pub witnesses: Vec<String>,
@@ -18,6 +22,29 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { horizon_days: 7, checkpoint_ms: 1_000, witnesses: Vec::new(), witnesses_required: 0 }
+        Limits { horizon_days: 7, checkpoint_ms: 1_000, durability: Durability::Sync, witnesses: Vec::new(), witnesses_required: 0 }
+    }
+}
+
+/// What an answer means for the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// What is answered for is on the disk: every commit is synced.
+    #[default]
+    Sync,
+    /// What is answered for was given to the operating system, and is on the disk when
+    /// that wrote it, or when a checkpoint covers it. The end of the process loses
+    /// nothing, a power cut may lose everything since the latest checkpoint.
+    Os,
+}
+
+impl Durability {
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Durability::Sync => "sync",
+            Durability::Os => "os",
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use super::checkpoint::{BadFrame, Checkpoint, EntryProof, Frames, History, OpenError as CheckpointError};
 use super::journal::{ReadError, Reader};
+use super::limits::Durability;
 use super::note::{Note, SignerKey, VerifierKey};
 use super::storage::{self, File, Storage};
 use super::tree::{Hash, TileFiles, TileId, TileKind, Tree, TreeError, bundle};
@@ -211,8 +212,8 @@ impl Growing {
         }
     }
 
-    /// The log over all that the journal has.
-    pub fn finish(self, reader: Reader) -> Result<Log, SignedError> {
+    /// The log over all that the journal has, and how what comes is kept.
+    pub fn finish(self, reader: Reader, durability: Durability) -> Result<Log, SignedError> {
         let Growing { tree, signed, signer, storage, .. } = self;
         if let Some((_, note)) = &signed.latest {
             // A crash between the two files leaves the latest one behind.
@@ -220,7 +221,7 @@ impl Growing {
         }
         let latest = RwLock::new(signed.latest.clone());
         let (tree, signed, witnesses) = (RwLock::new(tree), Mutex::new(signed), Mutex::default());
-        Ok(Log { tree, signed, latest, witnesses, signer, storage, reader })
+        Ok(Log { tree, signed, latest, witnesses, signer, durability, storage, reader })
     }
 }
 
@@ -255,6 +256,7 @@ pub struct Log {
     /// Locked after `signed`, where both are.
     witnesses: Mutex<Witnesses>,
     signer: SignerKey,
+    durability: Durability,
     storage: Arc<dyn Storage>,
     reader: Reader,
 }
@@ -278,9 +280,15 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 impl Log {
-    /// Number of durable entries.
+    /// Number of entries that were committed.
     pub fn size(&self) -> u64 {
         read(&self.tree).size()
+    }
+
+    /// What it means for the disk that an entry was committed. Every checkpoint of a log
+    /// that does not sync says so.
+    pub fn durability(&self) -> Durability {
+        self.durability
     }
 
     /// The key that its checkpoints are signed with; its name is the log's.
@@ -423,7 +431,7 @@ impl Log {
             (tree.size(), tree.root())
         };
         let origin = self.signer.verifier().name().to_string();
-        let checkpoint = Checkpoint { origin, size, root, extensions: Vec::new() };
+        let checkpoint = Checkpoint { origin, size, root, extensions: Checkpoint::extensions_of(self.durability) };
         let note = checkpoint.sign(&self.signer).ok_or_else(|| SignedError::Name(checkpoint.origin.clone()))?;
         self.keep(&mut signed, checkpoint.clone(), note.clone())?;
         lock(&self.witnesses).signed(checkpoint, note);
@@ -512,13 +520,13 @@ mod tests {
         let storage: Arc<dyn Storage> = Arc::new(Slow { disk: Faulty::new(0), begun, go_on: Arc::new(Mutex::new(go_on)) });
         let signer = SignerKey::new("example.com/log", Algorithm::Ed25519, &[7; 32]).expect("a good name");
         let growing = Growing::open(storage.clone(), folder.path(), signer).expect("opens");
-        let (mut journal, _) = Journal::open(storage, 0, u64::MAX, &mut |_, _| Ok(())).expect("opens");
-        let log = growing.finish(journal.reader()).expect("opens");
+        let (mut journal, _) = Journal::open(storage, 0, u64::MAX, Durability::Sync, &mut |_, _| Ok(())).expect("opens");
+        let log = growing.finish(journal.reader(), Durability::Sync).expect("opens");
         let mut commit = |first: u64| {
             let lines: Vec<String> = (first..first + 300).map(|sequence| format!("entry {sequence}\n")).collect();
             let leaves = lines.iter().map(|line| leaf_hash(line.trim_end().as_bytes())).collect();
             let batch = Batch { first, lines: lines.concat().into_bytes(), leaves, states: Vec::new() };
-            journal.append(&batch).and_then(|()| journal.sync()).expect("committed");
+            journal.append(&batch).and_then(|()| journal.commit()).expect("committed");
             log.extend(&batch.leaves);
         };
         commit(1);

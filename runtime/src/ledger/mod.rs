@@ -41,7 +41,7 @@ pub(crate) use ids::{Ids, Known};
 pub(crate) use journal::{Batch, Record, StateChange, StateRef};
 pub use keys::KeysError;
 pub(crate) use keys::Secrets;
-pub use limits::Limits;
+pub use limits::{Durability, Limits};
 pub use log::{Log, LogError, SignedError};
 pub(crate) use tree::{Hash, leaf_hash};
 pub use witnesses::{CosignError, Witnessed};
@@ -66,19 +66,20 @@ impl<T> Recorded<T> {
     }
 }
 
-/// The knowledge that every entry up to a sequence is durable.
+/// The knowledge that every entry up to a sequence is committed: durable, unless syncing
+/// is left to the operating system.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Committed {
     last: u64,
 }
 
 impl Committed {
-    /// The sequence of the last durable entry.
+    /// The sequence of the last committed entry.
     pub fn last(self) -> u64 {
         self.last
     }
 
-    /// What was recorded under a sequence; nothing if that is not durable.
+    /// What was recorded under a sequence; nothing if that is not committed.
     pub fn record<T>(self, sequence: u64, value: T) -> Option<Recorded<T>> {
         (sequence <= self.last).then_some(Recorded { sequence, value })
     }
@@ -144,6 +145,10 @@ pub(crate) struct Ledger {
     journal: Journal,
     log: Arc<Log>,
     secrets: Secrets,
+    /// Entries that are on the disk for certain.
+    settled: u64,
+    /// Bytes of what was answered for, or may have been, and was lost before the start.
+    lost: u64,
 }
 
 impl Ledger {
@@ -152,8 +157,14 @@ impl Ledger {
     pub fn open(directory: &Path, limits: &Limits, visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>) -> Result<Self, OpenError> {
         let witnesses = Witnesses::new(&limits.witnesses, limits.witnesses_required)?;
         let disk = Disk::open(directory).map_err(|error| OpenError::Directory(error.to_string()))?;
-        let ledger = Ledger::open_on(Arc::new(disk), directory, SEGMENT_BYTES, visit)?;
+        let ledger = Ledger::open_on(Arc::new(disk), directory, SEGMENT_BYTES, limits.durability, visit)?;
         ledger.log.watched_by(witnesses);
+        if limits.durability == Durability::Os {
+            tracing::warn!(
+                "DURABILITY IS LEFT TO THE OPERATING SYSTEM (ledger.durability = \"os\"): a power cut loses what was answered for since \
+                 the latest checkpoint; every checkpoint says so"
+            );
+        }
         Ok(ledger)
     }
 
@@ -162,6 +173,7 @@ impl Ledger {
         storage: Arc<dyn Storage>,
         directory: &Path,
         segment_bytes: u64,
+        durability: Durability,
         visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>,
     ) -> Result<Self, OpenError> {
         let name = || directory.display().to_string();
@@ -170,7 +182,7 @@ impl Ledger {
         let mut growing = Growing::open(storage.clone(), directory, signer).map_err(signed)?;
         let known = growing.known();
         let mut rewritten = None;
-        let opened = Journal::open(storage, known, segment_bytes, &mut |_, record| {
+        let opened = Journal::open(storage, known, segment_bytes, durability, &mut |_, record| {
             if let Err(error) = growing.push(record.leaves) {
                 let text = error.to_string();
                 rewritten = Some(error);
@@ -183,12 +195,22 @@ impl Ledger {
             (Err(error), None) => return Err(OpenError::Journal { directory: name(), problem: error.to_string() }),
             (Ok(opened), None) => opened,
         };
-        if let Some(torn) = &recovered.torn {
-            tracing::warn!(%torn, "An interrupted commit was cut off; nobody was told that it was there");
+        let mut lost = 0;
+        match &recovered.torn {
+            Some(torn) if torn.durability == Durability::Os => {
+                lost = torn.bytes;
+                tracing::error!(
+                    %torn, from = recovered.next, signed = known,
+                    "LOST: entries from this sequence on were answered for, and are not on the disk; they were cut off. Their events have to \
+                     be sent again. What is signed is whole"
+                );
+            }
+            Some(torn) => tracing::warn!(%torn, "An interrupted commit was cut off; nobody was told that it was there"),
+            None => {}
         }
         tracing::info!(entries = recovered.next - 1, records = recovered.records, segments = recovered.segments, "Ledger open");
-        let log = Arc::new(growing.finish(journal.reader()).map_err(signed)?);
-        Ok(Ledger { journal, log, secrets })
+        let log = Arc::new(growing.finish(journal.reader(), durability).map_err(signed)?);
+        Ok(Ledger { journal, log, secrets, settled: recovered.next - 1, lost })
     }
 
     /// The sequence of the next entry.
@@ -206,20 +228,39 @@ impl Ledger {
         self.secrets.clone()
     }
 
-    /// Makes batches durable, all with one sync where that is possible.
+    /// Entries that were answered for and of which nobody knows whether they are on the
+    /// disk: none where every commit is synced.
+    pub fn unsettled(&self) -> u64 {
+        (self.journal.next() - 1).saturating_sub(self.settled)
+    }
+
+    /// Bytes that were cut off at the start although they may have been answered for:
+    /// they were written with [`Durability::Os`], and the power went.
+    pub fn lost_bytes(&self) -> u64 {
+        self.lost
+    }
+
+    /// Commits batches, all with one sync where that is possible. Durable on return,
+    /// unless syncing is left to the operating system.
     pub fn commit<'b>(&mut self, batches: impl Iterator<Item = &'b Batch> + Clone) -> Result<Committed, WriteError> {
         for batch in batches.clone() {
             self.journal.append(batch)?;
         }
-        self.journal.sync()?;
+        self.journal.commit()?;
         for batch in batches {
             self.log.extend(&batch.leaves);
         }
-        Ok(Committed { last: self.journal.next() - 1 })
+        let last = self.journal.next() - 1;
+        if self.log.durability() == Durability::Sync {
+            self.settled = last;
+        }
+        Ok(Committed { last })
     }
 
-    /// Signs the log as it is now, if it grew.
-    pub fn checkpoint(&self) -> Result<(), WriteError> {
+    /// Signs the log as it is now, if it grew. What is signed is durable before.
+    pub fn checkpoint(&mut self) -> Result<(), WriteError> {
+        self.journal.settle()?;
+        self.settled = self.journal.next() - 1;
         Ok(self.log.checkpoint()?)
     }
 }

@@ -1,13 +1,15 @@
 //! The whole ledger: from commits to files and back, damaged in every way, on disks
 //! that fail in every way.
 
+mod unsynced;
+
 use std::fs;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
 
 use super::checkpoint::{Checkpoint, Frames, History};
-use super::entry::{Asked, Entry, EventEntry, Evidence, Fault, Finding, GapEntry, Mode, Time, TimerEntry};
+use super::entry::{Asked, Entry, EventEntry, Evidence, Fault, Finding, GapEntry, Mode, SilenceEntry, Time, TimerEntry};
 use super::faulty::{Failure, Faulty};
 use super::tree::{TileId, TileKind, bundle, verify_consistency};
 use super::verify::tests::files;
@@ -81,13 +83,20 @@ fn gap(sequence: u64) -> Entry<'static> {
     Entry::Gap(sequence, GapEntry { source: "urn:example:fleet".into(), after: 811, before: 815, missing: 3, arrived })
 }
 
-/// So many entries, some of them of timers and gaps, and a change of every kind.
+fn silence(sequence: u64) -> Entry<'static> {
+    let noted = Time::from_micros(1_795_507_200 * SECOND);
+    let last = (sequence % 2 == 0).then(|| Time::from_micros(1_795_507_100 * SECOND));
+    Entry::Silence(sequence, SilenceEntry { source: "urn:example:fleet".into(), last, heartbeat: 60, noted })
+}
+
+/// So many entries, some of them of timers, gaps and silences, and a change of every kind.
 fn batch(first: u64, count: u64) -> Batch {
     let mut made = Batch { first, ..Batch::default() };
     for sequence in first..first + count {
         let entry = match sequence % 11 {
             3 => timer(sequence),
             5 => gap(sequence),
+            8 => silence(sequence),
             _ => event(sequence),
         };
         let start = made.lines.len();
@@ -128,12 +137,16 @@ impl Content {
 }
 
 fn open_on(storage: Arc<dyn Storage>, directory: &Path) -> Result<(Ledger, Content), OpenError> {
+    open_as(storage, directory, Durability::Sync)
+}
+
+fn open_as(storage: Arc<dyn Storage>, directory: &Path, durability: Durability) -> Result<(Ledger, Content), OpenError> {
     let mut content = Content::default();
     let mut visit = |record: Record<'_>| {
         content.see(&record);
         Ok(())
     };
-    let ledger = Ledger::open_on(storage, directory, SEGMENT, &mut visit)?;
+    let ledger = Ledger::open_on(storage, directory, SEGMENT, durability, &mut visit)?;
     assert_eq!((ledger.next(), ledger.log().size()), (content.lines.len() as u64 + 1, content.lines.len() as u64));
     Ok((ledger, content))
 }

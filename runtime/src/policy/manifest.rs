@@ -287,7 +287,7 @@ fn check_pointer(pointer: &str) -> Result<(), &'static str> {
 }
 
 /// Whether `text` is `pattern` with each `*` standing for any run of characters.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };

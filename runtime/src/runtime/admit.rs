@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::heartbeats::{Heartbeats, Silence};
 use super::numbers::{Gap, Numbers};
 use super::timed::Course;
 use crate::event::Event;
@@ -50,6 +51,7 @@ pub(super) struct Admitted {
 pub(super) struct Admission {
     ids: Ids,
     numbers: Numbers,
+    heartbeats: Heartbeats,
     /// False without a ledger: then there is nothing that a second answer could
     /// come from.
     remembers: bool,
@@ -58,8 +60,10 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub fn new(ids: Ids, numbers: Numbers, remembers: bool, lateness_s: u64) -> Self {
-        Admission { ids, numbers, remembers, lateness: i64::try_from(lateness_s).unwrap_or(i64::MAX / 2_000_000) * 1_000_000 }
+    /// What comes from this time on (microseconds since 1970) is listened for.
+    pub fn new(mut ids: Ids, numbers: Numbers, mut heartbeats: Heartbeats, now: i64, remembers: bool, lateness_s: u64) -> Self {
+        heartbeats.start(now, |name| ids.source(name));
+        Admission { ids, numbers, heartbeats, remembers, lateness: i64::try_from(lateness_s).unwrap_or(i64::MAX / 2_000_000) * 1_000_000 }
     }
 
     /// Tells new events from known ones. The new ones get sequences from `next` on.
@@ -79,7 +83,9 @@ impl Admission {
                 if slot == Slot::New {
                     let watermark = |mark: i64| mark.saturating_sub(self.lateness);
                     let late = self.ids.mark(source).is_some_and(|mark| happened < watermark(mark));
-                    let mark = self.ids.advance(source, bounded(happened, event.arrived.unwrap_or(happened)));
+                    let arrived = event.arrived.unwrap_or(happened);
+                    let mark = self.ids.advance(source, bounded(happened, arrived));
+                    self.heartbeats.heard(source, event.source(), arrived);
                     course.push(source, happened, watermark(mark));
                     if let Some(number) = event.number() {
                         gaps.extend(self.numbers.take(source, number, fresh.len() as u32));
@@ -117,6 +123,23 @@ impl Admission {
     /// Numbered events that are missing.
     pub fn missing(&self) -> u64 {
         self.numbers.missing()
+    }
+
+    /// Sources that have fallen silent by this time (microseconds since 1970) and were
+    /// not noted yet.
+    pub fn silences(&mut self, now: i64) -> Vec<Silence> {
+        self.heartbeats.silences(now)
+    }
+
+    /// It is recorded that a source is silent.
+    pub fn noted_silent(&mut self, name: &str) {
+        let source = self.ids.source(name);
+        self.heartbeats.noted(source, name);
+    }
+
+    /// Sources that are silent.
+    pub fn silent(&self) -> u64 {
+        self.heartbeats.silent()
     }
 
     /// The name of a source.

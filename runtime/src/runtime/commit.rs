@@ -90,12 +90,13 @@ struct Committer {
     checkpointed: Instant,
     stats: Arc<Stats>,
     failure: Arc<OnceLock<String>>,
-    /// Sequence of the last entry that is durable.
+    /// Sequence of the last entry that is committed.
     durable: watch::Sender<u64>,
 }
 
 impl Committer {
     fn run(mut self, receiver: &Receiver<Work>) {
+        self.stats.lost.set(i64::try_from(self.ledger.lost_bytes()).unwrap_or(i64::MAX));
         let end = loop {
             let wait = self.checkpoint_interval.saturating_sub(self.checkpointed.elapsed());
             let work = match receiver.recv_timeout(wait) {
@@ -111,6 +112,7 @@ impl Committer {
                 }
                 false => Ok(()),
             });
+            self.stats.unsettled.set(i64::try_from(self.ledger.unsettled()).unwrap_or(i64::MAX));
             if done.is_err() {
                 break done;
             }

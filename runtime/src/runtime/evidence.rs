@@ -9,11 +9,12 @@ use rayon::prelude::*;
 
 use super::admit::{Admission, Fresh};
 use super::evaluate::Round;
+use super::heartbeats::Silence;
 use super::numbers::Gap;
 use super::set::Set;
 use super::spine::{Judged, Woken};
 use crate::digest::Digest;
-use crate::ledger::entry::{self, Asked, Entry, EventEntry, GapEntry, Mode, Time, TimerEntry};
+use crate::ledger::entry::{self, Asked, Entry, EventEntry, GapEntry, Mode, SilenceEntry, Time, TimerEntry};
 use crate::ledger::{Batch, Hash, Secrets, leaf_hash};
 use crate::verdict::{Fault, Finding, Verdict};
 
@@ -56,12 +57,7 @@ impl Evidence {
             let mut lines = Vec::with_capacity(rows.len() * LINE_BYTES);
             let mut leaves = Vec::with_capacity(rows.len());
             let mut seen = Vec::with_capacity(256);
-            let mut put = |entry: Entry<'_>| {
-                let start = lines.len();
-                write(entry, &mut lines);
-                leaves.push(leaf_hash(&lines[start..]));
-                lines.push(b'\n');
-            };
+            let mut put = |entry: Entry<'_>| append(entry, &mut lines, &mut leaves);
             for row in rows {
                 let sequence = judged.sequence(first, row);
                 let gaps = at(&judged.gaps, row, |gap| gap.place);
@@ -93,6 +89,11 @@ impl Evidence {
             }
             batch.leaves.extend(leaves);
         }
+    }
+
+    /// Appends an entry that belongs to no round.
+    pub fn note(&self, entry: Entry<'_>, batch: &mut Batch) {
+        append(entry, &mut batch.lines, &mut batch.leaves);
     }
 
     /// The entry of a timer that fired before a row.
@@ -192,6 +193,23 @@ fn fault(fault: &Fault) -> entry::Fault<'_> {
     entry::Fault { kind: fault.kind, detail: fault.detail.as_str().into() }
 }
 
+/// What is recorded about a source that fell silent by a time (microseconds since 1970).
+pub(super) fn silence(admission: &Admission, silence: &Silence, now: i64) -> SilenceEntry<'static> {
+    SilenceEntry {
+        source: admission.source(silence.source).to_string().into(),
+        last: silence.last.map(Time::from_micros),
+        heartbeat: silence.heartbeat,
+        noted: Time::from_micros(now),
+    }
+}
+
+fn append(entry: Entry<'_>, lines: &mut Vec<u8>, leaves: &mut Vec<Hash>) {
+    let start = lines.len();
+    write(entry, lines);
+    leaves.push(leaf_hash(&lines[start..]));
+    lines.push(b'\n');
+}
+
 /// Writes an entry's line. One that is longer than an entry may be loses the ends of
 /// its texts, then its later findings, each with a sign of omission; the verdict and
 /// the digests are always whole.
@@ -206,7 +224,7 @@ fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
                 }
             }
             Entry::Timer(_, timer) => shorten_all(&mut timer.findings, timer.fault.as_mut(), cut),
-            Entry::Gap(..) => return,
+            Entry::Gap(..) | Entry::Silence(..) => return,
         }
     }
 }

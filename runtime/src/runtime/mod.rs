@@ -21,6 +21,7 @@ mod admit;
 mod commit;
 mod evaluate;
 mod evidence;
+mod heartbeats;
 mod numbers;
 mod recover;
 mod set;
@@ -39,14 +40,16 @@ use serde::Serialize;
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::event::Event;
-use crate::ledger::{self, Ids, Log};
+use crate::ledger::entry::Entry;
+use crate::ledger::{self, Durability, Ids, Log};
 use crate::policy::Release;
 use crate::sandbox::{self, Loader, Sandbox};
-use crate::sequencer::{self, Entrance};
+use crate::sequencer::{self, Entrance, now};
 use crate::state::{Handover, States, Timers};
-use crate::stats::{OutcomeLabel, Stats};
+use crate::stats::{DurabilityLabel, OutcomeLabel, Stats};
 use admit::Admission;
 use commit::Keeper;
+use heartbeats::Heartbeats;
 use numbers::Numbers;
 use set::Installed;
 use spine::{Change, Memory, Spine};
@@ -101,6 +104,20 @@ pub enum RemoveError {
     /// There is none of that name.
     #[error("there is no policy {0:?} in force")]
     NotInForce(String),
+    /// The runtime has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why an entry of another ledger was not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeOverError {
+    /// The line is no entry in its one form.
+    #[error("the line is no entry: {0}")]
+    NotAnEntry(String),
+    /// Such entries follow from events: they come when those are judged.
+    #[error("an entry of the kind {0} follows from events, and is made when they are judged")]
+    Follows(&'static str),
     /// The runtime has ended.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -263,13 +280,15 @@ impl Builder {
         let (durable_out, durable) = watch::channel(0);
         let (memory, keeper, log) = match &self.data {
             None => {
-                let admission = Admission::new(Ids::new(self.ledger.horizon_days), Numbers::default(), false, self.spine.lateness_s);
+                let (ids, heartbeats) = (Ids::new(self.ledger.horizon_days), Heartbeats::new(&self.spine.heartbeats));
+                let admission = Admission::new(ids, Numbers::default(), heartbeats, now(), false, self.spine.lateness_s);
                 let memory = Memory { states: States::default(), timers: Timers::default(), admission, next: 1, evidence: None };
                 (memory, Keeper::Memory { stats: stats.clone() }, None)
             }
             Some(directory) => {
-                let (ledger, memory) = recover::open(directory, &self.ledger, self.spine.lateness_s)?;
+                let (ledger, memory) = recover::open(directory, &self.ledger, &self.spine)?;
                 let log = ledger.log();
+                stats.durability.get_or_create(&DurabilityLabel { durability: log.durability().name() }).set(1);
                 durable_out.send_replace(memory.next - 1);
                 let interval = Duration::from_millis(self.ledger.checkpoint_ms);
                 let keeper = Keeper::disk(ledger, interval, stats.clone(), failure.clone(), durable_out).map_err(threads)?;
@@ -277,6 +296,9 @@ impl Builder {
             }
         };
         Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone()).map_err(threads)?;
+        if Heartbeats::new(&self.spine.heartbeats).is_on() {
+            heartbeats::tick(entrance.weak()).map_err(threads)?;
+        }
         let changing = Mutex::new(());
         Ok(Runtime(Arc::new(Inner { entrance, loader, standing, changing, stats, log, failure, durable })))
     }
@@ -385,6 +407,24 @@ impl Runtime {
         removed.await.map_err(|_| Stopped)?.ok_or_else(|| RemoveError::NotInForce(name.to_string()))
     }
 
+    /// Records an entry of another ledger that does not follow from events, such as the
+    /// silence of a source, behind everything that was submitted before: for a replay of
+    /// that ledger. Gives its sequence here, once it is recorded.
+    ///
+    /// # Errors
+    ///
+    /// If it is none, or if the runtime has ended.
+    pub async fn take_over(&self, line: &str) -> Result<u64, TakeOverError> {
+        let entry = Entry::parse_canonical(line.as_bytes()).map_err(|error| TakeOverError::NotAnEntry(error.to_string()))?;
+        let subject = entry.subject();
+        if subject.follows() {
+            return Err(TakeOverError::Follows(subject.name()));
+        }
+        let (reply, taken) = oneshot::channel();
+        self.0.entrance.change(Change::TakeOver { line: line.to_string(), reply })?;
+        Ok(taken.await.map_err(|_| Stopped)?)
+    }
+
     /// The policies in force, sorted by name.
     pub fn policies(&self) -> Vec<Standing> {
         let standing = self.0.standing.read().unwrap_or_else(PoisonError::into_inner);
@@ -408,7 +448,12 @@ impl Runtime {
         self.0.log.as_ref()
     }
 
-    /// The sequence of the last durable entry, and every later one.
+    /// What an answer means for the disk; nothing is kept without a data directory.
+    pub fn durability(&self) -> Option<Durability> {
+        self.log().map(|log| log.durability())
+    }
+
+    /// The sequence of the last committed entry, and every later one.
     pub fn durable(&self) -> watch::Receiver<u64> {
         self.0.durable.clone()
     }

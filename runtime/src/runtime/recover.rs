@@ -5,42 +5,51 @@ use std::path::Path;
 
 use super::admit::{Admission, bounded};
 use super::evidence::Evidence;
+use super::heartbeats::Heartbeats;
 use super::numbers::Numbers;
 use super::spine::Memory;
 use crate::column::time_micros;
-use crate::ledger::entry::Identity;
+use crate::ledger::entry::{Identity, SilenceEntry};
 use crate::ledger::{Ids, Ledger, Limits, OpenError, Record, StateRef};
+use crate::sequencer::{self, now};
 use crate::state::{Form, States, Timer, Timers};
 
 /// Opens a data directory, or makes one.
-pub(super) fn open(directory: &Path, limits: &Limits, lateness_s: u64) -> Result<(Ledger, Memory), OpenError> {
+pub(super) fn open(directory: &Path, limits: &Limits, spine: &sequencer::Limits) -> Result<(Ledger, Memory), OpenError> {
     let (mut ids, mut numbers) = (Ids::new(limits.horizon_days), Numbers::default());
+    let mut heartbeats = Heartbeats::new(&spine.heartbeats);
     let (mut states, mut timers) = (States::default(), Timers::default());
     let ledger = Ledger::open(directory, limits, &mut |record| {
-        take_ids(&mut ids, &mut numbers, &record)?;
+        take_ids(&mut ids, &mut numbers, &mut heartbeats, &record)?;
         take_states(&mut ids, &mut states, &mut timers, &record)
     })?;
     let memory = Memory {
         states,
         timers,
-        admission: Admission::new(ids, numbers, true, lateness_s),
+        admission: Admission::new(ids, numbers, heartbeats, now(), true, spine.lateness_s),
         next: ledger.next(),
         evidence: Some(Evidence::new(ledger.secrets())),
     };
     Ok((ledger, memory))
 }
 
-fn take_ids(ids: &mut Ids, numbers: &mut Numbers, record: &Record<'_>) -> Result<(), String> {
+fn take_ids(ids: &mut Ids, numbers: &mut Numbers, heartbeats: &mut Heartbeats, record: &Record<'_>) -> Result<(), String> {
     for (sequence, line) in record.lines() {
-        let identity = Identity::read(line).map_err(|error| format!("entry {sequence}: {error}"))?;
+        let wrong = |error| format!("entry {sequence}: {error}");
         // What is not about an event has no id.
-        let Some(event) = identity else { continue };
+        let Some(event) = Identity::read(line).map_err(wrong)? else {
+            if let Some(silence) = SilenceEntry::read(line).map_err(wrong)? {
+                heartbeats.noted(ids.source(&silence.source), &silence.source);
+            }
+            continue;
+        };
         let arrived = event.arrived.micros();
         let happened = event.time.as_deref().and_then(time_micros).unwrap_or(arrived);
         let source = ids.source(&event.source);
         let key = ids.key(&event.source, &event.id);
         ids.insert(&key, source, sequence, &event.digest, happened);
         ids.advance(source, bounded(happened, arrived));
+        heartbeats.heard(source, &event.source, arrived);
         if let Some(number) = event.number {
             numbers.take(source, number, 0);
         }

@@ -14,12 +14,14 @@ use super::Swap;
 use super::admit::{Admission, Admitted, Slot};
 use super::commit::{Ended, Keeper, Waiting, Work};
 use super::evaluate::{Bench, Round, Said, Unasked};
-use super::evidence::{About, Evidence};
+use super::evidence::{self, About, Evidence};
+use super::heartbeats::Tick;
 use super::numbers::Gap;
 use super::set::{Installed, Set};
 use super::timed::Fired;
 use crate::event::Event;
 use crate::ledger::StateChange;
+use crate::ledger::entry::Entry;
 use crate::policy::Release;
 use crate::policy::manifest::Keyed;
 use crate::sandbox::{self, INSTANCES_MAX, LoadError};
@@ -36,10 +38,24 @@ const THREAD_STACK_BYTES: usize = 4 << 20;
 /// is as long as a tile can hold (64 KiB).
 const POLICIES_MAX: usize = 48;
 
-/// A change of the policies in force.
+/// What happens between two batches: a change of the policies in force, or what does not
+/// follow from events.
 pub(super) enum Change {
-    Install { installed: Installed, reply: oneshot::Sender<Result<Swap, LoadError>> },
-    Remove { name: String, reply: oneshot::Sender<Option<u64>> },
+    Install {
+        installed: Installed,
+        reply: oneshot::Sender<Result<Swap, LoadError>>,
+    },
+    Remove {
+        name: String,
+        reply: oneshot::Sender<Option<u64>>,
+    },
+    /// The time, for what depends on it.
+    Tick(Tick),
+    /// An entry that another ledger has, in the one form. The reply is its sequence here.
+    TakeOver {
+        line: String,
+        reply: oneshot::Sender<u64>,
+    },
 }
 
 /// What a runtime remembers from before its start.
@@ -91,6 +107,8 @@ impl Spine {
             while let Some(step) = sequencer.next() {
                 let done = match step {
                     Step::Batch(submissions) => spine.judge(submissions),
+                    Step::Change(Change::Tick(tick)) => spine.tick(tick.now),
+                    Step::Change(Change::TakeOver { line, reply }) => spine.take_over(&line, reply),
                     Step::Change(change) => spine.change(change),
                 };
                 // The keeper says why; whoever waits is told that the runtime ended.
@@ -127,12 +145,57 @@ impl Spine {
                     let _ = reply.send(removed.then_some(sequence));
                 }));
             }
+            Change::Tick(_) | Change::TakeOver { .. } => return Ok(()),
         }
         let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
         self.set = Set::of(&standing);
         self.stats.policies.set(standing.len() as i64);
         drop(standing);
         self.keeper.take(work)
+    }
+
+    /// Notes which sources have fallen silent.
+    fn tick(&mut self, now: i64) -> Result<(), Ended> {
+        let silences = self.memory.admission.silences(now);
+        self.stats.silent.set(i64::try_from(self.memory.admission.silent()).unwrap_or(i64::MAX));
+        if silences.is_empty() {
+            return Ok(());
+        }
+        let mut work = Work::default();
+        work.batch.first = self.memory.next;
+        for silence in &silences {
+            let entry = evidence::silence(&self.memory.admission, silence, now);
+            tracing::warn!(source = ?&*entry.source, heartbeat = entry.heartbeat, "A source has fallen silent");
+            self.note(Entry::Silence(self.memory.next, entry), &mut work);
+        }
+        self.keeper.take(work)
+    }
+
+    /// Records what another ledger has, as the next entry.
+    fn take_over(&mut self, line: &str, reply: oneshot::Sender<u64>) -> Result<(), Ended> {
+        // It was read before it was handed in. Without a reply, whoever waits is told that
+        // it was not taken.
+        let Ok(entry) = Entry::parse(line.as_bytes()) else { return Ok(()) };
+        if let Entry::Silence(_, silence) = &entry {
+            self.memory.admission.noted_silent(&silence.source);
+        }
+        let sequence = self.memory.next;
+        let mut work = Work::default();
+        work.batch.first = sequence;
+        self.note(entry.at(sequence), &mut work);
+        work.changes.push(Box::new(move || {
+            // Whoever asked may be gone; the entry is recorded.
+            let _ = reply.send(sequence);
+        }));
+        self.keeper.take(work)
+    }
+
+    /// Writes an entry that belongs to no event down, behind everything before it.
+    fn note(&mut self, entry: Entry<'_>, work: &mut Work) {
+        if let Some(evidence) = &self.memory.evidence {
+            evidence.note(entry, &mut work.batch);
+        }
+        self.memory.next += 1;
     }
 
     /// Puts a release in force, with the states of the one before by the rule that it
@@ -221,6 +284,7 @@ impl Spine {
             let said = bench.evaluate(&round, &course);
             let judged = self.combine(fresh.len(), said, gaps, &mut work.batch.states);
             self.stats.missing.set(i64::try_from(self.memory.admission.missing()).unwrap_or(i64::MAX));
+            self.stats.silent.set(i64::try_from(self.memory.admission.silent()).unwrap_or(i64::MAX));
             if !judged.woken.is_empty() || !judged.gaps.is_empty() {
                 // Their entries stand between those of the events.
                 self.memory.admission.renumber(&events, &fresh, first, &mut slots, |row| judged.sequence(first, row));

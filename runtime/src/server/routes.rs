@@ -10,6 +10,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use super::body::{RequestBody, ResponseBody};
 use super::problem::{Cause, Problem};
 use super::{Phase, Shared, events, log, metrics, policies, verdicts};
+use crate::ledger::Durability;
 
 /// A path that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +137,8 @@ fn check_header(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
 /// Whether it makes sense to send events here now.
 fn ready(shared: &Shared) -> Response<ResponseBody> {
     let reason;
+    // What it means for the disk that an event was answered for.
+    let durability = shared.runtime.durability().map_or("none", Durability::name);
     let (status, body) = if *shared.phase.borrow() != Phase::Running {
         (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"The server is about to stop."}"#)
     } else if let Some(failure) = shared.runtime.failure() {
@@ -144,7 +147,8 @@ fn ready(shared: &Shared) -> Response<ResponseBody> {
     } else if !shared.runtime.is_ready() {
         (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"The runtime has stopped."}"#)
     } else {
-        (StatusCode::OK, r#"{"ready":true}"#)
+        reason = serde_json::json!({"ready": true, "durability": durability}).to_string();
+        (StatusCode::OK, reason.as_str())
     };
     let mut response = events::json(format!("{body}\n").into_bytes());
     *response.status_mut() = status;

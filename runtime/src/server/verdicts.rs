@@ -103,6 +103,9 @@ impl Query {
             Ok(Entry::Gap(_, gap)) => {
                 self.subject.is_none() && self.policy.is_none() && self.verdict.is_none() && is(&self.source, Some(&gap.source))
             }
+            Ok(Entry::Silence(_, silence)) => {
+                self.subject.is_none() && self.policy.is_none() && self.verdict.is_none() && is(&self.source, Some(&silence.source))
+            }
             Err(_) => false,
         }
     }

@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use indicatif::ProgressBar;
 
 use super::fetch::{entry_bundle, in_order};
+use super::parquet::Table;
 use super::source::{Source, damaged};
 use super::{bar, draft, put};
 use crate::cli::client::Target;
@@ -19,7 +20,11 @@ use crate::cli::exit::{self, Exit, Or as _, Outcome, failed};
 use crate::cli::local;
 use crate::cli::table::{grouped, size};
 
-/// Writes entries to a file, one JSON object per line, as they stand in the log.
+/// Writes entries to a file: one JSON object per line, as they stand in the log, or a
+/// table for analysts.
+///
+/// The table (Apache Parquet) has one row for each entry, with findings and faults as
+/// lists, and the whole entry as text in its last column.
 ///
 /// From a server come the entries that a checkpoint covers. What is written here is
 /// not checked against signatures; `ephor log verify` does that.
@@ -29,9 +34,12 @@ pub struct Args {
     /// The data directory, or the URL of a server.
     #[arg(value_name = "DIR|URL")]
     source: Source,
-    /// The file; with the ending .gz it is compressed. It appears when it is whole.
-    #[arg(long, value_name = "FILE.ndjson[.gz]")]
+    /// The file; lines are compressed if it ends with .gz. It appears when it is whole.
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// What the file has.
+    #[arg(long, value_enum, default_value_t = Format::Ndjson)]
+    format: Format,
     /// The first entry.
     #[arg(long, value_name = "SEQUENCE", default_value_t = 1)]
     from: u64,
@@ -40,24 +48,37 @@ pub struct Args {
     to: Option<u64>,
 }
 
-/// A file that is written to, plain or compressed.
-enum Sink<W: Write> {
-    Plain(BufWriter<W>),
-    Gzip(GzEncoder<BufWriter<W>>),
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Lines of JSON.
+    Ndjson,
+    /// A table of Apache Parquet.
+    Parquet,
 }
 
-impl<W: Write> Sink<W> {
-    fn new(file: &Path, inner: W) -> Self {
-        match file.extension().is_some_and(|ending| ending == "gz") {
-            true => Sink::Gzip(GzEncoder::new(BufWriter::new(inner), Compression::default())),
-            false => Sink::Plain(BufWriter::new(inner)),
-        }
+/// A file that is written to: lines, plain or compressed, or a table.
+enum Sink<W: Write + Send> {
+    Plain(BufWriter<W>),
+    Gzip(GzEncoder<BufWriter<W>>),
+    Table(Box<Table<BufWriter<W>>>),
+}
+
+impl<W: Write + Send> Sink<W> {
+    fn new(format: Format, file: &Path, source: &Source, inner: W) -> io::Result<Self> {
+        let inner = BufWriter::new(inner);
+        Ok(match (format, file.extension().is_some_and(|ending| ending == "gz")) {
+            (Format::Parquet, _) => Sink::Table(Box::new(Table::new(inner, &source.to_string())?)),
+            (Format::Ndjson, true) => Sink::Gzip(GzEncoder::new(inner, Compression::default())),
+            (Format::Ndjson, false) => Sink::Plain(inner),
+        })
     }
 
     fn line(&mut self, line: &[u8]) -> io::Result<()> {
         let out: &mut dyn Write = match self {
             Sink::Plain(out) => out,
             Sink::Gzip(out) => out,
+            Sink::Table(table) => return table.line(line),
         };
         out.write_all(line)?;
         out.write_all(b"\n")
@@ -67,6 +88,7 @@ impl<W: Write> Sink<W> {
         match self {
             Sink::Plain(mut out) => out.flush(),
             Sink::Gzip(out) => out.finish()?.flush(),
+            Sink::Table(table) => table.finish(),
         }
     }
 }
@@ -76,7 +98,8 @@ pub fn run(args: Args) -> Outcome {
         return Err(failed(Exit::Usage, "the range begins with 1 or more, and does not end before it begins"));
     }
     let draft = draft(&args.out).or_exit(Exit::Failed)?;
-    let mut sink = Sink::new(&args.out, draft.as_file());
+    let sink = Sink::new(args.format, &args.out, &args.source, draft.as_file());
+    let mut sink = sink.with_context(|| format!("cannot write {}", args.out.display()))?;
     let shown = bar(0, false);
     let count = local::block_on(export(&args, &mut sink, &shown));
     shown.finish_and_clear();
@@ -90,7 +113,7 @@ pub fn run(args: Args) -> Outcome {
 }
 
 /// How many entries were written: all that were asked for.
-async fn export<W: Write>(args: &Args, sink: &mut Sink<W>, shown: &ProgressBar) -> Outcome<u64> {
+async fn export<W: Write + Send>(args: &Args, sink: &mut Sink<W>, shown: &ProgressBar) -> Outcome<u64> {
     let signed = args.source.size().await?;
     let last = match (&args.source, args.to) {
         (Source::Server(_), Some(to)) if to > signed => {
@@ -113,7 +136,7 @@ async fn export<W: Write>(args: &Args, sink: &mut Sink<W>, shown: &ProgressBar) 
     }
 }
 
-fn of_directory<W: Write>(directory: &Path, from: u64, last: Option<u64>, sink: &mut Sink<W>, shown: &ProgressBar) -> Outcome<u64> {
+fn of_directory<W: Write + Send>(directory: &Path, from: u64, last: Option<u64>, sink: &mut Sink<W>, shown: &ProgressBar) -> Outcome<u64> {
     let mut count = 0;
     for entry in Entries::new(directory, from) {
         let entry = entry.map_err(damaged)?;
@@ -129,7 +152,7 @@ fn of_directory<W: Write>(directory: &Path, from: u64, last: Option<u64>, sink: 
     Ok(count)
 }
 
-async fn of_server<W: Write>(target: &Target, from: u64, last: u64, sink: &mut Sink<W>, shown: &ProgressBar) -> Outcome<u64> {
+async fn of_server<W: Write + Send>(target: &Target, from: u64, last: u64, sink: &mut Sink<W>, shown: &ProgressBar) -> Outcome<u64> {
     if last < from {
         return Ok(0);
     }
@@ -173,7 +196,7 @@ mod tests {
         use std::io::Read as _;
         for (name, gzip) in [("entries.ndjson", false), ("entries.ndjson.gz", true)] {
             let mut bytes = Vec::new();
-            let mut sink = Sink::new(Path::new(name), &mut bytes);
+            let mut sink = Sink::new(Format::Ndjson, Path::new(name), &Source::Directory("data".into()), &mut bytes).expect("a sink");
             sink.line(b"{}").and_then(|()| sink.finish()).expect("memory takes it");
             let mut text = String::new();
             match gzip {

@@ -11,6 +11,7 @@ pub mod tail;
 pub mod verify;
 pub mod verify_proof;
 
+mod parquet;
 mod remote;
 mod report;
 

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use ephor::ledger::Durability;
 use ephor::ledger::checkpoint::{Checkpoint, OpenError};
 use ephor::ledger::note::{Algorithm, KeyError, Note, VerifierKey, VerifyError};
 use ephor::ledger::tree::{Hash, TILE_WIDTH, TileId, TileKind, Tree, leaf_hash, unbundle};
-use ephor::ledger::verify::{Damage, Finding, Report, Severity, check_entry};
+use ephor::ledger::verify::{Damage, Finding, Report, Severity, Tally, check_entry};
 use indicatif::ProgressBar;
 
 use super::fetch::{Fetcher, entry_bundle, entry_bundles, in_order};
@@ -50,6 +51,7 @@ impl Check {
         if let Some(bytes) = fetcher.checkpoint().await? {
             if let Some(checkpoint) = known.checkpoint(&bytes, LATEST.into()) {
                 known.report.checkpoints = 1;
+                known.report.unsynced_checkpoints = u64::from(checkpoint.durability() == Durability::Os);
                 known.report.signed = checkpoint.size;
                 size = checkpoint.size;
             } else if let Ok(note) = Note::parse(&bytes) {
@@ -76,15 +78,15 @@ struct Bundle {
     tile: TileId,
     /// Absent if the server does not have it; the error says what is wrong with it.
     leaves: Option<Result<Vec<Hash>, String>>,
-    /// How many of its entries note a gap in a source's numbers.
-    gaps: u64,
+    /// Its entries by what they are about.
+    tally: Tally,
     /// Entries that are not what they should be, with their offset.
     findings: Vec<(u64, Damage)>,
 }
 
 impl Bundle {
     fn read(tile: TileId, bytes: Option<Vec<u8>>) -> Self {
-        let mut read = Bundle { tile, leaves: None, gaps: 0, findings: Vec::new() };
+        let mut read = Bundle { tile, leaves: None, tally: Tally::default(), findings: Vec::new() };
         let Some(bytes) = bytes else { return read };
         let Some(entries) = unbundle(&bytes) else {
             read.leaves = Some(Err("its lengths do not add up".into()));
@@ -94,7 +96,7 @@ impl Bundle {
         for (sequence, entry) in (tile.index * TILE_WIDTH + 1..).zip(&entries) {
             // The length stands before the entry.
             match check_entry(entry, sequence) {
-                Ok(is_gap) => read.gaps += u64::from(is_gap),
+                Ok(subject) => read.tally.add(subject),
                 Err(what) => read.findings.push((at + 2, what)),
             }
             at += 2 + entry.len() as u64;
@@ -180,7 +182,7 @@ impl Known {
         let take = |bundle: Bundle| {
             let first = bundle.tile.index * TILE_WIDTH + 1;
             let path = bundle.tile.path();
-            self.report.gaps += bundle.gaps;
+            self.report.tally.merge(bundle.tally);
             for (at, what) in bundle.findings {
                 self.evidence(&path, Some(at), what);
             }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use comfy_table::{Cell, Color};
+use ephor::ledger::Durability;
 use ephor::ledger::note::VerifierKey;
 use ephor::ledger::verify::{Damage, Finding, Report, Severity};
 use serde_json::{Value, json};
@@ -33,14 +34,21 @@ impl Checked {
     fn headline(&self) -> String {
         let report = &self.report;
         let count = |number: u64, one: &str, many: &str| format!("{} {}", grouped(number), if number == 1 { one } else { many });
-        [
-            count(report.entries, "entry", "entries"),
-            report.root.map_or("no tree".to_string(), |root| format!("tree {root}")),
-            count(report.checkpoints, "checkpoint", "checkpoints"),
-            count(report.gaps, "gap", "gaps"),
-            count(report.witnesses.len() as u64, "witness", "witnesses"),
-        ]
-        .join(", ")
+        let silences = Some(report.tally.silences).filter(|silences| *silences > 0);
+        let parts = [
+            Some(count(report.entries, "entry", "entries")),
+            Some(report.root.map_or("no tree".to_string(), |root| format!("tree {root}"))),
+            Some(count(report.checkpoints, "checkpoint", "checkpoints")),
+            Some(count(report.tally.gaps, "gap", "gaps")),
+            silences.map(|silences| count(silences, "silence", "silences")),
+            Some(count(report.witnesses.len() as u64, "witness", "witnesses")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether something in it was left to the operating system.
+    fn is_unsynced(&self) -> bool {
+        self.report.unsynced + self.report.unsynced_checkpoints > 0
     }
 
     /// The word for a script.
@@ -85,9 +93,28 @@ impl Checked {
             let records = format!("{} in {}", grouped(report.records), grouped(report.segments));
             rows.add_row([Cell::new("records, in segments"), Cell::new(records)]);
         }
-        if report.gaps > 0 {
-            let text = format!("{}: sources left numbers out; `ephor log tail` shows where", grouped(report.gaps));
-            rows.add_row([Cell::new("gaps"), Cell::new(text).fg(Color::Yellow)]);
+        if self.is_unsynced() {
+            let mut text = format!(
+                "os, in {} of {} checkpoints: syncing was left to the operating system, so a power cut may have taken what was answered for \
+                 and not signed yet",
+                grouped(report.unsynced_checkpoints),
+                grouped(report.checkpoints)
+            );
+            if matches!(self.source, Source::Directory(_)) {
+                text += &format!(" ({} of {} records)", grouped(report.unsynced), grouped(report.records));
+            }
+            rows.add_row([Cell::new("durability"), Cell::new(text).fg(Color::Yellow)]);
+        } else {
+            rows.add_row([Cell::new("durability"), Cell::new("sync: what was answered for was on the disk")]);
+        }
+        for (name, number, what) in [
+            ("gaps", report.tally.gaps, "sources left numbers out"),
+            ("silences", report.tally.silences, "sources were silent for longer than their heartbeat"),
+        ] {
+            if number > 0 {
+                let text = format!("{}: {what}; `ephor log tail` shows where", grouped(number));
+                rows.add_row([Cell::new(name), Cell::new(text).fg(Color::Yellow)]);
+            }
         }
         rows.add_row([Cell::new("tiles compared"), Cell::new(grouped(report.tiles))]);
         for witness in &self.witnesses {
@@ -160,7 +187,11 @@ impl Checked {
             "root": report.root.map(|root| root.to_string()),
             "signed": report.signed,
             "checkpoints": report.checkpoints,
-            "gaps": report.gaps,
+            "durability": if self.is_unsynced() { Durability::Os } else { Durability::Sync },
+            "unsynced_checkpoints": report.unsynced_checkpoints,
+            "unsynced_records": of_directory.then_some(report.unsynced),
+            "gaps": report.tally.gaps,
+            "silences": report.tally.silences,
             "segments": of_directory.then_some(report.segments),
             "records": of_directory.then_some(report.records),
             "tiles": report.tiles,
@@ -179,6 +210,9 @@ impl Checked {
 fn remedy(finding: &Finding, source: &Source) -> &'static str {
     let is_server = matches!(source, Source::Server(_));
     match (finding.severity, &finding.what) {
+        (Severity::Unfinished, Damage::Lost(_)) => {
+            "keep a copy if it is to be looked into; then start: the log goes on with what is there, and lost events have to be sent again"
+        }
         (Severity::Unfinished, _) => "nothing: the next start mends it, or a server that is running is just writing it",
         (Severity::Derived, _) if is_server => "start the server again: it makes its tiles anew",
         (Severity::Derived, Damage::Uncheckable(_)) => "mend the journal first",
@@ -201,6 +235,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use ephor::ledger::tree::Hash;
+    use ephor::ledger::verify::Tally;
 
     use super::*;
 
@@ -208,7 +243,9 @@ mod tests {
         let report = Report {
             origin: Some("example.com/log".into()),
             entries: 702_470,
-            gaps: 1,
+            tally: Tally { gaps: 1, silences: 0 },
+            unsynced: 0,
+            unsynced_checkpoints: 0,
             root,
             segments: 5,
             records: 200,
@@ -232,6 +269,9 @@ mod tests {
         let clean = checked(Some(Hash([0x5f; 32])), Vec::new());
         let expected = format!("702,470 entries, tree {}, 12 checkpoints, 1 gap, 2 witnesses", "5f".repeat(32));
         assert_eq!((clean.headline(), clean.outcome()), (expected, "clean"));
+        let mut silent = checked(Some(Hash([0; 32])), Vec::new());
+        silent.report.tally.silences = 2;
+        assert!(silent.headline().ends_with("1 gap, 2 silences, 2 witnesses"), "{}", silent.headline());
         let missing = checked(None, vec![finding(Severity::Evidence, Damage::Sequence { expected: 4, found: 8 })]);
         assert!(missing.headline().contains("702,470 entries, no tree, "), "{}", missing.headline());
     }

@@ -16,7 +16,7 @@ use super::drive::{Came, Drive};
 use super::files::{Rejected, Stream, bytes_of, files_of};
 use super::finder::{Finder, Wanted};
 use super::force::Force;
-use super::script::{Script, lines};
+use super::script::{Script, Step, lines};
 use super::shelf::Shelf;
 use super::{Args, Place, secret};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
@@ -100,7 +100,16 @@ async fn replay(
 ) -> Outcome<Replayed> {
     let mut drive = Drive::start(config, args.cache.as_deref(), &place.data)?;
     let resumed = drive.log()?.size();
-    while let Some(moment) = script.next()? {
+    while let Some(step) = script.next()? {
+        let moment = match step {
+            Step::Event(moment) => moment,
+            Step::Noted { sequence, line } => {
+                if sequence > resumed {
+                    drive.take_over(&line).await?;
+                }
+                continue;
+            }
+        };
         let wanted = Wanted { sequence: moment.sequence, source: &moment.source, id: &moment.id, digest: moment.digest };
         let event = finder.find(&wanted).await?;
         if moment.sequence <= resumed {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use ephor::event::Event;
 use ephor::ledger::Log;
 use ephor::policy::Release;
-use ephor::runtime::{Judged, Pending};
+use ephor::runtime::{Judged, Pending, TakeOverError};
 use ephor::{Config, Runtime};
 
 use super::shelf::Parts;
@@ -53,10 +53,12 @@ impl Drive {
     /// Starts a runtime on a data directory.
     pub fn start(config: &Config, cache: Option<&Path>, data: &Path) -> Outcome<Self> {
         let cache = cache.map(Path::to_path_buf);
-        let runtime = local::runtime(config, cache.clone(), Some(data.to_path_buf()))?;
+        // Today's clock has nothing to say about an archive.
+        let mut config = config.clone();
+        config.spine.heartbeats.clear();
+        let runtime = local::runtime(&config, cache.clone(), Some(data.to_path_buf()))?;
         Ok(Drive {
             runtime,
-            config: config.clone(),
             cache,
             data: data.to_path_buf(),
             group: Vec::new(),
@@ -65,6 +67,7 @@ impl Drive {
             group_events_max: GROUP_EVENTS.min(config.spine.batch_events_max),
             pending: VecDeque::new(),
             came: Came::default(),
+            config,
         })
     }
 
@@ -138,6 +141,17 @@ impl Drive {
         standing
             .map(|standing| standing.release)
             .ok_or_else(|| failed(Exit::Failed, format!("{} is not in force", table::plain(&swap.policy))))
+    }
+
+    /// Records an entry of the recorded ledger that does not follow from events, behind
+    /// every event that was pushed before.
+    pub async fn take_over(&mut self, line: &str) -> Outcome {
+        self.flush().await?;
+        match self.runtime.take_over(line).await {
+            Ok(_) => Ok(()),
+            Err(TakeOverError::Stopped(_)) => Err(self.stopped()),
+            Err(error) => Err(failed(Exit::Refused, format!("{error}: {}", table::plain(line)))),
+        }
     }
 
     /// Takes a policy out of force, behind every event that was pushed before.

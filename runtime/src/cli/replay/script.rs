@@ -1,9 +1,10 @@
 //! What a recorded ledger says about how it came to be: which events in which order,
-//! when they arrived, and which releases were asked.
+//! when they arrived, which releases were asked, and what was noted that does not follow
+//! from events.
 
 use std::path::{Path, PathBuf};
 
-use ephor::ledger::verify::{Entries, EntryLine, Finding};
+use ephor::ledger::verify::{Entries, EntryLine, Finding, Subject};
 
 use super::entry::{Asked, Entry, bytes_of};
 use super::finder::Name;
@@ -46,22 +47,33 @@ impl Moment {
     }
 }
 
+/// What comes next.
+#[derive(Debug)]
+pub enum Step {
+    /// An event.
+    Event(Moment),
+    /// Something that does not follow from events: it follows from the clock, or from
+    /// somebody's decision. It is taken over as it stands, at its place.
+    Noted { sequence: u64, line: String },
+}
+
 /// Reads a data directory.
 pub struct Script {
     directory: PathBuf,
     entries: Entries,
+    /// Of timers before the next event.
+    needs: Vec<Need>,
     /// Entries that were read.
     pub read: u64,
 }
 
 impl Script {
     pub fn open(directory: &Path) -> Self {
-        Script { directory: directory.to_path_buf(), entries: Entries::new(directory, 1), read: 0 }
+        Script { directory: directory.to_path_buf(), entries: Entries::new(directory, 1), needs: Vec::new(), read: 0 }
     }
 
-    /// The next event.
-    pub fn next(&mut self) -> Outcome<Option<Moment>> {
-        let mut needs = Vec::new();
+    /// What comes next.
+    pub fn next(&mut self) -> Outcome<Option<Step>> {
         while let Some(entry) = self.entries.next() {
             let (sequence, line) = text_of(&self.directory, entry)?;
             self.read = sequence;
@@ -72,20 +84,22 @@ impl Script {
                 digest: asked.digest.to_string(),
             };
             match Entry::read(&line)? {
-                Entry::Timer(timer) => needs.push(need(&timer.asked)),
-                // It follows from the events.
-                Entry::Other("gap", _) => {}
-                Entry::Other(name, _) => {
-                    let name = table::plain(name);
-                    let sequence = grouped(sequence);
-                    let why =
-                        format!("entry {sequence} is of the kind {name:?}, which does not follow from events, so it cannot be replayed");
-                    return Err(failed(Exit::Refused, why));
-                }
+                Entry::Timer(timer) => self.needs.push(need(&timer.asked)),
+                Entry::Other(name, _) => match Subject::named(name) {
+                    // It is made again when the events are judged.
+                    Some(subject) if subject.follows() => {}
+                    Some(_) => return Ok(Some(Step::Noted { sequence, line })),
+                    None => {
+                        let (name, sequence) = (table::plain(name), grouped(sequence));
+                        let why = format!("entry {sequence} is of the kind {name:?}, which this release does not know");
+                        return Err(failed(Exit::Refused, why));
+                    }
+                },
                 Entry::Event(event) => {
                     let bad = |what: &str| failed(Exit::Failed, format!("entry {sequence}: {what} cannot be read"));
+                    let mut needs = std::mem::take(&mut self.needs);
                     needs.extend(event.asked.iter().map(need));
-                    return Ok(Some(Moment {
+                    return Ok(Some(Step::Event(Moment {
                         sequence,
                         digest: bytes_of(&event.digest).ok_or_else(|| bad("the digest"))?,
                         arrived: micros_of(&event.arrived).ok_or_else(|| bad("the time of arrival"))?,
@@ -94,7 +108,7 @@ impl Script {
                         kind: event.kind.to_string(),
                         needs,
                         forgotten: self.entries.forgotten(),
-                    }));
+                    })));
                 }
             }
         }

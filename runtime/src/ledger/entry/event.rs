@@ -42,8 +42,6 @@ pub(crate) struct EventEntry<'a> {
 
 impl EventEntry<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"sequence\":");
-        number(out, self.sequence);
         member(out, b",\"source\":", &self.source);
         member(out, b",\"id\":", &self.id);
         member(out, b",\"type\":", &self.kind);

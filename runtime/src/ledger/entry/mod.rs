@@ -15,6 +15,7 @@
 mod event;
 mod fields;
 mod other;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use fields::parse_digest;
 pub(crate) use event::{Asked, EventEntry, Fault, Finding, Mode};
 pub(crate) use fields::{Evidence, Time, number, string};
 pub(crate) use other::{GapEntry, TimerEntry};
+pub(crate) use silence::SilenceEntry;
 
 /// The longest line, without its `\n`: an entry of a C2SP tile has its length in 16
 /// bits.
@@ -41,6 +43,49 @@ pub(crate) enum Entry<'a> {
     Timer(u64, TimerEntry<'a>),
     /// With its sequence.
     Gap(u64, GapEntry<'a>),
+    /// With its sequence.
+    Silence(u64, SilenceEntry<'a>),
+}
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Subject {
+    /// An event.
+    Event,
+    /// A timer that fired.
+    Timer,
+    /// Numbers that a source left out.
+    Gap,
+    /// A source that fell silent.
+    Silence,
+}
+
+impl Subject {
+    /// The word: for all but events also the name of the entry's second member.
+    pub fn name(self) -> &'static str {
+        match self {
+            Subject::Event => "event",
+            Subject::Timer => "timer",
+            Subject::Gap => "gap",
+            Subject::Silence => "silence",
+        }
+    }
+
+    /// What an entry with a second member of this name is about; an event's entry has
+    /// none of these names.
+    pub fn named(name: &str) -> Option<Self> {
+        [Subject::Timer, Subject::Gap, Subject::Silence].into_iter().find(|subject| subject.name() == name)
+    }
+
+    /// Whether such entries follow from events and releases. What does not, a replay
+    /// takes over from what was recorded.
+    pub fn follows(self) -> bool {
+        match self {
+            Subject::Event | Subject::Timer | Subject::Gap => true,
+            Subject::Silence => false,
+        }
+    }
 }
 
 /// An entry is longer than a tile can hold. Nothing was written; whoever made the
@@ -72,6 +117,8 @@ struct Other<'a> {
     timer: Option<TimerEntry<'a>>,
     #[serde(borrow, default)]
     gap: Option<GapEntry<'a>>,
+    #[serde(borrow, default)]
+    silence: Option<SilenceEntry<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -79,7 +126,27 @@ impl<'a> Entry<'a> {
     pub fn sequence(&self) -> u64 {
         match self {
             Entry::Event(event) => event.sequence,
-            Entry::Timer(sequence, _) | Entry::Gap(sequence, _) => *sequence,
+            Entry::Timer(sequence, _) | Entry::Gap(sequence, _) | Entry::Silence(sequence, _) => *sequence,
+        }
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Entry::Event(_) => Subject::Event,
+            Entry::Timer(..) => Subject::Timer,
+            Entry::Gap(..) => Subject::Gap,
+            Entry::Silence(..) => Subject::Silence,
+        }
+    }
+
+    /// The same at another place.
+    pub fn at(self, sequence: u64) -> Self {
+        match self {
+            Entry::Event(event) => Entry::Event(EventEntry { sequence, ..event }),
+            Entry::Timer(_, timer) => Entry::Timer(sequence, timer),
+            Entry::Gap(_, gap) => Entry::Gap(sequence, gap),
+            Entry::Silence(_, silence) => Entry::Silence(sequence, silence),
         }
     }
 
@@ -87,18 +154,13 @@ impl<'a> Entry<'a> {
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), OversizedEntry> {
         let start = out.len();
         out.reserve(512);
+        out.extend_from_slice(b"{\"sequence\":");
+        number(out, self.sequence());
         match self {
             Entry::Event(event) => event.write(out),
-            Entry::Timer(sequence, timer) => {
-                out.extend_from_slice(b"{\"sequence\":");
-                number(out, *sequence);
-                timer.write(out);
-            }
-            Entry::Gap(sequence, gap) => {
-                out.extend_from_slice(b"{\"sequence\":");
-                number(out, *sequence);
-                gap.write(out);
-            }
+            Entry::Timer(_, timer) => timer.write(out),
+            Entry::Gap(_, gap) => gap.write(out),
+            Entry::Silence(_, silence) => silence.write(out),
         }
         let bytes = out.len() - start;
         if bytes > ENTRY_BYTES_MAX {
@@ -114,10 +176,11 @@ impl<'a> Entry<'a> {
         match is_event(line) {
             true => Ok(Entry::Event(serde_json::from_slice(line)?)),
             false => {
-                let Other { sequence, timer, gap } = serde_json::from_slice(line)?;
-                match (timer, gap) {
-                    (Some(timer), None) => Ok(Entry::Timer(sequence, timer)),
-                    (None, Some(gap)) => Ok(Entry::Gap(sequence, gap)),
+                let Other { sequence, timer, gap, silence } = serde_json::from_slice(line)?;
+                match (timer, gap, silence) {
+                    (Some(timer), None, None) => Ok(Entry::Timer(sequence, timer)),
+                    (None, Some(gap), None) => Ok(Entry::Gap(sequence, gap)),
+                    (None, None, Some(silence)) => Ok(Entry::Silence(sequence, silence)),
                     _ => Err(EntryError::NotCanonical { at: 0 }),
                 }
             }
@@ -142,8 +205,14 @@ impl<'a> Entry<'a> {
 
 /// Whether the second member of a line in the one form is that of an event's entry.
 fn is_event(line: &[u8]) -> bool {
+    has_second(line, "source")
+}
+
+/// Whether the second member of a line in the one form has this name.
+fn has_second(line: &[u8], name: &str) -> bool {
     let comma = line.iter().position(|byte| *byte == b',').unwrap_or(line.len());
-    line[comma..].starts_with(b",\"source\"")
+    let rest = line[comma..].strip_prefix(b",\"").and_then(|rest| rest.strip_prefix(name.as_bytes()));
+    rest.is_some_and(|rest| rest.starts_with(b"\":"))
 }
 
 /// What tells an event from others, from the front of its entry.

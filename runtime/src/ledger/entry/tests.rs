@@ -98,7 +98,15 @@ fn entries_about_something_else_have_their_published_form() {
         whole(&gap),
         r#"{"sequence":3,"gap":{"source":"urn:example:fleet:7","after":811,"before":815,"missing":3,"arrived":"2026-11-24T08:00:00.000000Z"}}"#
     );
-    for entry in [timer, gap] {
+    let (source, last) = ("urn:example:fleet:7".into(), Some(Time::from_micros(1_795_507_140_000_000)));
+    let silence = Entry::Silence(4, SilenceEntry { source, last, heartbeat: 60, noted: arrived });
+    assert_eq!(
+        whole(&silence),
+        r#"{"sequence":4,"silence":{"source":"urn:example:fleet:7","last":"2026-11-24T07:59:00.000000Z","heartbeat":60,"noted":"2026-11-24T08:00:00.000000Z"}}"#
+    );
+    let never = Entry::Silence(5, SilenceEntry { source: "/s".into(), last: None, heartbeat: 60, noted: arrived });
+    assert_eq!(whole(&never), r#"{"sequence":5,"silence":{"source":"/s","heartbeat":60,"noted":"2026-11-24T08:00:00.000000Z"}}"#);
+    for entry in [timer, gap, silence, never] {
         let text = whole(&entry);
         assert_eq!(Entry::parse_canonical(text.as_bytes()).expect("an entry"), entry);
         for wrong in [
@@ -295,7 +303,9 @@ fn entry() -> impl Strategy<Value = Entry<'static>> {
     let gap = (any::<u64>(), text(), any::<u64>(), any::<u64>(), any::<u64>(), time()).prop_map(
         |(sequence, source, after, before, missing, arrived)| Entry::Gap(sequence, GapEntry { source, after, before, missing, arrived }),
     );
-    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap]
+    let silence = (any::<u64>(), text(), prop::option::of(time()), any::<u64>(), time())
+        .prop_map(|(sequence, source, last, heartbeat, noted)| Entry::Silence(sequence, SilenceEntry { source, last, heartbeat, noted }));
+    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap, 1 => silence]
 }
 
 proptest! {
@@ -323,9 +333,18 @@ proptest! {
                 arrived: event.arrived,
                 digest: event.digest,
             }),
-            Entry::Timer(..) | Entry::Gap(..) => None,
+            Entry::Timer(..) | Entry::Gap(..) | Entry::Silence(..) => None,
         };
         prop_assert_eq!(front, expected);
+        let expected = if let Entry::Silence(_, silence) = &entry { Some(silence.clone()) } else { None };
+        prop_assert_eq!(SilenceEntry::read(text.as_bytes()).expect("an entry"), expected);
+    }
+
+    #[test]
+    fn an_entry_at_another_place_is_the_same_but_for_that(entry in entry(), sequence in any::<u64>()) {
+        let moved = entry.clone().at(sequence);
+        prop_assert_eq!((moved.sequence(), moved.subject()), (sequence, entry.subject()));
+        prop_assert_eq!(moved.at(entry.sequence()), entry);
     }
 
     /// One changed byte gives another entry, or none: never the same one.

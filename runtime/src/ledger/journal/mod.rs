@@ -1,11 +1,15 @@
 //! The journal: batches in the order in which they were committed, in segment
 //! files that only grow. Everything else in the ledger can be made again from it.
 //!
-//! What is appended becomes one record at the next sync: one write, one
+//! What is appended becomes one record at the next commit: one write, one
 //! `fdatasync`, however many batches share them. A record is written only after
 //! the one before it is durable. That is what recovery rests on: a crash can tear
 //! the last record of the last segment and nothing else, so any other damage is
 //! damage, and is never cut away.
+//!
+//! Where syncing is left to the operating system ([`Durability::Os`]), a commit is the
+//! write alone, and a power cut can tear all that was written since the latest
+//! checkpoint. The records say of themselves that they were written so.
 //!
 //! `FORMAT.md` has the bytes. Knows nothing of what the lines say.
 
@@ -19,9 +23,10 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use record::{Checksum, Pending, VERSION, count_lines, seal};
+use record::{Checksum, Pending, UNSYNCED, count_lines, seal};
 use walk::{Finding, Walk};
 
+use super::limits::Durability;
 use super::storage::{File, Storage};
 use super::tree::leaf_hash;
 
@@ -68,7 +73,7 @@ pub(crate) enum Fault {
     Short { have: u64, need: u64 },
     #[error("no record begins here")]
     Magic,
-    #[error("a record of version {0}, which a newer release wrote if it is not damaged; this one knows version {VERSION}")]
+    #[error("a record of version {0}, which a newer release wrote if it is not damaged; this one knows the versions up to {UNSYNCED}")]
     Version(u8),
     #[error("the record's checksum does not fit its bytes and the record before it")]
     Checksum,
@@ -99,19 +104,28 @@ impl Fault {
     }
 }
 
-/// Bytes at the end of the journal that a commit left when it was interrupted.
-/// Nobody was told that they are there.
+/// Bytes at the end of the journal that are no whole records. If commits were synced, one
+/// of them was interrupted, and nobody was told that they are there. If that was left to
+/// the operating system, the power went before it was done, and somebody may have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Torn {
     pub place: Place,
     /// Number of bytes that were cut off.
     pub bytes: u64,
+    /// How they were written.
+    pub durability: Durability,
     pub fault: Fault,
 }
 
 impl fmt::Display for Torn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} bytes of an interrupted commit ({})", self.place, self.bytes, self.fault)
+        let Torn { place, bytes, fault, .. } = self;
+        match self.durability {
+            Durability::Sync => write!(f, "{place}: {bytes} bytes of an interrupted commit ({fault})"),
+            Durability::Os => {
+                write!(f, "{place}: {bytes} bytes that were written with durability \"os\" and did not all reach the disk ({fault})")
+            }
+        }
     }
 }
 
@@ -230,6 +244,11 @@ pub(crate) struct Journal {
     before: Checksum,
     pending: Pending,
     segment_bytes: u64,
+    durability: Durability,
+    /// Whether the last record says that syncing is left to the operating system.
+    is_marked: bool,
+    /// Whether something was written behind the last sync.
+    is_unsynced: bool,
     poison: Option<Arc<str>>,
 }
 
@@ -249,6 +268,7 @@ impl Journal {
         storage: Arc<dyn Storage>,
         known: u64,
         segment_bytes: u64,
+        durability: Durability,
         visit: &mut dyn FnMut(&Place, Record<'_>) -> Result<(), String>,
     ) -> Result<(Journal, Recovered), OpenError> {
         let io = |path: &str, doing| {
@@ -258,16 +278,16 @@ impl Journal {
         storage.create_dir(FOLDER).map_err(io(FOLDER, "making the folder"))?;
         storage.sync_dir("").map_err(io("", "syncing the data directory"))?;
 
-        let mut walk = Walk::new(&*storage, visit);
+        let mut walk = Walk::new(&*storage, known, visit);
         walk.run()?;
-        let Walk { mut index, records, finding, tail, before, .. } = walk;
+        let Walk { mut index, records, finding, tail, before, durability: last_durability, .. } = walk;
         let mut torn = None;
         if let Some(finding) = finding {
-            let Finding { place, bytes, record, sequence, fault, torn: is_torn } = finding;
+            let Finding { place, bytes, record, sequence, fault, torn: is_torn, durability } = finding;
             if !is_torn {
                 return Err(OpenError::Damaged { place, record, sequence, fault });
             }
-            torn = Some(Torn { place, bytes, fault });
+            torn = Some(Torn { place, bytes, durability, fault });
         }
         let last = index.next - 1;
         if last < known {
@@ -286,14 +306,14 @@ impl Journal {
                 let path = path_of(first);
                 let file = storage.open(&path, true).map_err(io(&path, "opening for writing"))?;
                 if torn.is_some() {
-                    file.set_len(end).map_err(io(&path, "cutting off an interrupted commit"))?;
+                    file.set_len(end).map_err(io(&path, "cutting off what is not whole"))?;
                 }
                 // The bytes that were read may be in the system's cache and not on
                 // the disk: an earlier process may have been killed before its sync,
                 // or may have been told that it failed, after which the system takes
                 // them for clean. Written again, they are dirty, and synced.
                 if let Some((offset, bytes)) = tail {
-                    file.write_at(offset, &bytes).map_err(io(&path, "writing the last record again"))?;
+                    file.write_at(offset, &bytes).map_err(io(&path, "writing the last records again"))?;
                 }
                 file.sync().map_err(io(&path, "syncing"))?;
                 (file, first, end)
@@ -306,7 +326,23 @@ impl Journal {
         let index = Arc::new(RwLock::new(index));
         let pending = Pending::new(next);
         let reader = Reader::new(storage.clone(), index.clone());
-        Ok((Journal { storage, index, reader, file, segment, offset, before, pending, segment_bytes, poison: None }, recovered))
+        let is_marked = last_durability == Durability::Os;
+        let journal = Journal {
+            storage,
+            index,
+            reader,
+            file,
+            segment,
+            offset,
+            before,
+            pending,
+            segment_bytes,
+            durability,
+            is_marked,
+            is_unsynced: false,
+            poison: None,
+        };
+        Ok((journal, recovered))
     }
 
     /// The sequence that the next batch has to begin with.
@@ -315,7 +351,7 @@ impl Journal {
     }
 
     /// Takes a batch for the next commit. **Not durable on return**: that is what
-    /// [`Journal::sync`] is for. Commits what was taken before by itself once it is
+    /// [`Journal::commit`] is for. Commits what was taken before by itself once it is
     /// much.
     ///
     /// After an error the journal is poisoned: every later call fails. Nothing is
@@ -326,14 +362,23 @@ impl Journal {
     }
 
     /// Commits what was appended: one record, one write, one sync. **Durable on
-    /// return.** Does nothing if nothing was appended.
+    /// return**, unless syncing is left to the operating system: then it is when that
+    /// wrote it, or after [`Journal::settle`]. Does nothing if nothing was appended.
     ///
     /// After an error the journal is poisoned: every later call fails. Nothing is
     /// retried inside, because a second sync after a failed one may succeed without
     /// the bytes being anywhere. Whether they are is found out by opening again.
-    pub fn sync(&mut self) -> Result<(), WriteError> {
+    pub fn commit(&mut self) -> Result<(), WriteError> {
         self.usable()?;
-        self.try_sync().map_err(|error| self.poisoned(error))
+        self.try_commit().map_err(|error| self.poisoned(error))
+    }
+
+    /// Makes durable what was committed and is not. Does nothing where every commit is.
+    ///
+    /// After an error the journal is poisoned, as after one of [`Journal::commit`].
+    pub fn settle(&mut self) -> Result<(), WriteError> {
+        self.usable()?;
+        self.try_settle().map_err(|error| self.poisoned(error))
     }
 
     /// Reads what is durable, on any thread, beside the writer.
@@ -365,7 +410,7 @@ impl Journal {
         }
         let more = lines.len() + states.iter().map(StateChange::len).sum::<usize>();
         if !self.pending.is_empty() && self.pending.payload() + more > COMMIT_BYTES {
-            self.try_sync()?;
+            self.try_commit()?;
         }
         let bytes = self.pending.payload() + more;
         if bytes > PAYLOAD_BYTES_MAX {
@@ -378,7 +423,16 @@ impl Journal {
         Ok(())
     }
 
-    fn try_sync(&mut self) -> Result<(), WriteError> {
+    fn try_settle(&mut self) -> Result<(), WriteError> {
+        if self.is_unsynced {
+            let place = || Place { file: path_of(self.segment), offset: self.offset };
+            self.file.sync().map_err(|source| WriteError::Io { place: place(), doing: "syncing", source })?;
+            self.is_unsynced = false;
+        }
+        Ok(())
+    }
+
+    fn try_commit(&mut self) -> Result<(), WriteError> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -388,13 +442,19 @@ impl Journal {
             self.roll()?;
         }
         let (first, count) = (self.pending.first, self.pending.leaves.len());
-        let (bytes, checksum) = seal(&mut self.pending, &self.before);
+        let (bytes, checksum) = seal(&mut self.pending, &self.before, self.durability);
         let io = |doing| {
             let place = Place { file: path_of(self.segment), offset: self.offset };
             move |source| WriteError::Io { place, doing, source }
         };
         self.file.write_at(self.offset, bytes).map_err(io("writing"))?;
-        self.file.sync().map_err(io("syncing"))?;
+        // The first record that says that those behind it may be lost is synced itself: so
+        // a start knows it, whatever became of them.
+        self.is_unsynced = self.durability == Durability::Os && self.is_marked;
+        if !self.is_unsynced {
+            self.file.sync().map_err(io("syncing"))?;
+            self.is_marked = self.durability == Durability::Os;
+        }
 
         let end = self.offset + bytes.len() as u64;
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -408,8 +468,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Begins a segment. The one before is complete and durable already.
+    /// Begins a segment. The one before is complete, and is durable before another is
+    /// there: so what is not durable is always in the last one.
     fn roll(&mut self) -> Result<(), WriteError> {
+        self.try_settle()?;
         let first = self.pending.first;
         let path = path_of(first);
         let io = |doing| {

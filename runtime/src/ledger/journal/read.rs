@@ -241,12 +241,12 @@ impl Reader {
 mod tests {
     use super::*;
     use crate::ledger::faulty::Faulty;
-    use crate::ledger::journal::{Batch, Journal};
+    use crate::ledger::journal::{Batch, Durability, Journal};
     use crate::ledger::tree::leaf_hash;
 
     /// A journal of records of this many entries each.
     fn journal(disk: &Faulty, records: u64, entries: u64) -> Journal {
-        let (mut journal, _) = Journal::open(Arc::new(disk.clone()), 0, u64::MAX, &mut |_, _| Ok(())).expect("opens");
+        let (mut journal, _) = Journal::open(Arc::new(disk.clone()), 0, u64::MAX, Durability::Sync, &mut |_, _| Ok(())).expect("opens");
         for record in 0..records {
             let mut batch = Batch { first: record * entries + 1, ..Batch::default() };
             for sequence in batch.first..batch.first + entries {
@@ -255,7 +255,7 @@ mod tests {
                 batch.lines.extend_from_slice(line.as_bytes());
                 batch.lines.push(b'\n');
             }
-            journal.append(&batch).and_then(|()| journal.sync()).expect("committed");
+            journal.append(&batch).and_then(|()| journal.commit()).expect("committed");
         }
         journal
     }

@@ -8,10 +8,14 @@ use std::thread;
 use sha2::{Digest as _, Sha256};
 
 use super::{COMMIT_BYTES, Fault};
+use crate::ledger::limits::Durability;
 use crate::ledger::tree::{Hash, leaf_hash};
 
 pub(super) const MAGIC: [u8; 4] = *b"EPHB";
-pub(super) const VERSION: u8 = 1;
+/// The version of a record says when it was durable: of one that was synced before it
+/// was answered for, and of one that was left to the operating system.
+pub(super) const SYNCED: u8 = 1;
+pub(super) const UNSYNCED: u8 = 2;
 
 /// Magic, version, payload length, first sequence, count.
 pub(super) const FIELDS: usize = 4 + 1 + 4 + 8 + 4;
@@ -135,7 +139,7 @@ impl Pending {
 }
 
 /// Puts a record's parts together: gives its bytes and its checksum.
-pub(super) fn seal<'a>(pending: &'a mut Pending, before: &Checksum) -> (&'a [u8], Checksum) {
+pub(super) fn seal<'a>(pending: &'a mut Pending, before: &Checksum, durability: Durability) -> (&'a [u8], Checksum) {
     let payload = pending.payload();
     let lines = pending.front.len() - LINES;
     // Bounded by PAYLOAD_BYTES_MAX when they were appended.
@@ -147,7 +151,10 @@ pub(super) fn seal<'a>(pending: &'a mut Pending, before: &Checksum) -> (&'a [u8]
     front.extend_from_slice(&pending.states);
     debug_assert_eq!(front.len(), HEADER + payload);
     front[..4].copy_from_slice(&MAGIC);
-    front[4] = VERSION;
+    front[4] = match durability {
+        Durability::Sync => SYNCED,
+        Durability::Os => UNSYNCED,
+    };
     front[5..9].copy_from_slice(&(payload as u32).to_le_bytes());
     front[9..17].copy_from_slice(&pending.first.to_le_bytes());
     front[17..21].copy_from_slice(&(pending.leaves.len() as u32).to_le_bytes());
@@ -371,6 +378,7 @@ impl<'a> StateRef<'a> {
 /// A record's header, as it stands there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header {
+    pub durability: Durability,
     pub payload: usize,
     pub first: u64,
     pub count: u32,
@@ -387,18 +395,19 @@ impl Header {
             return Err(Fault::Magic);
         }
         let version = take(&mut rest, 1).ok_or_else(short)?[0];
-        match version {
-            VERSION => {}
+        let durability = match version {
+            SYNCED => Durability::Sync,
+            UNSYNCED => Durability::Os,
             // No release ever wrote it: torn, or damaged.
             0 => return Err(Fault::Magic),
             newer => return Err(Fault::Version(newer)),
-        }
+        };
         let mut parsed = || -> Option<Header> {
             let payload = take_u32(&mut rest)? as usize;
             let first = u64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?);
             let count = take_u32(&mut rest)?;
             let checksum = take(&mut rest, CHECKSUM)?.try_into().ok()?;
-            Some(Header { payload, first, count, checksum })
+            Some(Header { durability, payload, first, count, checksum })
         };
         parsed().ok_or_else(short)
     }

@@ -88,7 +88,7 @@ fn open_known(disk: &Faulty, known: u64) -> Result<(Journal, Recovered, Content)
         content.see(record);
         Ok(())
     };
-    let (journal, recovered) = Journal::open(Arc::new(disk.clone()), known, SEGMENT, &mut visit)?;
+    let (journal, recovered) = Journal::open(Arc::new(disk.clone()), known, SEGMENT, Durability::Sync, &mut visit)?;
     assert_eq!(recovered.next, content.lines.len() as u64 + 1);
     Ok((journal, recovered, content))
 }
@@ -148,13 +148,13 @@ fn run(disk: &Faulty, commits: &[Vec<Batch>]) -> (Content, Vec<Batch>, bool) {
             for batch in commit {
                 journal.append(batch)?;
             }
-            journal.sync()
+            journal.commit()
         };
         if let Err(error) = work() {
             let text = error.to_string();
             assert!(text.contains("journal/") && text.contains("byte") && text.contains("start again"), "{text}");
             assert!(matches!(journal.append(&commit[0]), Err(WriteError::Poisoned(_))), "never takes anything again");
-            assert!(matches!(journal.sync(), Err(WriteError::Poisoned(_))), "never syncs again");
+            assert!(matches!(journal.commit(), Err(WriteError::Poisoned(_))), "never syncs again");
             assert_reads(&journal, &acknowledged);
             return (acknowledged, commit.clone(), true);
         }
@@ -177,7 +177,7 @@ fn assert_holds(disk: &Faulty, acknowledged: &Content, open_ones: &[Batch], cont
     assert_eq!(again, content, "{context}: what a start has shown is durable");
     let more = batch(journal.next(), 3, 99);
     journal.append(&more).expect("goes on");
-    journal.sync().expect("goes on");
+    journal.commit().expect("goes on");
     drop(journal);
     let mut with_more = content.clone();
     with_more.add(&more);
@@ -288,7 +288,7 @@ fn bytes_that_only_the_cache_has_are_written_again() {
         let (mut journal, ..) = open(&disk);
         journal.append(&batch(1, 9, seed)).expect("taken");
         disk.fail(disk.operations().len() + 1, Failure::Halfway);
-        journal.sync().expect_err("the sync fails");
+        journal.commit().expect_err("the sync fails");
         let disk = disk.killed();
         lost_without |= open(&disk.crashed(0)).2.lines.is_empty();
         let (_, recovered, _) = open(&disk);
@@ -325,7 +325,7 @@ proptest! {
             prop_assert_eq!(&found, &before);
             for commit in &commits {
                 commit.iter().for_each(|batch| journal.append(batch).expect("taken"));
-                journal.sync().expect("synced");
+                journal.commit().expect("synced");
             }
             let operations = trial.operations().len();
             disk.fail((at * operations as f64) as usize, Failure::ALL[failure]);
@@ -333,7 +333,7 @@ proptest! {
             let mut open_ones = Vec::new();
             if let Ok((mut journal, ..)) = open_known(&disk, 0) {
                 for commit in &commits {
-                    let done = commit.iter().try_for_each(|batch| journal.append(batch)).and_then(|()| journal.sync());
+                    let done = commit.iter().try_for_each(|batch| journal.append(batch)).and_then(|()| journal.commit());
                     if done.is_err() {
                         open_ones.clone_from(commit);
                         break;
@@ -538,10 +538,10 @@ fn a_newer_record_is_refused_and_never_cut_off() {
     let (mut files, _) = small();
     let last = files.keys().next_back().expect("a file").clone();
     let at = records(&files[&last]).last().expect("a record").start;
-    files.get_mut(&last).expect("the file")[at + 4] = 2;
+    files.get_mut(&last).expect("the file")[at + 4] = 3;
     let disk = Faulty::with(&files);
     let error = open_known(&disk, 0).expect_err("newer").to_string();
-    assert!(error.contains("version 2") && error.contains("newer release") && error.contains(&format!("byte {at}")), "{error}");
+    assert!(error.contains("version 3") && error.contains("newer release") && error.contains(&format!("byte {at}")), "{error}");
     assert_eq!(disk.files(), files);
 }
 
@@ -590,9 +590,9 @@ fn a_record_has_its_published_bytes() {
             StateChange::Timer { policy: policy.clone(), key, timer: None },
         ],
     };
-    journal.append(&batch).and_then(|()| journal.sync()).expect("written");
+    journal.append(&batch).and_then(|()| journal.commit()).expect("written");
     let forgotten = Batch { first: 4, states: vec![StateChange::Forgotten { policy }], ..Batch::default() };
-    journal.append(&forgotten).and_then(|()| journal.sync()).expect("written");
+    journal.append(&forgotten).and_then(|()| journal.commit()).expect("written");
     assert_eq!(disk.files(), BTreeMap::from([("journal/00000000000000000001.seg".to_string(), [one, two].concat())]));
 }
 
@@ -604,13 +604,13 @@ fn a_record_in_a_states_bytes_is_not_taken_for_one() {
     let mut inner = Pending::new(2);
     inner.front.extend_from_slice(b"forged\n");
     inner.leaves.push(leaf_hash(b"forged"));
-    let (forged, _) = seal(&mut inner, &NOTHING);
+    let (forged, _) = seal(&mut inner, &NOTHING, Durability::Sync);
     let mut evil = batch(1, 4, 0);
     evil.states.push(StateChange::State { policy: "p".into(), key: [1].into(), state: Some(forged.repeat(40)) });
     journal.append(&evil).expect("taken");
     let write = disk.operations().len();
     disk.fail(write, Failure::Halfway);
-    journal.sync().expect_err("torn");
+    journal.commit().expect_err("torn");
     let (_, recovered, content) = open(&disk.killed());
     assert!(recovered.torn.is_some() && content.lines.is_empty(), "cut off, not refused: {recovered:?}");
 }
@@ -623,7 +623,7 @@ fn what_a_visitor_refuses_is_named() {
         count += 1;
         if count == 3 { Err("entry 5 is no entry".to_string()) } else { Ok(()) }
     };
-    let error = Journal::open(Arc::new(Faulty::with(&files)), 0, SEGMENT, &mut visit).expect_err("refused").to_string();
+    let error = Journal::open(Arc::new(Faulty::with(&files)), 0, SEGMENT, Durability::Sync, &mut visit).expect_err("refused").to_string();
     assert!(error.contains("entry 5 is no entry") && error.contains("journal/00000000000000000001.seg, byte "), "{error}");
 }
 
@@ -686,7 +686,7 @@ fn readers_see_what_is_durable_and_go_on() {
         let made = batch(next, count, round as u64);
         journal.append(&made).expect("taken");
         assert!(scan.next().is_none(), "not before it is durable");
-        journal.sync().expect("synced");
+        journal.commit().expect("synced");
         content.add(&made);
         next += u64::from(count);
         for item in scan.by_ref() {
@@ -741,7 +741,7 @@ fn on_a_disk() {
         let disk: Arc<dyn Storage> = Arc::new(Disk::open(folder.path()).expect("a data directory"));
         let mut bytes = 0;
         let began = Instant::now();
-        let opened = Journal::open(disk, 0, SEGMENT_BYTES, &mut |_, record| {
+        let opened = Journal::open(disk, 0, SEGMENT_BYTES, Durability::Sync, &mut |_, record| {
             bytes += record.lines.len();
             Ok(())
         });
@@ -754,7 +754,7 @@ fn on_a_disk() {
     for commit in 0..80u64 {
         batch.first = commit * 4_096 + 1;
         journal.append(&batch).expect("taken");
-        journal.sync().expect("synced");
+        journal.commit().expect("synced");
     }
     let took = began.elapsed();
     assert_eq!(read(&journal, 200_000).expect("there").expect("readable").len(), 449);
@@ -827,7 +827,7 @@ impl File for NowhereFile {
 fn speed_without_the_disk() {
     let nowhere = Nowhere::default();
     let written = nowhere.0.clone();
-    let (mut journal, _) = Journal::open(Arc::new(nowhere), 0, SEGMENT_BYTES, &mut |_, _| Ok(())).expect("opens");
+    let (mut journal, _) = Journal::open(Arc::new(nowhere), 0, SEGMENT_BYTES, Durability::Sync, &mut |_, _| Ok(())).expect("opens");
     let mut batch = uniform(4_096);
     let (mut appends, mut syncs) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
     for commit in 0..500u64 {
@@ -836,7 +836,7 @@ fn speed_without_the_disk() {
         journal.append(&batch).expect("taken");
         appends += began.elapsed();
         let began = Instant::now();
-        journal.sync().expect("synced");
+        journal.commit().expect("synced");
         syncs += began.elapsed();
     }
     let bytes = written.load(Ordering::Relaxed) as f64 / 1e9;
@@ -853,10 +853,10 @@ fn speed_without_the_disk() {
 #[test]
 fn a_record_that_moved_up_is_not_taken_for_a_torn_one() {
     let disk = Faulty::new(0);
-    let (mut journal, _) = Journal::open(Arc::new(disk.clone()), 0, u64::MAX, &mut |_, _| Ok(())).expect("opens");
+    let (mut journal, _) = Journal::open(Arc::new(disk.clone()), 0, u64::MAX, Durability::Sync, &mut |_, _| Ok(())).expect("opens");
     for first in [1, 4, 7] {
         journal.append(&batch(first, 3, 0)).expect("taken");
-        journal.sync().expect("synced");
+        journal.commit().expect("synced");
     }
     let mut files = disk.files();
     let bytes = files.values_mut().next().expect("a file");

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::records::{
-    GENESIS, HEADER, JOURNAL, MAGIC, PREFIX, VERSION, checksum, first_of, forgotten, next_record, record_at, sections, segment,
+    GENESIS, HEADER, JOURNAL, PREFIX, SYNCED, begins, checksum, first_of, forgotten, next_record, record_at, sections, segment,
 };
 use super::{Damage, Finding, Severity};
 use crate::ledger::tree::{Hash, leaf_hash};
@@ -71,6 +71,8 @@ struct Place {
     upcoming: u64,
     /// The checksum of the record before.
     before: [u8; 32],
+    /// Whether that was left to the operating system.
+    is_unsynced: bool,
 }
 
 impl Entries {
@@ -104,34 +106,33 @@ impl Entries {
             Some(first) => return Err(finding(JOURNAL, None, Damage::Sequence { expected: 1, found: *first })),
         }
         let at = segments.partition_point(|first| *first <= self.next).saturating_sub(1);
-        let before = match at.checked_sub(1) {
+        let (before, is_unsynced) = match at.checked_sub(1) {
             Some(before) => self.last_checksum(segments[before])?,
-            None => GENESIS,
+            None => (GENESIS, false),
         };
-        self.open(segments[at], before).map(Some)
+        self.open(segments[at], before, is_unsynced).map(Some)
     }
 
-    fn open(&self, first: u64, before: [u8; 32]) -> Result<Place, Box<Finding>> {
+    fn open(&self, first: u64, before: [u8; 32], is_unsynced: bool) -> Result<Place, Box<Finding>> {
         let name = Path::new(JOURNAL).join(segment(first));
         match File::open(self.directory.join(&name)) {
-            Ok(file) => Ok(Place { segment: first, file, offset: 0, upcoming: first, before }),
+            Ok(file) => Ok(Place { segment: first, file, offset: 0, upcoming: first, before, is_unsynced }),
             Err(error) => Err(finding(name, None, Damage::Unreadable(error.to_string()))),
         }
     }
 
-    /// The checksum that the last record of a whole segment has in its header.
-    fn last_checksum(&self, first: u64) -> Result<[u8; 32], Box<Finding>> {
-        let mut place = self.open(first, GENESIS)?;
+    /// The checksum that the last record of a whole segment has in its header, and whether
+    /// that record was left to the operating system.
+    fn last_checksum(&self, first: u64) -> Result<([u8; 32], bool), Box<Finding>> {
+        let mut place = self.open(first, GENESIS, false)?;
         let length = place.length()?;
         while place.offset < length {
             match place.header(length)? {
-                Some(header) if header.end <= length => {
-                    (place.before, place.offset) = (header.checksum, header.end);
-                }
+                Some(header) if header.end <= length => place.pass(&header),
                 _ => return Err(place.damaged(Damage::NoRecord(length - place.offset))),
             }
         }
-        Ok(place.before)
+        Ok((place.before, place.is_unsynced))
     }
 
     /// Reads the record that the next entry is in; `false` if it is not there yet.
@@ -157,8 +158,8 @@ impl Entries {
                 if following != place.upcoming {
                     return Err(place.damaged(Damage::Sequence { expected: place.upcoming, found: following }));
                 }
-                let before = place.before;
-                self.place = Some(self.open(following, before)?);
+                let (before, is_unsynced) = (place.before, place.is_unsynced);
+                self.place = Some(self.open(following, before, is_unsynced)?);
                 continue;
             }
             let Some(header) = place.header(length)?.filter(|header| header.end <= length) else {
@@ -171,7 +172,7 @@ impl Entries {
             // A record without entries may still say something.
             if following <= self.next && (header.count > 0 || following < self.next) {
                 // Not the one. If its header lies, the one that follows will not fit.
-                (place.before, place.offset, place.upcoming) = (header.checksum, header.end, following);
+                place.pass(&header);
                 continue;
             }
             let Some(read) = place.record(&header)? else { return place.unfinished(&self.directory, length) };
@@ -179,7 +180,7 @@ impl Entries {
             if read.len() as u64 != u64::from(header.count) {
                 return Err(place.damaged(Damage::Count { said: header.count, found: read.len() as u64 }));
             }
-            (place.before, place.offset, place.upcoming) = (header.checksum, header.end, following);
+            place.pass(&header);
             if read.is_empty() {
                 self.forgotten.append(&mut forgotten);
                 continue;
@@ -194,6 +195,7 @@ impl Entries {
 
 /// What a record says about itself.
 struct Header {
+    is_synced: bool,
     first: u64,
     count: u32,
     checksum: [u8; 32],
@@ -202,6 +204,12 @@ struct Header {
 }
 
 impl Place {
+    /// Goes behind a record.
+    fn pass(&mut self, header: &Header) {
+        (self.before, self.is_unsynced, self.offset) = (header.checksum, !header.is_synced, header.end);
+        self.upcoming = header.first.saturating_add(u64::from(header.count));
+    }
+
     fn length(&self) -> Result<u64, Box<Finding>> {
         let metadata = self.file.metadata();
         metadata.map(|metadata| metadata.len()).map_err(|error| self.damaged(Damage::Unreadable(error.to_string())))
@@ -226,9 +234,10 @@ impl Place {
         }
         let bytes = self.bytes(self.offset + PREFIX as u64)?;
         let read = |prefix: &[u8]| {
-            let prefix = prefix.first_chunk::<PREFIX>().filter(|prefix| prefix[..4] == *MAGIC && prefix[4] == VERSION)?;
+            let prefix = prefix.first_chunk::<PREFIX>().filter(|prefix| begins(*prefix))?;
             let payload = u64::from(u32::from_le_bytes(prefix[5..9].try_into().ok()?));
             Some(Header {
+                is_synced: prefix[4] == SYNCED,
                 first: u64::from_le_bytes(prefix[9..17].try_into().ok()?),
                 count: u32::from_le_bytes(prefix[17..21].try_into().ok()?),
                 checksum: prefix[HEADER..].try_into().ok()?,
@@ -256,11 +265,16 @@ impl Place {
     }
 
     /// What it means that no sound record is here: one that is being written if nothing
-    /// is behind it, and damage otherwise.
+    /// is behind it, what a power cut has taken if it was left to the operating system,
+    /// and damage otherwise.
     fn unfinished(&self, directory: &Path, length: u64) -> Result<bool, Box<Finding>> {
         let rest = self.bytes(length)?;
         let next = next_record(&rest, 1);
-        if next.is_none() && segments(directory)?.last() == Some(&self.segment) {
+        // Where records were not synced, only one that was says that those before it were
+        // durable.
+        let behind = |next| std::iter::successors(next, |at| next_record(&rest, at + 1));
+        let is_end = if self.is_unsynced { behind(next).all(|at| rest[at + 4] != SYNCED) } else { next.is_none() };
+        if is_end && segments(directory)?.last() == Some(&self.segment) {
             return Ok(false);
         }
         Err(self.damaged(match self.header(length)? {
@@ -320,6 +334,7 @@ fn segments(directory: &Path) -> Result<Vec<u64>, Box<Finding>> {
 mod tests {
     use sha2::{Digest as _, Sha256};
 
+    use super::super::records::MAGIC;
     use super::*;
 
     /// A directory with segments of records, written by their description; each number
@@ -334,7 +349,7 @@ mod tests {
                 let lines: Vec<String> = (next..next + count).map(line).collect();
                 let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
                 let length = (text.len() as u32).to_le_bytes();
-                let mut record = [&MAGIC[..], &[VERSION], &(text.len() as u32 + 10).to_le_bytes(), &next.to_le_bytes()].concat();
+                let mut record = [&MAGIC[..], &[SYNCED], &(text.len() as u32 + 10).to_le_bytes(), &next.to_le_bytes()].concat();
                 record.extend_from_slice(&(*count as u32).to_le_bytes());
                 let mut hasher = Sha256::new().chain_update(before).chain_update(&record).chain_update(length);
                 lines.iter().for_each(|line| hasher.update(leaf_hash(line.as_bytes()).as_bytes()));

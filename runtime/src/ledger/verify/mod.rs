@@ -21,18 +21,21 @@ pub(super) mod tests;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io, thread};
 
 use super::checkpoint::{Checkpoint, Frames, OpenError};
 use super::keys::parse_seed;
+use super::limits::Durability;
 use super::note::{Algorithm, KeyError, Note, SignerKey, VerifierKey};
 use super::storage;
 use super::tree::{Hash, TILE_BYTES, TILES, TileFiles, TileId, TileKind, TileStore, Tree};
-use records::{Chain, Checked, GENESIS, JOURNAL, Record, check_all, check_line, checksum, cut, first_of, segment};
+use records::{Chain, Checked, GENESIS, JOURNAL, MAGIC, Record, SYNCED, check_all, check_line, checksum, cut, first_of, segment};
 
+pub use super::entry::Subject;
 pub use entries::{Entries, EntryLine};
-pub use report::{Damage, Finding, Report, Severity};
+pub use report::{Damage, Finding, Report, Severity, Tally};
 
 /// The whole of the file `FORMAT`.
 const FORMAT: &str = "ephor data 1\n";
@@ -51,12 +54,12 @@ pub fn verify(directory: &Path) -> Report {
 
 /// Checks that a line, without its `\n`, is the entry of this sequence, in the one form
 /// that an entry has. For entries that came from elsewhere than a data directory. Says
-/// whether it notes a gap in a source's numbers.
+/// what it is about.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
-pub fn check_entry(line: &[u8], sequence: u64) -> Result<bool, Damage> {
+pub fn check_entry(line: &[u8], sequence: u64) -> Result<Subject, Damage> {
     check_line(line, sequence, false, &mut Vec::with_capacity(line.len()))
 }
 
@@ -257,6 +260,7 @@ impl Check<'_> {
             let offset = Some(frame.offset as u64);
             let Some(checkpoint) = self.checkpoint(frame.note, key, HISTORY, offset) else { continue };
             self.report.checkpoints += 1;
+            self.report.unsynced_checkpoints += u64::from(checkpoint.durability() == Durability::Os);
             if checkpoint.size < size {
                 self.find(Severity::Evidence, HISTORY, offset, Damage::Shrinks { old: size, new: checkpoint.size });
             }
@@ -319,7 +323,7 @@ impl Check<'_> {
         let segments = self.segments();
         let total: u64 = segments.iter().map(|(_, _, length)| length).sum();
         let mut done = 0;
-        let mut chain = Chain { stored: vec![GENESIS], computed: None, next: 1 };
+        let mut chain = Chain { stored: vec![GENESIS], computed: None, next: 1, is_unsynced: false };
         for (place, (named, name, length)) in segments.iter().enumerate() {
             let file = Path::new(JOURNAL).join(name);
             let is_last = place + 1 == segments.len();
@@ -384,9 +388,20 @@ impl Check<'_> {
 
     /// One segment: cut into records, checked by all threads, put together in order.
     fn segment(&mut self, bytes: &[u8], named: u64, file: &Path, is_last: bool, chain: &mut Chain, grown: &mut Grown) {
-        let (records, mut gaps) = cut(bytes, &mut chain.stored);
         // Where what a crash left begins: a segment that was just begun has nothing.
         let mut end = bytes.is_empty().then_some(0);
+        let before = chain.stored.clone();
+        let (mut records, mut gaps) = cut(bytes, &mut chain.stored);
+        let mut checked = check_all(bytes, &records, self.verifier.threads);
+        if is_last && let Some(lost) = self.lost(bytes, &records, &checked, &gaps, chain) {
+            self.find(Severity::Unfinished, file, Some(lost as u64), Damage::Lost((bytes.len() - lost) as u64));
+            let kept = records.partition_point(|record| record.offset < lost);
+            records.truncate(kept);
+            checked.truncate(kept);
+            gaps.clear();
+            chain.stored = records.last().map_or(before, |record| vec![record.checksum]);
+            end = Some(lost);
+        }
         // At the end of the journal, what cannot be read is what a crash leaves.
         if is_last && gaps.last().is_some_and(|gap| gap.end == bytes.len()) {
             let gap = gaps.pop().unwrap_or_default();
@@ -396,7 +411,6 @@ impl Check<'_> {
         for gap in gaps {
             self.find(Severity::Evidence, file, Some(gap.start as u64), Damage::NoRecord((gap.end - gap.start) as u64));
         }
-        let checked = check_all(bytes, &records, self.verifier.threads);
         for (record, mut checked) in records.iter().zip(checked) {
             // If the checksum before was itself what was changed, this record is held
             // against the one that should stand there.
@@ -421,6 +435,21 @@ impl Check<'_> {
         // In memory are the tiles of one segment, no more. This store does not fail: it
         // notes down what it cannot read.
         let _ = grown.tree.flush();
+    }
+
+    /// Where in the last segment what a power cut has taken begins, if that can be what is
+    /// wrong with it: behind a record that was left to the operating system, and behind
+    /// all that is signed. A sound record that was synced was only written when all before
+    /// it was durable.
+    fn lost(&self, bytes: &[u8], records: &[Record], checked: &[Checked], gaps: &[Range<usize>], chain: &Chain) -> Option<usize> {
+        let bad = records.iter().zip(checked).find(|(_, checked)| !checked.matches).map(|(record, _)| record.offset);
+        let lost = bad.into_iter().chain(gaps.first().map(|gap| gap.start)).min()?;
+        let kept = records.partition_point(|record| record.offset < lost);
+        let is_unsynced = records[..kept].last().map_or(chain.is_unsynced, |record| !record.is_synced);
+        let next = checked[..kept].iter().fold(chain.next, |next, checked| next + checked.leaves.len() as u64);
+        let is_refused = records[kept..].iter().zip(&checked[kept..]).any(|(record, checked)| record.is_synced && checked.matches);
+        let says_synced = bytes[lost..].starts_with(&[&MAGIC[..], &[SYNCED]].concat());
+        (is_unsynced && !says_synced && !is_refused && next > self.report.signed).then_some(lost)
     }
 
     /// Takes over what is known of the next record.
@@ -450,7 +479,9 @@ impl Check<'_> {
         }
         self.report.records += 1;
         self.report.entries += found;
-        self.report.gaps += checked.gaps;
+        self.report.unsynced += u64::from(!record.is_synced);
+        self.report.tally.merge(checked.tally);
+        chain.is_unsynced = matches && !record.is_synced;
         chain.next = chain.next.saturating_add(found);
         if grown.broken.is_none() {
             for leaf in checked.leaves {

@@ -8,8 +8,8 @@ use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Damage;
-use crate::ledger::entry::Entry;
+use super::{Damage, Tally};
+use crate::ledger::entry::{Entry, Subject};
 use crate::ledger::tree::{Hash, leaf_hash};
 
 /// The folder of the segments.
@@ -29,8 +29,15 @@ pub(super) fn first_of(name: &OsStr) -> Option<u64> {
 /// What a record of the journal begins with.
 pub(super) const MAGIC: &[u8; 4] = b"EPHB";
 
-/// The version of records.
-pub(super) const VERSION: u8 = 1;
+/// The versions of records: of those that were synced before they were answered for, and
+/// of those that were left to the operating system.
+pub(super) const SYNCED: u8 = 1;
+pub(super) const UNSYNCED: u8 = 2;
+
+/// Whether bytes can be the beginning of a record.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC) && matches!(bytes.get(4), Some(&(SYNCED | UNSYNCED)))
+}
 
 /// Magic, version, length of the payload (u32), first sequence (u64), number of
 /// entries (u32).
@@ -54,11 +61,15 @@ pub(super) struct Chain {
     pub computed: Option<[u8; 32]>,
     /// The sequence that comes next.
     pub next: u64,
+    /// Whether the last sound record was left to the operating system.
+    pub is_unsynced: bool,
 }
 
 /// A record as it lies in a segment.
 pub(super) struct Record {
     pub offset: usize,
+    /// Whether it was synced before it was answered for.
+    pub is_synced: bool,
     pub first: u64,
     pub count: u32,
     pub checksum: [u8; 32],
@@ -112,7 +123,7 @@ pub(super) fn forgotten(payload: &[u8]) -> Vec<String> {
 pub(super) fn record_at(bytes: &[u8], offset: usize) -> Option<Record> {
     let rest = bytes.get(offset..)?;
     let (prefix, rest) = rest.split_first_chunk::<PREFIX>()?;
-    if prefix[..4] != *MAGIC || prefix[4] != VERSION {
+    if !begins(prefix) {
         return None;
     }
     let length = u32::from_le_bytes(prefix[5..9].try_into().ok()?) as usize;
@@ -127,6 +138,7 @@ fn record_of(bytes: &[u8], offset: usize, end: usize) -> Option<Record> {
     sections(bytes.get(payload.clone())?)?;
     Some(Record {
         offset,
+        is_synced: prefix[4] == SYNCED,
         first: u64::from_le_bytes(prefix[9..17].try_into().ok()?),
         count: u32::from_le_bytes(prefix[17..21].try_into().ok()?),
         checksum: prefix[HEADER..].try_into().ok()?,
@@ -198,8 +210,8 @@ pub(super) struct Checked {
     pub leaves: Vec<Hash>,
     /// The sequence that its first entry says it has.
     pub said: Option<u64>,
-    /// How many of its entries note a gap in a source's numbers.
-    pub gaps: u64,
+    /// Its entries by what they are about.
+    pub tally: Tally,
     /// Lines that are not what they should be, with their offset.
     pub findings: Vec<(usize, Damage)>,
 }
@@ -255,9 +267,9 @@ fn check_record(bytes: &[u8], record: &Record) -> Checked {
         let sequence = record.first.wrapping_add(checked.leaves.len() as u64);
         checked.leaves.push(leaf_hash(line));
         match check_line(line, sequence, length == rest.len(), &mut written) {
-            Ok(is_gap) => {
+            Ok(subject) => {
                 checked.said = checked.said.or(Some(sequence));
-                checked.gaps += u64::from(is_gap);
+                checked.tally.add(subject);
             }
             Err(what) => checked.findings.push((at, what)),
         }
@@ -273,8 +285,8 @@ fn check_record(bytes: &[u8], record: &Record) -> Checked {
     checked
 }
 
-/// Checks an entry's line. Says whether it notes a gap in a source's numbers.
-pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<bool, Damage> {
+/// Checks an entry's line. Says what it is about.
+pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<Subject, Damage> {
     let unreadable = |reason: String| Damage::Entry { sequence, reason };
     if unterminated {
         return Err(unreadable("the line has no end".to_string()));
@@ -285,5 +297,5 @@ pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written
     }
     written.clear();
     entry.write(written).map_err(|error| unreadable(error.to_string()))?;
-    if written == line { Ok(matches!(entry, Entry::Gap(..))) } else { Err(Damage::NotCanonical(sequence)) }
+    if written == line { Ok(entry.subject()) } else { Err(Damage::NotCanonical(sequence)) }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::FORMAT;
 use crate::ledger::checkpoint::{FrameDamage, OpenError};
+use crate::ledger::entry::Subject;
 use crate::ledger::note::KeyError;
 use crate::ledger::tree::Hash;
 
@@ -13,7 +14,8 @@ use crate::ledger::tree::Hash;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
     /// As a crash leaves it: the last write was cut short. The next start puts it
-    /// right, and nothing that was answered is lost by it.
+    /// right, and nothing that was answered is lost by it, or it says so
+    /// ([`Damage::Lost`]).
     Unfinished,
     /// Something that is derived is missing or damaged. It can be removed, and the
     /// next start makes it again.
@@ -76,6 +78,12 @@ pub enum Damage {
     /// The last record is not whole.
     #[error("the last record is not whole, as a crash leaves it: the next start cuts its {0} bytes off")]
     Torn(u64),
+    /// The end of the journal was left to the operating system, and is not whole.
+    #[error(
+        "is torn from here on, as a power cut leaves what was written with durability \"os\": the next start cuts {0} bytes off; what was \
+         answered for in them is lost"
+    )]
+    Lost(u64),
     /// No record begins here.
     #[error("no record can be read for {0} bytes")]
     NoRecord(u64),
@@ -185,6 +193,32 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Entries that note that something is missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Gaps in a source's numbers: events that were held back, or lost on their way.
+    pub gaps: u64,
+    /// Sources that fell silent for longer than their heartbeat.
+    pub silences: u64,
+}
+
+impl Tally {
+    /// Counts an entry by what it is about.
+    pub fn add(&mut self, subject: Subject) {
+        match subject {
+            Subject::Gap => self.gaps += 1,
+            Subject::Silence => self.silences += 1,
+            Subject::Event | Subject::Timer => {}
+        }
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: Tally) {
+        self.gaps += other.gaps;
+        self.silences += other.silences;
+    }
+}
+
 /// What was checked, and what was found. The default is that nothing was.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -192,17 +226,20 @@ pub struct Report {
     pub origin: Option<String>,
     /// Entries read.
     pub entries: u64,
-    /// Those that note a gap in a source's numbers: events that were held back, or lost
-    /// on their way.
-    pub gaps: u64,
+    /// Those that note that something is missing.
+    pub tally: Tally,
     /// Root over them; `None` if entries are missing.
     pub root: Option<Hash>,
     /// Segments of the journal.
     pub segments: u64,
     /// Records in them.
     pub records: u64,
+    /// Records that were not synced before they were answered for.
+    pub unsynced: u64,
     /// Good checkpoints in the history.
     pub checkpoints: u64,
+    /// Those that say that their log leaves syncing to the operating system.
+    pub unsynced_checkpoints: u64,
     /// Size of the largest good checkpoint. What is behind it is not signed yet.
     pub signed: u64,
     /// Tiles compared.

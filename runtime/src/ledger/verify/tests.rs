@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::records::{HEADER, MAGIC, VERSION, next_record};
+use super::records::{HEADER, MAGIC, SYNCED, next_record};
 use super::report::grouped;
 use super::*;
 use crate::ledger::checkpoint::History;
@@ -54,7 +54,7 @@ impl Writer {
         let states = b"some states";
         let payload = [&(text.len() as u32).to_le_bytes()[..], text.as_bytes(), &(states.len() as u32).to_le_bytes(), states].concat();
         let mut record =
-            [&MAGIC[..], &[VERSION], &(payload.len() as u32).to_le_bytes(), &self.next.to_le_bytes(), &(lines.len() as u32).to_le_bytes()]
+            [&MAGIC[..], &[SYNCED], &(payload.len() as u32).to_le_bytes(), &self.next.to_le_bytes(), &(lines.len() as u32).to_le_bytes()]
                 .concat();
         let mut hasher = Sha256::new().chain_update(self.previous).chain_update(&record).chain_update((text.len() as u32).to_le_bytes());
         lines.iter().for_each(|line| hasher.update(leaf_hash(line.as_bytes()).as_bytes()));
@@ -146,7 +146,7 @@ fn the_journal_writes_what_is_read_here() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("data");
     let disk: Arc<dyn storage::Storage> = Arc::new(Disk::open(&path).expect("a new directory"));
-    let (mut journal, _) = Journal::open(disk, 0, SEGMENT_BYTES, &mut |_, _| Ok(())).expect("a new journal");
+    let (mut journal, _) = Journal::open(disk, 0, SEGMENT_BYTES, Durability::Sync, &mut |_, _| Ok(())).expect("a new journal");
     let mut tree = Tree::new(TileFiles::new(&path));
     for count in [3u32, 1, 0, 300, 2] {
         let first = journal.next();
@@ -159,7 +159,7 @@ fn the_journal_writes_what_is_read_here() {
         let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         let leaves = lines.iter().map(|line| leaf_hash(line.as_bytes())).collect();
         journal.append(&Batch { first, lines: text.into_bytes(), leaves, states }).expect("in order");
-        journal.sync().expect("written");
+        journal.commit().expect("written");
         lines.iter().for_each(|line| tree.push(leaf_hash(line.as_bytes())));
     }
     tree.flush().expect("written");
@@ -454,7 +454,7 @@ proptest! {
         let folder = small();
         let mut bytes = bytes;
         let at = magic.index(bytes.len() + 1);
-        bytes.splice(at..at, [&MAGIC[..], &[VERSION, 20, 0, 0, 0]].concat());
+        bytes.splice(at..at, [&MAGIC[..], &[SYNCED, 20, 0, 0, 0]].concat());
         let files = files(folder.path());
         fs::write(&files[file % files.len()], bytes).expect("written");
         prop_assert!(!verify(folder.path()).is_clean());
