@@ -1,6 +1,7 @@
 //! What a platform lets a publisher see.
 
-use super::Manifest;
+use super::manifest::Action;
+use super::{Handling, Manifest};
 use crate::column::{Cell, Column};
 
 /// What a policy's publisher may see of events, in which form.
@@ -16,12 +17,23 @@ impl Grant {
         Grant(())
     }
 
+    /// The strictest that a finding of the publisher can ask for.
+    pub fn action(&self) -> Action {
+        Action::Deny
+    }
+
+    /// What the platform does with events that a policy of the publisher leaves
+    /// undetermined.
+    pub fn on_undetermined(&self) -> Handling {
+        Handling::default()
+    }
+
     /// Makes the columns that the policy gets to see.
     ///
     /// `rows` gives for each row the cells of all policies; `slots` says which of
     /// them are this policy's fields, in the order of its manifest.
     pub(crate) fn view<'c, 'e: 'c>(
-        self,
+        &self,
         manifest: &Manifest,
         slots: &[usize],
         rows: impl ExactSizeIterator<Item = &'c [Cell<'e>]> + Clone,
@@ -43,7 +55,7 @@ impl Grant {
 
     /// Appends what the policy gets to see of one row, as bytes that are equal if and
     /// only if it is.
-    pub(crate) fn encode(self, slots: &[usize], cells: &[Cell<'_>], out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, slots: &[usize], cells: &[Cell<'_>], out: &mut Vec<u8>) {
         slots.iter().for_each(|slot| cells[*slot].encode(out));
     }
 }

@@ -4,8 +4,10 @@
 
 pub mod grant;
 pub mod manifest;
+pub mod mode;
 pub mod release;
 
 pub use grant::Granted;
 pub use manifest::Manifest;
+pub use mode::{Handling, Mode, Validity};
 pub use release::Release;

@@ -18,10 +18,14 @@
 //! ```
 
 mod admit;
+mod change;
 mod commit;
 mod evaluate;
 mod evidence;
+mod gate;
+mod line;
 mod numbers;
+mod publish;
 mod recover;
 mod set;
 mod spine;
@@ -36,11 +40,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{Mutex, watch};
 
+use crate::digest::Digest;
 use crate::event::Event;
 use crate::ledger::{self, Ids, Log};
-use crate::policy::Release;
+use crate::policy::{Release, Validity};
 use crate::sandbox::{self, Loader, Sandbox};
 use crate::sequencer::{self, Entrance};
 use crate::state::{Handover, States, Timers};
@@ -48,12 +53,21 @@ use crate::stats::{OutcomeLabel, Stats};
 use admit::Admission;
 use commit::Keeper;
 use numbers::Numbers;
-use set::Installed;
-use spine::{Change, Memory, Spine};
+use change::{Change, LineRecords, Order};
+use line::{Installed, Lines};
+use spine::{Memory, Spine};
 
 pub use crate::ledger::{Answer, Refusal};
+pub use crate::policy::Mode;
 pub use crate::sandbox::LoadError;
 pub use crate::sequencer::{Limits, Stopped};
+pub use change::By;
+pub use gate::{Difference, Shown};
+pub use line::Stale;
+pub use publish::{Offer, PromoteError};
+
+/// Who changes policies that are not published.
+const DEVELOPMENT: &str = "development";
 
 /// Events with what became of them.
 #[derive(Debug)]
@@ -118,17 +132,31 @@ pub struct Swap {
     /// The first event that the release judges: every one before it was judged by
     /// the release it replaced.
     pub sequence: u64,
+    /// What its findings count for from now on.
+    pub mode: Mode,
     /// What became of the states.
     pub state: Handover,
 }
 
-/// A policy in force.
+/// A release that is judged with.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// Its release.
+    /// Which.
     pub release: Arc<Release>,
-    /// The first event that it judges.
+    /// What its findings count for.
+    pub mode: Mode,
+    /// Keys for which a canary counts, of ten thousand.
+    pub share: u16,
+    /// The event times at which it is in force.
+    pub validity: Validity,
+    /// Digest of the signed statement that it came with.
+    pub statement: Option<Digest>,
+    /// The first event that it judges in this mode.
     pub since: u64,
+    /// What its publisher says is out of date, and what happens then.
+    pub stale: Option<Stale>,
+    /// What it has shown since it began.
+    pub shown: Shown,
 }
 
 /// A handle to a running runtime; clones are handles to the same one. It ends,
@@ -145,8 +173,12 @@ impl std::fmt::Debug for Runtime {
 struct Inner {
     entrance: Entrance<Change>,
     loader: Loader,
-    /// The policies in force, sorted by name. The spine writes it at each swap.
-    standing: Arc<RwLock<Vec<Installed>>>,
+    /// The releases that are judged with. The spine writes it at each change.
+    standing: Arc<RwLock<Lines>>,
+    /// Those that the ledger had at the start, until they are taken up.
+    recorded: Mutex<LineRecords>,
+    /// The data directory.
+    data: Option<PathBuf>,
     /// Held while a component is loaded and put in force, so that the release
     /// that a change was made against is the one that it replaces.
     changing: Mutex<()>,
@@ -166,6 +198,7 @@ pub struct Builder {
     cache: Option<PathBuf>,
     data: Option<PathBuf>,
     ledger: ledger::Limits,
+    replays: Option<Option<i64>>,
 }
 
 /// Why a runtime could not be made.
@@ -241,6 +274,15 @@ impl Builder {
         self
     }
 
+    /// For a replay, which makes recorded entries again: when it counts as started, in
+    /// microseconds since the Unix epoch; or that no entry is to say so, because it goes
+    /// on where an interrupted one ended.
+    #[must_use]
+    pub fn replays(mut self, started: Option<i64>) -> Self {
+        self.replays = Some(started);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -256,11 +298,12 @@ impl Builder {
         let loader = Loader::new(sandbox, worker, self.cache.as_deref())
             .map_err(|source| BuildError::Cache { folder: self.cache.unwrap_or_default(), source })?;
         let stats = Arc::new(Stats::new());
-        let standing = Arc::new(RwLock::new(Vec::new()));
+        let standing = Arc::new(RwLock::new(Lines::new()));
         let (entrance, sequencer) = sequencer::queue(&self.spine);
         let threads = |error: std::io::Error| BuildError::Threads(error.to_string());
         let failure = Arc::new(OnceLock::new());
         let (durable_out, durable) = watch::channel(0);
+        let mut recorded = LineRecords::new();
         let (memory, keeper, log) = match &self.data {
             None => {
                 let admission = Admission::new(Ids::new(self.ledger.horizon_days), Numbers::default(), false, self.spine.lateness_s);
@@ -268,7 +311,8 @@ impl Builder {
                 (memory, Keeper::Memory { stats: stats.clone() }, None)
             }
             Some(directory) => {
-                let (ledger, memory) = recover::open(directory, &self.ledger, self.spine.lateness_s)?;
+                let (ledger, memory, lines) = recover::open(directory, &self.ledger, self.spine.lateness_s)?;
+                recorded = lines;
                 let log = ledger.log();
                 durable_out.send_replace(memory.next - 1);
                 let interval = Duration::from_millis(self.ledger.checkpoint_ms);
@@ -276,9 +320,11 @@ impl Builder {
                 (memory, keeper, Some(log))
             }
         };
-        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone()).map_err(threads)?;
+        let started = self.replays.unwrap_or_else(|| Some(sequencer::now_micros()));
+        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), started).map_err(threads)?;
         let changing = Mutex::new(());
-        Ok(Runtime(Arc::new(Inner { entrance, loader, standing, changing, stats, log, failure, durable })))
+        let (recorded, data) = (Mutex::new(recorded), self.data);
+        Ok(Runtime(Arc::new(Inner { entrance, loader, standing, recorded, data, changing, stats, log, failure, durable })))
     }
 }
 
@@ -357,19 +403,8 @@ impl Runtime {
     }
 
     async fn put_in_force(&self, name: Option<&str>, component: Arc<[u8]>, settings: Arc<[u8]>) -> Result<Swap, LoadError> {
-        let loaded = self.0.loader.load(name, &component, &settings).await;
-        self.count_load(loaded.as_ref().err());
-        let image = loaded?;
-        let found = image.release().policy();
-        if let Some(expected) = name
-            && expected != found
-        {
-            return Err(LoadError::Name { expected: expected.to_string(), found: found.to_string() });
-        }
-        let (reply, swap) = oneshot::channel();
-        let installed = Installed { image: Arc::new(image), component, settings, since: 0 };
-        self.0.entrance.change(Change::Install { installed, reply }).map_err(|Stopped| LoadError::Stopped)?;
-        swap.await.map_err(|_| LoadError::Stopped)?
+        let installed = self.take(name, Offer::development(component, settings)).await?;
+        self.order(Order::Install(Box::new(installed)), By::new(DEVELOPMENT)).await
     }
 
     /// Takes a policy out of force. Returns the first event that it does not
@@ -380,20 +415,33 @@ impl Runtime {
     /// If there is none of that name.
     pub async fn remove(&self, name: &str) -> Result<u64, RemoveError> {
         let _guard = self.0.changing.lock().await;
-        let (reply, removed) = oneshot::channel();
-        self.0.entrance.change(Change::Remove { name: name.to_string(), reply })?;
-        removed.await.map_err(|_| Stopped)?.ok_or_else(|| RemoveError::NotInForce(name.to_string()))
+        let removed = self.order(Order::Remove { policy: name.to_string() }, By::new(DEVELOPMENT)).await;
+        removed.map(|swap| swap.sequence).map_err(|error| match error {
+            LoadError::Stopped => RemoveError::Stopped(Stopped),
+            _ => RemoveError::NotInForce(name.to_string()),
+        })
     }
 
-    /// The policies in force, sorted by name.
+    /// The releases that are judged with, by the names of their policies; of one policy
+    /// first those in force, by the time from which on, then the one that is tried out.
     pub fn policies(&self) -> Vec<Standing> {
         let standing = self.0.standing.read().unwrap_or_else(PoisonError::into_inner);
-        standing.iter().map(|installed| Standing { release: installed.image.release().clone(), since: installed.since }).collect()
+        let view = |installed: &Installed, stale| Standing {
+            release: installed.image.release().clone(),
+            mode: installed.mode,
+            share: installed.share,
+            validity: installed.validity,
+            statement: installed.statement,
+            since: installed.since,
+            stale,
+            shown: installed.gate.shown(),
+        };
+        standing.values().flat_map(|line| line.releases().map(|installed| view(installed, line.stale))).collect()
     }
 
     fn installed(&self, name: &str) -> Option<Installed> {
         let standing = self.0.standing.read().unwrap_or_else(PoisonError::into_inner);
-        standing.iter().find(|installed| installed.name() == name).cloned()
+        standing.get(name).and_then(|line| line.current()).cloned()
     }
 
     /// What it counts. Gauges are as of now.

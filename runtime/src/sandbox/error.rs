@@ -127,6 +127,26 @@ pub enum LoadError {
         /// The name asked for.
         name: String,
     },
+    /// There is no release of that policy that is tried out.
+    #[error("no release of {name:?} is in shadow or canary")]
+    NoCandidate {
+        /// The name asked for.
+        name: String,
+    },
+    /// The release must not count for so much.
+    #[error("the release says itself that it is for {strongest} at most, and {asked} was asked for")]
+    Mode {
+        /// The strongest mode that its statement gives it.
+        strongest: String,
+        /// The mode asked for.
+        asked: String,
+    },
+    /// One change has two parts about the same policy.
+    #[error("the change has two parts about the policy {policy:?}; make them one after the other")]
+    Twice {
+        /// Its name.
+        policy: String,
+    },
     /// The runtime has ended.
     #[error("the runtime has stopped")]
     Stopped,
@@ -159,6 +179,9 @@ impl LoadError {
             LoadError::TooMany { .. } => "too-many",
             LoadError::State { .. } => "state",
             LoadError::NotInForce { .. } => "not-in-force",
+            LoadError::NoCandidate { .. } => "no-candidate",
+            LoadError::Mode { .. } => "mode",
+            LoadError::Twice { .. } => "twice",
             LoadError::Stopped => "stopped",
             LoadError::Worker { .. } => "worker",
         }

@@ -17,6 +17,12 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    /// The same, of a publisher.
+    pub fn published_by(mut self, publisher: &str) -> Self {
+        self.release = Arc::new(Release::clone(&self.release).published_by(publisher));
+        self
+    }
+
     /// What it is the image of.
     pub fn release(&self) -> &Arc<Release> {
         &self.release

@@ -16,7 +16,7 @@ use super::body::{Coding, RequestBody, ResponseBody};
 use super::events::{MediaType, json};
 use super::problem::{Cause, Problem};
 use crate::policy::manifest::{Field, Rule};
-use crate::runtime::{RemoveError, Standing};
+use crate::runtime::{Mode, RemoveError, Standing};
 use crate::sandbox::LoadError;
 
 /// Parts of a multipart body that are looked for.
@@ -32,6 +32,11 @@ struct View<'a> {
     component: String,
     component_bytes: u64,
     settings: String,
+    /// What its findings count for.
+    mode: &'static str,
+    /// Keys for which a canary counts, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<f64>,
     /// The first sequence that this release judges.
     since: u64,
     events: &'a [String],
@@ -54,6 +59,8 @@ impl<'a> View<'a> {
             component: release.component.to_string(),
             component_bytes: release.component_bytes,
             settings: release.settings.to_string(),
+            mode: standing.mode.name(),
+            share: (standing.mode == Mode::Canary).then(|| f64::from(standing.share) / 10_000.0),
             since: standing.since,
             events: &manifest.events,
             fields: &manifest.fields,

@@ -10,6 +10,9 @@ use ephor::digest::Digest;
 const COMPONENT_SUFFIX: &str = ".wasm";
 const SETTINGS_SUFFIX: &str = ".settings.json";
 
+/// What WebAssembly begins with.
+const WASM_MAGIC: &[u8] = b"\0asm";
+
 /// What stands for settings where there are none.
 const NO_SETTINGS: &[u8] = b"{}";
 
@@ -76,19 +79,22 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Takes all components and all JSON documents of the folders.
+    /// Takes all components and all JSON documents of the folders, and what a data
+    /// directory keeps of releases, named by digests.
     pub fn open(folders: &[PathBuf]) -> anyhow::Result<Self> {
         let mut shelf = Shelf { components: Vec::new(), settings: vec![NO_SETTINGS.to_vec()], releases: HashMap::new() };
         for folder in folders {
-            for file in listed(folder, COMPONENT_SUFFIX)? {
-                let bytes = read(&file)?;
-                if !shelf.components.iter().any(|(_, known)| *known == bytes) {
-                    shelf.components.push((file, bytes));
+            for file in listed(folder, "")? {
+                let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let kept = Digest::from_hex(name).is_some();
+                if !kept && !name.ends_with(COMPONENT_SUFFIX) && !name.ends_with(".json") {
+                    continue;
                 }
-            }
-            for file in listed(folder, ".json")? {
                 let bytes = read(&file)?;
-                if !shelf.settings.contains(&bytes) {
+                let is_component = name.ends_with(COMPONENT_SUFFIX) || kept && bytes.starts_with(WASM_MAGIC);
+                if is_component && !shelf.components.iter().any(|(_, known)| *known == bytes) {
+                    shelf.components.push((file, bytes));
+                } else if !is_component && !shelf.settings.contains(&bytes) {
                     shelf.settings.push(bytes);
                 }
             }
