@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::policy::grant::Grant;
+use crate::policy::Grant;
 use crate::projection::Plan;
 use crate::sandbox::Image;
 
@@ -13,6 +13,7 @@ pub(super) struct Installed {
     pub image: Arc<Image>,
     pub component: Arc<[u8]>,
     pub settings: Arc<[u8]>,
+    pub grant: Grant,
     /// The first event that it judges.
     pub since: u64,
 }
@@ -50,13 +51,13 @@ impl Set {
             .iter()
             .map(|installed| {
                 let manifest = &installed.image.release().manifest;
-                let slots = plan.add(&manifest.fields);
+                let slots = plan.add(&manifest.fields, &installed.grant);
                 let key_slots = match &manifest.keyed {
                     Some(keyed) => keyed.key.iter().map(|field| slots[usize::from(*field)]).collect(),
                     None => Vec::new(),
                 };
                 let timers = manifest.keyed.as_ref().is_some_and(|keyed| keyed.timers);
-                Member { image: installed.image.clone(), grant: Grant::development(), slots, key_slots, timers }
+                Member { image: installed.image.clone(), grant: installed.grant.clone(), slots, key_slots, timers }
             })
             .collect();
         Set { members, plan }

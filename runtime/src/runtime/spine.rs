@@ -20,8 +20,8 @@ use super::set::{Installed, Set};
 use super::timed::Fired;
 use crate::event::Event;
 use crate::ledger::StateChange;
-use crate::policy::Release;
 use crate::policy::manifest::Keyed;
+use crate::policy::{Grant, Release};
 use crate::sandbox::{self, INSTANCES_MAX, LoadError};
 use crate::sequencer::{Limits, Sequencer, Step, Submission};
 use crate::state::{Form, Handover, Key, States, Timer, Timers};
@@ -149,7 +149,7 @@ impl Spine {
         let release = image.release();
         let policy: Arc<str> = release.policy().into();
         let keyed = release.manifest.keyed.as_ref();
-        let form = keyed.map(|keyed| form(release, keyed));
+        let form = keyed.map(|keyed| form(release, keyed, &installed.grant));
         let (migrates_from, resets) = keyed.map_or((&[][..], true), |keyed| (&keyed.migrates_from, keyed.resets));
         let states = &mut self.memory.states;
         let (state, other) =
@@ -359,7 +359,8 @@ pub(super) struct Woken {
 }
 
 /// The form of a release's states.
-fn form(release: &Release, keyed: &Keyed) -> Form {
+fn form(release: &Release, keyed: &Keyed, grant: &Grant) -> Form {
     let fields = keyed.key.iter().filter_map(|field| release.manifest.fields.get(usize::from(*field)));
-    Form { version: keyed.state_version, key: fields.map(|field| (field.pointer.clone(), field.kind)).collect() }
+    let key = fields.map(|field| (field.pointer.clone(), field.kind)).collect();
+    Form { version: keyed.state_version, key, shown: grant.key_marks(&release.manifest) }
 }
