@@ -36,5 +36,6 @@ pub mod bench;
 mod testing;
 
 pub use config::Config;
+pub use policy::{Grant, Publisher};
 pub use runtime::{Runtime, Swap};
 pub use sandbox::{LoadError, inspect};

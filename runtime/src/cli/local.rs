@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use ephor::policy::Grant;
 use ephor::runtime::Builder;
 use ephor::{Config, Runtime};
 
@@ -51,6 +52,12 @@ pub fn builder(config: &Config, cache: Option<PathBuf>, data: Option<PathBuf>) -
         Some(data) => builder.data(data),
         None => builder,
     })
+}
+
+/// What a publisher was granted; absent if the configuration does not have it. The
+/// configuration was checked when it was read.
+pub fn grant(runtime: &Runtime, config: &Config, publisher: &str) -> Option<Grant> {
+    runtime.grant(publisher, config.publishers.get(publisher)?).ok()
 }
 
 /// Runs a verb to its end.

@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::ledger::entry::{ChangeEntry, Entry, StartEntry, Time, What};
 use crate::ledger::{Batch, StateChange, leaf_hash};
 use crate::policy::manifest::Keyed;
-use crate::policy::{Release, Validity};
+use crate::policy::{Grant, Release, Validity};
 use crate::sandbox::LoadError;
 use crate::state::{Form, Handover, Key};
 
@@ -189,7 +189,7 @@ fn install(memory: &Memory, policy: Arc<str>, mut line: Line, mut installed: Ins
     let image = installed.image.clone();
     let release = image.release();
     let keyed = release.manifest.keyed.as_ref();
-    let form = keyed.map(|keyed| form(release, keyed));
+    let form = keyed.map(|keyed| form(release, keyed, &installed.grant));
     let (migrates_from, resets) = keyed.map_or((&[][..], true), |keyed| (&keyed.migrates_from, keyed.resets));
     let before: Arc<str> = line.current().map_or_else(|| policy.clone(), |current| current.states.clone());
     let fail = |problem: String| LoadError::State { problem };
@@ -335,9 +335,10 @@ fn note(memory: &mut Memory, entry: Entry<'_>, batch: &mut Batch) -> u64 {
 }
 
 /// The form of a release's states.
-fn form(release: &Release, keyed: &Keyed) -> Form {
+fn form(release: &Release, keyed: &Keyed, grant: &Grant) -> Form {
     let fields = keyed.key.iter().filter_map(|field| release.manifest.fields.get(usize::from(*field)));
-    Form { version: keyed.state_version, key: fields.map(|field| (field.pointer.clone(), field.kind)).collect() }
+    let key = fields.map(|field| (field.pointer.clone(), field.kind)).collect();
+    Form { version: keyed.state_version, key, shown: grant.key_marks(&release.manifest) }
 }
 
 /// A line as the ledger keeps it, so that a restart takes it up as it was.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::gate::Gate;
 use crate::digest::Digest;
-use crate::policy::grant::Grant;
-use crate::policy::{Mode, Validity};
+use crate::policy::{Grant, Mode, Validity};
 use crate::sandbox::Image;
 
 /// Releases of one policy that are in force at different event times, at most: what
@@ -22,7 +21,7 @@ pub(super) struct Installed {
     pub image: Arc<Image>,
     pub component: Arc<[u8]>,
     pub settings: Arc<[u8]>,
-    pub grant: Arc<Grant>,
+    pub grant: Grant,
     pub mode: Mode,
     /// Keys for which a canary counts, of ten thousand.
     pub share: u16,

@@ -45,7 +45,8 @@ use tokio::sync::{Mutex, watch};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::ledger::{self, Ids, Log};
-use crate::policy::{Release, Validity};
+use crate::policy::pseudonym::Secret;
+use crate::policy::{Grant, Publisher, Release, Validity};
 use crate::sandbox::{self, Loader, Sandbox};
 use crate::sequencer::{self, Entrance};
 use crate::state::{Handover, States, Timers};
@@ -187,6 +188,8 @@ struct Inner {
     /// Why the ledger takes nothing any more.
     failure: Arc<OnceLock<String>>,
     durable: watch::Receiver<u64>,
+    /// What pseudonyms are derived from.
+    secret: Secret,
 }
 
 /// Makes a runtime.
@@ -221,6 +224,9 @@ pub enum BuildError {
     /// The data directory is of no use, or what is in it is damaged.
     #[error(transparent)]
     Ledger(#[from] ledger::OpenError),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
     /// The path of the running program cannot be found out.
     #[error("the path of this program is not known, name the worker: {0}")]
     Worker(std::io::Error),
@@ -304,27 +310,28 @@ impl Builder {
         let failure = Arc::new(OnceLock::new());
         let (durable_out, durable) = watch::channel(0);
         let mut recorded = LineRecords::new();
-        let (memory, keeper, log) = match &self.data {
+        let (memory, keeper, log, secret) = match &self.data {
             None => {
                 let admission = Admission::new(Ids::new(self.ledger.horizon_days), Numbers::default(), false, self.spine.lateness_s);
                 let memory = Memory { states: States::default(), timers: Timers::default(), admission, next: 1, evidence: None };
-                (memory, Keeper::Memory { stats: stats.clone() }, None)
+                (memory, Keeper::Memory { stats: stats.clone() }, None, Secret::random().map_err(BuildError::Random)?)
             }
             Some(directory) => {
                 let (ledger, memory, lines) = recover::open(directory, &self.ledger, self.spine.lateness_s)?;
                 recorded = lines;
                 let log = ledger.log();
+                let secret = Secret::from_bytes(ledger.secrets().pseudonyms());
                 durable_out.send_replace(memory.next - 1);
                 let interval = Duration::from_millis(self.ledger.checkpoint_ms);
                 let keeper = Keeper::disk(ledger, interval, stats.clone(), failure.clone(), durable_out).map_err(threads)?;
-                (memory, keeper, Some(log))
+                (memory, keeper, Some(log), secret)
             }
         };
         let started = self.replays.unwrap_or_else(|| Some(sequencer::now_micros()));
         Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), started).map_err(threads)?;
         let changing = Mutex::new(());
         let (recorded, data) = (Mutex::new(recorded), self.data);
-        Ok(Runtime(Arc::new(Inner { entrance, loader, standing, recorded, data, changing, stats, log, failure, durable })))
+        Ok(Runtime(Arc::new(Inner { entrance, loader, standing, recorded, data, changing, stats, log, failure, durable, secret })))
     }
 }
 
@@ -364,7 +371,29 @@ impl Runtime {
     /// Why it is not taken; the release in force stays.
     pub async fn install(&self, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        self.put_in_force(None, component.into(), settings.into()).await
+        self.put_in_force(None, component.into(), settings.into(), Grant::development()).await
+    }
+
+    /// What a publisher was granted, for [`Runtime::install_for`]. Its pseudonyms are
+    /// derived from the ledger's secret, so they stay the same as long as the data
+    /// directory does; without one they are others after each start.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the grant, each with its key.
+    pub fn grant(&self, name: &str, publisher: &Publisher) -> Result<Grant, Vec<String>> {
+        Grant::of(name, publisher, &self.0.secret)
+    }
+
+    /// Installs a component of a publisher, which sees what the publisher was granted.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not taken, which may be that it asks for more; the release in force
+    /// stays.
+    pub async fn install_for(&self, grant: Grant, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
+        let _guard = self.0.changing.lock().await;
+        self.put_in_force(None, component.into(), settings.into(), grant).await
     }
 
     /// Installs a component that must be the policy of this name.
@@ -374,7 +403,8 @@ impl Runtime {
     /// Why it is not taken; the release in force stays.
     pub async fn install_as(&self, name: &str, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        self.put_in_force(Some(name), component.into(), settings.into()).await
+        let grant = self.installed(name).map_or_else(Grant::development, |installed| installed.grant);
+        self.put_in_force(Some(name), component.into(), settings.into(), grant).await
     }
 
     /// Replaces the component of a policy and keeps its settings; `{}` for a
@@ -385,8 +415,11 @@ impl Runtime {
     /// Why it is not taken; the release in force stays.
     pub async fn replace_component(&self, name: &str, component: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        let settings = self.installed(name).map_or_else(|| b"{}".as_slice().into(), |installed| installed.settings);
-        self.put_in_force(Some(name), component.into(), settings).await
+        let (settings, grant) = match self.installed(name) {
+            Some(installed) => (installed.settings, installed.grant),
+            None => (b"{}".as_slice().into(), Grant::development()),
+        };
+        self.put_in_force(Some(name), component.into(), settings, grant).await
     }
 
     /// Gives a policy in force other settings.
@@ -399,11 +432,13 @@ impl Runtime {
         let Some(installed) = self.installed(name) else {
             return Err(LoadError::NotInForce { name: name.to_string() });
         };
-        self.put_in_force(Some(name), installed.component, settings.into()).await
+        self.put_in_force(Some(name), installed.component, settings.into(), installed.grant).await
     }
 
-    async fn put_in_force(&self, name: Option<&str>, component: Arc<[u8]>, settings: Arc<[u8]>) -> Result<Swap, LoadError> {
-        let installed = self.take(name, Offer::development(component, settings)).await?;
+    async fn put_in_force(&self, name: Option<&str>, component: Arc<[u8]>, settings: Arc<[u8]>, grant: Grant) -> Result<Swap, LoadError> {
+        let publisher = grant.publisher().map(str::to_string);
+        let offer = Offer { publisher, grant, ..Offer::development(component, settings) };
+        let installed = self.take(name, offer).await?;
         self.order(Order::Install(Box::new(installed)), By::new(DEVELOPMENT)).await
     }
 

@@ -11,9 +11,8 @@ use super::line::{Installed, Line, Lines, Stale};
 use super::{Runtime, Swap};
 use crate::digest::Digest;
 use crate::ledger::blobs;
-use crate::policy::grant::Grant;
-use crate::policy::{Mode, Validity};
-use crate::sandbox::LoadError;
+use crate::policy::{Grant, Mode, Validity};
+use crate::sandbox::{Image, LoadError};
 use crate::sequencer::{Stopped, now_micros};
 
 /// A release that is offered to a runtime.
@@ -26,7 +25,7 @@ pub struct Offer {
     /// Who publishes it; absent in development.
     pub publisher: Option<String>,
     /// What the publisher may see and ask for.
-    pub grant: Arc<Grant>,
+    pub grant: Grant,
     /// Digest of the signed statement that it comes with.
     pub statement: Option<Digest>,
     /// What its findings count for at first.
@@ -46,7 +45,7 @@ impl Offer {
             component,
             settings,
             publisher: None,
-            grant: Arc::new(Grant::development()),
+            grant: Grant::development(),
             statement: None,
             mode: Mode::Enforce,
             share: 0,
@@ -165,7 +164,7 @@ impl Runtime {
     /// # Errors
     ///
     /// If what was kept of one of them is missing or is no longer taken.
-    pub async fn restore(&self, grant: impl Fn(Option<&str>) -> Option<Arc<Grant>>) -> Result<Vec<String>, LoadError> {
+    pub async fn restore(&self, grant: impl Fn(Option<&str>) -> Option<Grant>) -> Result<Vec<String>, LoadError> {
         let _guard = self.0.changing.lock().await;
         let recorded = std::mem::take(&mut *self.0.recorded.lock().await);
         let Some(data) = self.0.data.clone() else { return Ok(Vec::new()) };
@@ -181,7 +180,7 @@ impl Runtime {
                 (Some(_), None) => withdrawn.push(policy.clone()),
                 _ => {}
             }
-            let grant = granted.unwrap_or_else(|| Arc::new(Grant::development()));
+            let grant = granted.unwrap_or_else(Grant::development);
             let mut line = Line { stale: stale.map(|keep| if keep { Stale::Keep } else { Stale::Stop }), ..Line::default() };
             for record in enforced {
                 line.enforced.push(self.take_up(&data, publisher, &grant, record).await?);
@@ -202,7 +201,7 @@ impl Runtime {
         Ok(names)
     }
 
-    async fn take_up(&self, data: &Path, publisher: Option<&str>, grant: &Arc<Grant>, record: InstalledRecord) -> Result<Installed, LoadError> {
+    async fn take_up(&self, data: &Path, publisher: Option<&str>, grant: &Grant, record: InstalledRecord) -> Result<Installed, LoadError> {
         let fail = |problem: String| LoadError::Worker { problem };
         let read = |digest: &str| blobs::read(data, digest).map(Arc::from).map_err(fail);
         let statement = record.statement.as_deref().map(|hex| Digest::from_hex(hex).ok_or_else(|| fail(format!("{hex:?} is no digest"))));
@@ -235,7 +234,7 @@ impl Runtime {
 
     async fn load(&self, name: Option<&str>, offer: Offer) -> Result<Installed, LoadError> {
         let Offer { component, settings, publisher, grant, statement, mode, share, strongest, validity } = offer;
-        let loaded = self.0.loader.load(name, &component, &settings).await;
+        let loaded = self.0.loader.load(name, &component, &settings).await.and_then(|image| held_against(&grant, image));
         self.count_load(loaded.as_ref().err());
         let mut image = loaded?;
         let found = image.release().policy();
@@ -262,5 +261,17 @@ impl Runtime {
         let at = by.at.unwrap_or_else(now_micros);
         self.0.entrance.change(Change::Orders { orders, by, at, reply }).map_err(|Stopped| LoadError::Stopped)?;
         done.await.map_err(|_| LoadError::Stopped)?
+    }
+}
+
+/// A policy that its publisher was granted the needs of.
+fn held_against(grant: &Grant, image: Image) -> Result<Image, LoadError> {
+    let manifest = &image.release().manifest;
+    match grant.check(manifest) {
+        Ok(()) => Ok(image),
+        Err(missing) => {
+            let publisher = grant.publisher().unwrap_or_default().to_string();
+            Err(LoadError::Grant { publisher, policy: manifest.name.clone(), missing })
+        }
     }
 }

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::line::{Lines, Stale};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::policy::grant::Grant;
-use crate::policy::{Mode, Validity};
+use crate::policy::{Grant, Mode, Validity};
 use crate::projection::Plan;
 use crate::sandbox::Image;
 use crate::state::Key;
@@ -16,7 +15,7 @@ use crate::state::Key;
 /// A release with what the projection needs to know of it.
 pub(super) struct Member {
     pub image: Arc<Image>,
-    pub grant: Arc<Grant>,
+    pub grant: Grant,
     /// For each field of the manifest the place of its cell in a row.
     pub slots: Vec<usize>,
     /// The cells that make the key; none for a policy without state.
@@ -61,7 +60,7 @@ impl Set {
             let validities = line.bounds().chain(line.candidate.iter().map(|candidate| candidate.validity));
             for (installed, validity) in line.releases().zip(validities) {
                 let manifest = &installed.image.release().manifest;
-                let slots = set.plan.add(&manifest.fields);
+                let slots = set.plan.add(&manifest.fields, &installed.grant);
                 let key_slots = match &manifest.keyed {
                     Some(keyed) => keyed.key.iter().map(|field| slots[usize::from(*field)]).collect(),
                     None => Vec::new(),

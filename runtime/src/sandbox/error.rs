@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::grant::Missing;
 use crate::policy::manifest::ManifestError;
 
 /// A problem with a settings document.
@@ -101,6 +102,16 @@ pub enum LoadError {
         /// Their names.
         lists: Vec<String>,
     },
+    /// The policy asks for more than its publisher was granted.
+    #[error("{publisher} was not granted what the policy {policy} needs: it {}", list(.missing))]
+    Grant {
+        /// Whose policy it is.
+        publisher: String,
+        /// The policy's name.
+        policy: String,
+        /// Everything that is missing.
+        missing: Vec<Missing>,
+    },
     /// The policy has another name than the one it is installed under.
     #[error("the component is the policy {found:?}, not {expected:?}")]
     Name {
@@ -175,6 +186,7 @@ impl LoadError {
             LoadError::Settings { .. } => "settings",
             LoadError::Configure { .. } => "configure",
             LoadError::Lists { .. } => "lists",
+            LoadError::Grant { .. } => "grant",
             LoadError::Name { .. } => "name",
             LoadError::TooMany { .. } => "too-many",
             LoadError::State { .. } => "state",

@@ -90,7 +90,7 @@ impl Loader {
         self.sandbox.engine.precompile_compatibility_hash().hash(&mut hasher);
         let limits = serde_json::to_vec(&self.sandbox.limits).unwrap_or_default();
         let version = env!("CARGO_PKG_VERSION").as_bytes();
-        Digest::of_parts(&[b"ephor code 2", version, &hasher.finish().to_le_bytes(), &limits, component, settings])
+        Digest::of_parts(&[b"ephor code 3", version, &hasher.finish().to_le_bytes(), &limits, component, settings])
     }
 
     /// Makes an image of what a worker or the cache gave.

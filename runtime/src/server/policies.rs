@@ -254,6 +254,9 @@ fn refused(error: &LoadError) -> Problem {
     }
     let errors: Vec<Detail<'_>> = match error {
         LoadError::Manifest { errors } => errors.iter().map(|error| Detail { pointer: &error.place, message: &error.problem }).collect(),
+        LoadError::Grant { missing, .. } => {
+            missing.iter().map(|missing| Detail { pointer: &missing.what, message: &missing.message }).collect()
+        }
         LoadError::Settings { errors } => errors.iter().map(|error| Detail { pointer: &error.pointer, message: &error.message }).collect(),
         _ => Vec::new(),
     };

@@ -9,8 +9,7 @@ use anyhow::Context as _;
 use ephor::digest::Digest;
 use ephor::event::Event;
 use ephor::ledger::Log;
-use ephor::policy::Release;
-use ephor::policy::grant::Grant;
+use ephor::policy::{Grant, Release};
 use ephor::runtime::{By, Judged, Offer, Pending};
 use ephor::{Config, Runtime};
 
@@ -60,7 +59,10 @@ impl Drive {
         let builder = local::builder(config, cache.clone(), Some(data.to_path_buf()))?;
         let runtime = builder.replays(started).build().context("cannot start the runtime").or_exit(Exit::Failed)?;
         let goes_on = started.is_none();
-        let grant = |publisher: Option<&str>| (publisher.is_some() || goes_on).then(|| Arc::new(Grant::development()));
+        let grant = |publisher: Option<&str>| match publisher {
+            Some(publisher) => local::grant(&runtime, config, publisher),
+            None => goes_on.then(Grant::development),
+        };
         runtime.restore(grant).await.context("cannot take up the releases that were in force").or_exit(Exit::Failed)?;
         Ok(Drive {
             runtime,
@@ -155,6 +157,11 @@ impl Drive {
     pub fn judges_with(&self, parts: &Parts) -> bool {
         let digest = Digest::of_parts(&[&parts.component, &parts.settings]);
         self.runtime.policies().iter().any(|standing| standing.release.digest == digest)
+    }
+
+    /// What a publisher was granted, as far as the configuration says.
+    pub fn grant(&self, publisher: &str) -> Option<Grant> {
+        local::grant(&self.runtime, &self.config, publisher)
     }
 
     /// The runtime.

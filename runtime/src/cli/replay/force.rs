@@ -1,11 +1,9 @@
 //! Changes of the releases in force, made again as they were recorded.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
-use ephor::policy::Mode;
-use ephor::policy::grant::Grant;
+use ephor::policy::{Grant, Mode};
 use ephor::runtime::{Offer, Stale};
 
 use super::drive::Drive;
@@ -35,7 +33,7 @@ impl Force {
         let by = by.clone();
         let done = match what.as_str() {
             "install" => {
-                let offer = self.offer(sequence, change)?;
+                let offer = self.offer(drive, sequence, change)?;
                 let swaps = runtime.publish(vec![offer], by).await;
                 self.swaps += swaps.iter().flatten().filter(|swap| swap.replaced.is_some()).count() as u64;
                 swaps.map(drop).map_err(anyhow::Error::from)
@@ -58,7 +56,7 @@ impl Force {
             .or_exit(Exit::Refused)
     }
 
-    fn offer(&self, sequence: u64, change: &Change) -> Outcome<Offer> {
+    fn offer(&self, drive: &Drive, sequence: u64, change: &Change) -> Outcome<Offer> {
         let Change { policy, release, digest, statement, mode, share, validity, .. } = change;
         let Some(parts) = self.shelf.find(digest) else {
             let folders: Vec<String> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
@@ -72,9 +70,21 @@ impl Force {
             );
             return Err(failed(Exit::Refused, why));
         };
+        let publisher = policy.split_once('/').map(|(publisher, _)| publisher.to_string());
+        let grant = match &publisher {
+            None => Grant::development(),
+            Some(name) => drive.grant(name).ok_or_else(|| {
+                let why = format!(
+                    "entry {} is about a policy of {}; what that publisher was granted decides as well: name the server's configuration with --config",
+                    grouped(sequence),
+                    plain(name)
+                );
+                failed(Exit::Usage, why)
+            })?,
+        };
         Ok(Offer {
-            publisher: policy.split_once('/').map(|(publisher, _)| publisher.to_string()),
-            grant: Arc::new(Grant::development()),
+            publisher,
+            grant,
             statement: *statement,
             mode: *mode,
             share: *share,
