@@ -258,14 +258,15 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
 }
 
-fn is_name(text: &str) -> bool {
+/// Lower-case words joined by hyphens.
+pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 /// RFC 6901, and a place that an event can have: an attribute, or inside `data`.
-fn check_pointer(pointer: &str) -> Result<(), &'static str> {
+pub(super) fn check_pointer(pointer: &str) -> Result<(), &'static str> {
     let Some(rest) = pointer.strip_prefix('/') else {
         return Err("does not begin with '/'; write it as /data/amount or /subject");
     };

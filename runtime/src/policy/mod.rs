@@ -5,7 +5,9 @@
 pub mod grant;
 pub mod manifest;
 pub mod release;
+pub mod statement;
 
 pub use grant::Granted;
 pub use manifest::Manifest;
 pub use release::Release;
+pub use statement::Statement;
