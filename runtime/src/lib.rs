@@ -20,6 +20,8 @@ mod projection;
 pub mod state;
 mod stats;
 
+pub mod repository;
+
 pub mod policy;
 pub mod sandbox;
 

@@ -44,6 +44,9 @@ enum Verb {
     /// Checks a log, proves what is in it, compares its checkpoints, reads its entries.
     #[command(subcommand)]
     Log(cli::log::Verb),
+    /// Makes and edits a repository of signed releases; checks one.
+    #[command(subcommand)]
+    Repo(cli::repo::Verb),
     /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
     Witness(cli::witness::Args),
 }
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
         Verb::Grant(verb) => cli::grant::run(&verb),
         Verb::Log(verb) => cli::log::run(verb),
+        Verb::Repo(verb) => cli::repo::run(verb),
         Verb::Witness(args) => cli::witness::run(args),
     };
     match outcome {

@@ -6,6 +6,7 @@ pub mod log;
 pub mod policy_build;
 pub mod policy_inspect;
 pub mod replay;
+pub mod repo;
 pub mod send;
 pub mod serve;
 pub mod witness;

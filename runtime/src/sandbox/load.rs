@@ -124,6 +124,18 @@ pub struct Inspection {
     pub exports: Vec<String>,
 }
 
+impl Inspection {
+    fn of(component: &[u8], described: Described) -> Self {
+        Inspection {
+            manifest: described.manifest,
+            digest: Digest::of(component),
+            bytes: component.len() as u64,
+            imports: described.imports,
+            exports: described.exports,
+        }
+    }
+}
+
 /// Reads a component and has it describe itself, in a worker.
 ///
 /// # Errors
@@ -131,13 +143,20 @@ pub struct Inspection {
 /// Why it would not be taken.
 pub async fn inspect(component: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
     let (described, _) = run_worker(worker, &Request { limits, settings: None, name: None }, component).await?;
-    Ok(Inspection {
-        manifest: described.manifest,
-        digest: Digest::of(component),
-        bytes: component.len() as u64,
-        imports: described.imports,
-        exports: described.exports,
-    })
+    Ok(Inspection::of(component, described))
+}
+
+/// Reads a component and has it take its settings, in a worker: all that a runtime
+/// does before it puts a release in force.
+///
+/// # Errors
+///
+/// Why it would not be taken.
+pub async fn rehearse(component: &[u8], settings: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
+    let text =
+        std::str::from_utf8(settings).map_err(|error| LoadError::SettingsDocument { problem: format!("they are not UTF-8: {error}") })?;
+    let (described, _) = run_worker(worker, &Request { limits, settings: Some(text.to_string()), name: None }, component).await?;
+    Ok(Inspection::of(component, described))
 }
 
 /// Has a child process load a component, and waits for it within limits.

@@ -18,6 +18,7 @@ mod log;
 mod metrics;
 mod policies;
 mod problem;
+mod repositories;
 mod routes;
 mod stream;
 mod verdicts;

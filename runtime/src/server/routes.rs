@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{RequestBody, ResponseBody};
 use super::problem::{Cause, Problem};
-use super::{Phase, Shared, events, log, metrics, policies, verdicts};
+use super::{Phase, Shared, events, log, metrics, policies, repositories, verdicts};
 
 /// A path that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,7 @@ enum Route<'a> {
     Policy(&'a str),
     Verdicts,
     Log(&'a str),
+    Repository(&'a str),
     Live,
     Ready,
     Metrics,
@@ -33,11 +34,13 @@ impl<'a> Route<'a> {
             "/livez" => Route::Live,
             "/readyz" => Route::Ready,
             "/metrics" => Route::Metrics,
-            _ => match (path.strip_prefix("/v1/policies/"), path.strip_prefix("/v1/log/")) {
-                (Some(name), _) if !name.is_empty() && !name.contains('/') => Route::Policy(name),
-                (_, Some(rest)) if !rest.is_empty() => Route::Log(rest),
-                _ => return None,
-            },
+            _ => {
+                let below = |prefix: &str| path.strip_prefix(prefix).filter(|rest| !rest.is_empty());
+                if let Some(name) = below("/v1/policies/").filter(|name| !name.contains('/')) {
+                    return Some(Route::Policy(name));
+                }
+                return below("/v1/log/").map(Route::Log).or(below("/v1/repositories/").map(Route::Repository));
+            }
         })
     }
 
@@ -49,6 +52,7 @@ impl<'a> Route<'a> {
             Route::Policy(_) => "policy",
             Route::Verdicts => "verdicts",
             Route::Log(_) => "log",
+            Route::Repository(_) => "repository",
             Route::Live => "livez",
             Route::Ready => "readyz",
             Route::Metrics => "metrics",
@@ -59,7 +63,9 @@ impl<'a> Route<'a> {
         match self {
             Route::Events | Route::Log("cosignatures") => "POST",
             Route::Policy(_) => "GET, HEAD, PUT, DELETE",
-            Route::Policies | Route::Verdicts | Route::Log(_) | Route::Live | Route::Ready | Route::Metrics => "GET, HEAD",
+            Route::Policies | Route::Verdicts | Route::Log(_) | Route::Repository(_) | Route::Live | Route::Ready | Route::Metrics => {
+                "GET, HEAD"
+            }
         }
     }
 }
@@ -113,6 +119,7 @@ async fn dispatch(
         Route::Verdicts if parts.method == Method::GET => verdicts::get(shared, parts),
         Route::Log("cosignatures") if parts.method == Method::POST => log::cosign(shared, body).await,
         Route::Log(path) if read => log::get(shared, path).await,
+        Route::Repository(path) if read => repositories::get(shared, &parts.method, path).await,
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
