@@ -1,12 +1,14 @@
 //! Doors into single rooms for the benchmark harness. Not part of the API.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::column::Cell;
 use crate::event::Event;
 use crate::policy::Granted;
 use crate::policy::grant::Grant;
 use crate::projection::Plan;
+use crate::reference::List;
 use crate::sandbox::{Image, Limits, LoadError, Loader, Said, Sandbox};
 
 pub struct Policy {
@@ -22,11 +24,11 @@ pub struct Rows<'e> {
 }
 
 impl Policy {
-    pub async fn load(worker: &Path, component: &[u8], settings: &[u8]) -> Result<Self, LoadError> {
+    pub async fn load(worker: &Path, component: &[u8], settings: &[u8], lists: &[Arc<List>]) -> Result<Self, LoadError> {
         let here = |problem: String| LoadError::Worker { problem };
         let sandbox = Sandbox::new(Limits::default()).map_err(|error| here(error.to_string()))?;
         let loader = Loader::new(sandbox, worker.to_path_buf(), None).map_err(|error| here(error.to_string()))?;
-        let image = loader.load(None, component, settings).await?;
+        let image = loader.load(None, component, settings, lists).await?;
         let mut plan = Plan::default();
         let slots = plan.add(&image.release().manifest.fields);
         Ok(Policy { image, plan, slots })

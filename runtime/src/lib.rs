@@ -21,6 +21,7 @@ pub mod state;
 mod stats;
 
 pub mod policy;
+pub mod reference;
 pub mod sandbox;
 
 pub mod ledger;
@@ -36,5 +37,6 @@ pub mod bench;
 mod testing;
 
 pub use config::Config;
-pub use runtime::{Runtime, Swap};
+pub use reference::List;
+pub use runtime::{Candidate, Runtime, Swap};
 pub use sandbox::{LoadError, inspect};

@@ -38,6 +38,9 @@ enum Verb {
     /// Builds policies and looks into them.
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Makes reference lists of tables, compares them, looks things up in them.
+    #[command(subcommand)]
+    List(cli::list::Verb),
     /// Checks a log, proves what is in it, compares its checkpoints, reads its entries.
     #[command(subcommand)]
     Log(cli::log::Verb),
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Verb::Replay(args) => cli::replay::run(&args),
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
+        Verb::List(verb) => cli::list::run(&verb),
         Verb::Log(verb) => cli::log::run(verb),
         Verb::Witness(args) => cli::witness::run(args),
     };

@@ -11,6 +11,7 @@ mod follow;
 mod hostile;
 mod kill;
 mod limits;
+mod lists;
 mod log;
 mod migrate;
 mod modes;

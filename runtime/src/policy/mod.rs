@@ -8,4 +8,4 @@ pub mod release;
 
 pub use grant::Granted;
 pub use manifest::Manifest;
-pub use release::Release;
+pub use release::{Bound, Release};

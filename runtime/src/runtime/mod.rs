@@ -41,7 +41,8 @@ use tokio::sync::{Mutex, oneshot, watch};
 use crate::event::Event;
 use crate::ledger::{self, Ids, Log};
 use crate::policy::Release;
-use crate::sandbox::{self, Loader, Sandbox};
+use crate::reference::List;
+use crate::sandbox::{self, Image, Loader, Offer, Sandbox};
 use crate::sequencer::{self, Entrance};
 use crate::state::{Handover, States, Timers};
 use crate::stats::{OutcomeLabel, Stats};
@@ -120,6 +121,37 @@ pub struct Swap {
     pub sequence: u64,
     /// What became of the states.
     pub state: Handover,
+}
+
+/// What is to be put in force.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The component.
+    pub component: Arc<[u8]>,
+    /// Its settings, as a JSON document.
+    pub settings: Arc<[u8]>,
+    /// Reference lists; the policy has to name each of them.
+    pub lists: Vec<Arc<List>>,
+    /// Reference lists that it may have where it names one that is not in `lists`.
+    pub spare: Vec<Arc<List>>,
+}
+
+impl Candidate {
+    /// A component with settings, without lists.
+    pub fn new(component: impl Into<Arc<[u8]>>, settings: impl Into<Arc<[u8]>>) -> Self {
+        Candidate { component: component.into(), settings: settings.into(), lists: Vec::new(), spare: Vec::new() }
+    }
+}
+
+/// What is to be other than in the release in force.
+#[derive(Debug, Clone, Default)]
+pub struct Revision {
+    /// The component, if it changes.
+    pub component: Option<Vec<u8>>,
+    /// The settings, if they change.
+    pub settings: Option<Vec<u8>>,
+    /// The lists that change.
+    pub lists: Vec<Arc<List>>,
 }
 
 /// A policy in force.
@@ -317,8 +349,7 @@ impl Runtime {
     ///
     /// Why it is not taken; the release in force stays.
     pub async fn install(&self, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        self.put_in_force(None, component.into(), settings.into()).await
+        self.put(None, Candidate::new(component, settings)).await
     }
 
     /// Installs a component that must be the policy of this name.
@@ -327,20 +358,47 @@ impl Runtime {
     ///
     /// Why it is not taken; the release in force stays.
     pub async fn install_as(&self, name: &str, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        self.put_in_force(Some(name), component.into(), settings.into()).await
+        self.put(Some(name), Candidate::new(component, settings)).await
     }
 
-    /// Replaces the component of a policy and keeps its settings; `{}` for a
+    /// Puts a candidate in force between two batches, in the place of the release of
+    /// the same policy, if there is one; with a name, only if it is that policy.
+    /// Where nothing but lists is new, nothing is compiled.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not taken; the release in force stays.
+    pub async fn put(&self, name: Option<&str>, candidate: Candidate) -> Result<Swap, LoadError> {
+        let _guard = self.0.changing.lock().await;
+        self.put_in_force(name, candidate).await
+    }
+
+    /// Changes a part of a policy in force, or several at once, and keeps the others. A
+    /// policy that is not in force yet needs at least its component.
+    ///
+    /// # Errors
+    ///
+    /// Why the change is not taken; the release in force stays.
+    pub async fn revise(&self, name: &str, revision: Revision) -> Result<Swap, LoadError> {
+        let _guard = self.0.changing.lock().await;
+        let Revision { component, settings, lists } = revision;
+        let standing = self.installed(name);
+        let component = component.map(Arc::from).or_else(|| standing.as_ref().map(|standing| standing.component.clone()));
+        let Some(component) = component else { return Err(LoadError::NotInForce { name: name.to_string() }) };
+        let settings = settings.map(Arc::from).or_else(|| standing.as_ref().map(|standing| standing.settings.clone()));
+        let settings = settings.unwrap_or_else(|| b"{}".as_slice().into());
+        let spare = standing.map(|standing| standing.image.lists().to_vec()).unwrap_or_default();
+        self.put_in_force(Some(name), Candidate { component, settings, lists, spare }).await
+    }
+
+    /// Replaces the component of a policy and keeps its settings and lists; `{}` for a
     /// policy that is not in force yet.
     ///
     /// # Errors
     ///
     /// Why it is not taken; the release in force stays.
     pub async fn replace_component(&self, name: &str, component: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        let settings = self.installed(name).map_or_else(|| b"{}".as_slice().into(), |installed| installed.settings);
-        self.put_in_force(Some(name), component.into(), settings).await
+        self.revise(name, Revision { component: Some(component), ..Revision::default() }).await
     }
 
     /// Gives a policy in force other settings.
@@ -349,15 +407,19 @@ impl Runtime {
     ///
     /// Why they are not taken; the release in force stays.
     pub async fn reconfigure(&self, name: &str, settings: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        let Some(installed) = self.installed(name) else {
-            return Err(LoadError::NotInForce { name: name.to_string() });
-        };
-        self.put_in_force(Some(name), installed.component, settings.into()).await
+        self.revise(name, Revision { settings: Some(settings), ..Revision::default() }).await
     }
 
-    async fn put_in_force(&self, name: Option<&str>, component: Arc<[u8]>, settings: Arc<[u8]>) -> Result<Swap, LoadError> {
-        let loaded = self.0.loader.load(name, &component, &settings).await;
+    async fn put_in_force(&self, name: Option<&str>, candidate: Candidate) -> Result<Swap, LoadError> {
+        let Candidate { component, settings, lists, spare } = candidate;
+        let offer = Offer { bound: lists, spare };
+        let loaded = match self.same_code(&component, &settings) {
+            Some(image) => {
+                self.0.stats.cache.get_or_create(&OutcomeLabel { outcome: "kept" }).inc();
+                image.rebind(&component, &settings, &offer)
+            }
+            None => self.0.loader.load_with(name, &component, &settings, &offer).await,
+        };
         self.count_load(loaded.as_ref().err());
         let image = loaded?;
         let found = image.release().policy();
@@ -370,6 +432,13 @@ impl Runtime {
         let installed = Installed { image: Arc::new(image), component, settings, since: 0 };
         self.0.entrance.change(Change::Install { installed, reply }).map_err(|Stopped| LoadError::Stopped)?;
         swap.await.map_err(|_| LoadError::Stopped)?
+    }
+
+    /// What is in force of this component and these settings, with whatever lists.
+    fn same_code(&self, component: &[u8], settings: &[u8]) -> Option<Arc<Image>> {
+        let standing = self.0.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let same = |installed: &&Installed| *installed.component == *component && *installed.settings == *settings;
+        standing.iter().find(same).map(|installed| installed.image.clone())
     }
 
     /// Takes a policy out of force. Returns the first event that it does not

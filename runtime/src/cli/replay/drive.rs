@@ -10,7 +10,7 @@ use ephor::event::Event;
 use ephor::ledger::Log;
 use ephor::policy::Release;
 use ephor::runtime::{Judged, Pending};
-use ephor::{Config, Runtime};
+use ephor::{Candidate, Config, Runtime};
 
 use super::shelf::Parts;
 use crate::cli::exit::{Exit, Failed, Or as _, Outcome, failed};
@@ -131,8 +131,9 @@ impl Drive {
     /// Puts a release in force, behind every event that was pushed before.
     pub async fn install(&mut self, parts: Parts) -> Outcome<Arc<Release>> {
         self.flush().await?;
-        let Parts { file, component, settings } = parts;
-        let swap = self.runtime.install(component, settings).await;
+        let Parts { file, component, settings, lists } = parts;
+        let candidate = Candidate { spare: lists, ..Candidate::new(component, settings) };
+        let swap = self.runtime.put(None, candidate).await;
         let swap = swap.with_context(|| format!("{} is not taken", file.display())).or_exit(Exit::Refused)?;
         let standing = self.runtime.policies().into_iter().find(|standing| standing.release.policy() == swap.policy);
         standing

@@ -106,12 +106,14 @@ impl Force {
     }
 
     async fn install(&mut self, drive: &mut Drive, need: &Need) -> Outcome {
-        let Need { sequence, policy, release, digest } = need;
-        let Some(parts) = self.shelf.find(digest) else {
+        let Need { sequence, policy, release, digest, lists } = need;
+        let Some(parts) = self.shelf.find(digest, lists)? else {
             let folders: Vec<String> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
             let (components, settings) = self.shelf.size();
+            let with: Vec<String> = lists.iter().map(|(name, version)| format!("the list {} {}", plain(name), plain(version))).collect();
+            let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(" and ")) };
             let why = format!(
-                "entry {} asked the release {} of {} (digest {digest}), and no component with any settings in {} is that release ({components} components and {settings} documents of settings were tried). Name the folder that has it with --releases",
+                "entry {} asked the release {} of {} (digest {digest}){with}, and no component with any settings in {} is that release ({components} components and {settings} documents of settings were tried). Name the folder that has it with --releases",
                 grouped(*sequence),
                 plain(release),
                 plain(policy),

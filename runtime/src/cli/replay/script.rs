@@ -20,6 +20,8 @@ pub struct Need {
     pub release: String,
     /// 64 hexadecimal digits.
     pub digest: String,
+    /// Its reference lists and their versions, in the order of its manifest.
+    pub lists: Vec<(String, String)>,
 }
 
 /// A recorded event, with what was recorded right before it because of it.
@@ -70,6 +72,7 @@ impl Script {
                 policy: asked.policy.to_string(),
                 release: asked.release.to_string(),
                 digest: asked.digest.to_string(),
+                lists: asked.lists.0.iter().map(|(name, version)| (name.to_string(), version.to_string())).collect(),
             };
             match Entry::read(&line)? {
                 Entry::Timer(timer) => needs.push(need(&timer.asked)),

@@ -26,7 +26,7 @@ use crate::digest::Digest;
 use fields::parse_digest;
 
 pub(crate) use event::{Asked, EventEntry, Fault, Finding, Mode};
-pub(crate) use fields::{Evidence, Time, number, string};
+pub(crate) use fields::{Evidence, Lists, Time, number, string};
 pub(crate) use other::{GapEntry, TimerEntry};
 
 /// The longest line, without its `\n`: an entry of a C2SP tile has its length in 16
