@@ -37,6 +37,7 @@ pub mod bench;
 mod testing;
 
 pub use config::Config;
+pub use policy::{Grant, Publisher};
 pub use reference::List;
-pub use runtime::{Candidate, Runtime, Swap};
+pub use runtime::{Runtime, Swap};
 pub use sandbox::{LoadError, inspect};

@@ -41,6 +41,9 @@ enum Verb {
     /// Makes reference lists of tables, compares them, looks things up in them.
     #[command(subcommand)]
     List(cli::list::Verb),
+    /// Says what publishers were granted, and what their policies ask for.
+    #[command(subcommand)]
+    Grant(cli::grant::Verb),
     /// Checks a log, proves what is in it, compares its checkpoints, reads its entries.
     #[command(subcommand)]
     Log(cli::log::Verb),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
         Verb::List(verb) => cli::list::run(&verb),
+        Verb::Grant(verb) => cli::grant::run(&verb),
         Verb::Log(verb) => cli::log::run(verb),
         Verb::Witness(args) => cli::witness::run(args),
     };

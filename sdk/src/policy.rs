@@ -87,6 +87,7 @@ pub fn describe<P: Policy>() -> manifest::Manifest {
                 kind: field.kind,
                 required: field.required,
                 purpose: field.purpose.to_owned(),
+                form: field.form,
             })
             .collect(),
         keyed: P::State::KEYED.then(|| manifest::Keyed {

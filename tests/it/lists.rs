@@ -50,6 +50,16 @@ fn version_of(entry: &Value) -> &str {
     event::text(&asked["lists"], "sanctions")
 }
 
+/// The entries of events.
+async fn of_events(ephor: &Ephor) -> Vec<Value> {
+    let entries = ephor.entries(1).await;
+    entries.iter().map(|line| ledger::parse(line)).filter(|entry| entry.get("asked").is_some()).collect()
+}
+
+async fn versions(ephor: &Ephor) -> Vec<String> {
+    of_events(ephor).await.iter().map(|entry| version_of(entry).to_string()).collect()
+}
+
 /// What `sanctions.py` says of the real list.
 struct Truth {
     versions: Vec<Step>,
@@ -173,11 +183,10 @@ async fn every_verdict_agrees_with_the_version_of_the_real_list() {
         seen[version] += 1;
         assert_eq!(*is_denied, truth.is_listed(party, version), "event {sequence}, {party} at version {version}");
     }
-    let entries = ephor.entries(1).await;
+    let entries = of_events(&ephor).await;
     assert_eq!(entries.len(), flowed.len() + asked);
-    for line in &entries {
-        let entry = ledger::parse(line);
-        assert_eq!(version_of(&entry), truth.versions[version_at(event::sequence(&entry))].version, "{line}");
+    for entry in &entries {
+        assert_eq!(version_of(entry), truth.versions[version_at(event::sequence(entry))].version, "{entry}");
     }
     assert!(seen.iter().filter(|count| **count > 0).count() > 300, "events flowed at nearly all versions: {seen:?}");
     // A list is replaced without compiling, or even reading, any code.
@@ -242,8 +251,7 @@ async fn lists_that_do_not_fit_are_refused_and_what_is_in_force_stays() {
     assert_eq!(denied(&ephor.judge([payment(5, "37")]).await[0]), None);
     let page = ephor.get(&format!("/v1/policies/{POLICY}")).await.expect(200).json();
     assert_eq!(page["lists"], json!([{"name": "sanctions", "version": "2", "digest": second.digest().to_string()}]));
-    let versions: Vec<String> = ephor.entries(1).await.iter().map(|line| version_of(&ledger::parse(line)).to_string()).collect();
-    assert_eq!(versions, ["1", "1", "2", "2", "2"]);
+    assert_eq!(versions(&ephor).await, ["1", "1", "2", "2", "2"]);
     assert_eq!(ephor.metric("ephor_loads_total", "outcome=\"lists\""), 3.0);
 }
 
@@ -347,8 +355,7 @@ async fn lists_in_the_folder_are_followed_and_replayed() {
     write_list(&folder, lists[2].bytes());
     next(&second, "the mended list is in force").await;
     assert_eq!(denied(&judged(5, "36").await), Some("party 36"));
-    let versions: Vec<String> = ephor.entries(1).await.iter().map(|line| version_of(&ledger::parse(line)).to_string()).collect();
-    assert_eq!(versions, ["1", "1", "2", "2", "3"]);
+    assert_eq!(versions(&ephor).await, ["1", "1", "2", "2", "3"]);
     assert!(ephor.stop().success());
 
     let events = room.path().join("events.ndjson");

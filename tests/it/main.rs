@@ -8,6 +8,7 @@ mod complete;
 mod determinism;
 mod disk;
 mod follow;
+mod grants;
 mod hostile;
 mod kill;
 mod limits;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ephor::reference::ListError;
-use ephor::runtime::RemoveError;
-use ephor::{Candidate, List, LoadError, Runtime, Swap};
+use ephor::runtime::{RemoveError, Revision};
+use ephor::{List, LoadError, Runtime, Swap};
 
 /// Time between two looks at the folder. A file is taken when two looks in a
 /// row find it the same, so that a half-written one is not.
@@ -288,8 +288,9 @@ impl Folder {
                 return None;
             }
         };
-        let candidate = Candidate { spare: self.lists.good(), ..Candidate::new(component, settings) };
-        let outcome = runtime.put(Some(name), candidate).await;
+        let spare = Some(self.lists.good());
+        let revision = Revision { component: Some(component), settings: Some(settings), spare, ..Revision::default() };
+        let outcome = runtime.revise(name, revision).await;
         match &outcome {
             Ok(_) => {
                 self.watch.set_in_force(name, true);

@@ -78,6 +78,7 @@ async fn serve(args: Args) -> Outcome {
         tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
     }
     let runtime = local::runtime(&config, args.cache, (!args.in_memory).then_some(args.data))?;
+    runtime.restore(|_| None).await.context("cannot take up the releases that were in force").or_exit(Exit::Failed)?;
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
     let server =

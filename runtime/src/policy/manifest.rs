@@ -32,6 +32,46 @@ pub struct Field {
     pub required: bool,
     /// Why the policy needs it.
     pub purpose: String,
+    /// The most revealing form that the policy needs.
+    #[serde(default)]
+    pub form: AskedForm,
+}
+
+/// The most revealing form of a field that a policy needs. A host never gives more than
+/// that, and never more than its grant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AskedForm {
+    /// The value as it is.
+    #[default]
+    Plain,
+    /// A text that stands for the value, equal where values are.
+    Pseudonym,
+    /// A text of which only the end is readable.
+    Mask,
+    /// A less exact number or time.
+    Coarse,
+}
+
+impl AskedForm {
+    /// The word used in tables, the same that serde has.
+    pub fn name(self) -> &'static str {
+        match self {
+            AskedForm::Plain => "plain",
+            AskedForm::Pseudonym => "pseudonym",
+            AskedForm::Mask => "mask",
+            AskedForm::Coarse => "coarse",
+        }
+    }
+
+    /// The kinds that a field in this form can have, if not all.
+    fn kinds(self) -> Option<&'static [Kind]> {
+        match self {
+            AskedForm::Plain => None,
+            AskedForm::Pseudonym | AskedForm::Mask => Some(&[Kind::Text]),
+            AskedForm::Coarse => Some(&[Kind::Integer, Kind::Float, Kind::Time]),
+        }
+    }
 }
 
 /// A message in one language; `{name}` stands for evidence.
@@ -190,6 +230,12 @@ impl Manifest {
             if let Err(problem) = check_pointer(&field.pointer) {
                 say(format!("fields[{index}].pointer"), format!("{:?} {problem}", field.pointer));
             }
+            if let Some(kinds) = field.form.kinds().filter(|kinds| !kinds.contains(&field.kind)) {
+                let kinds = kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let problem =
+                    format!("is {}, which is of kind {kinds}; the kind of {} is {}", field.form.name(), field.pointer, field.kind);
+                say(format!("fields[{index}].form"), problem);
+            }
             if field.purpose.len() > TEXT_BYTES_MAX {
                 say(format!("fields[{index}].purpose"), format!("has {} bytes, at most {TEXT_BYTES_MAX}", field.purpose.len()));
             }
@@ -268,14 +314,14 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 /// RFC 6901, and a place that an event can have: an attribute, or inside `data`.
-fn check_pointer(pointer: &str) -> Result<(), &'static str> {
+pub(super) fn check_pointer(pointer: &str) -> Result<(), &'static str> {
     let Some(rest) = pointer.strip_prefix('/') else {
         return Err("does not begin with '/'; write it as /data/amount or /subject");
     };
@@ -297,7 +343,7 @@ fn check_pointer(pointer: &str) -> Result<(), &'static str> {
 }
 
 /// Whether `text` is `pattern` with each `*` standing for any run of characters.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };

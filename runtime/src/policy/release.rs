@@ -34,8 +34,13 @@ pub struct Release {
     pub settings: Digest,
     /// The lists that it looks things up in, in the order of the manifest.
     pub lists: Vec<Bound>,
+    /// Who published it; absent for one that is not published, for development.
+    pub publisher: Option<String>,
     /// What the component says about itself.
     pub manifest: Manifest,
+    /// The policy's full name.
+    #[serde(skip)]
+    policy: String,
 }
 
 impl Release {
@@ -49,6 +54,8 @@ impl Release {
             component_bytes: component.len() as u64,
             settings: Digest::of(settings),
             lists,
+            publisher: None,
+            policy: manifest.name.clone(),
             manifest,
         }
     }
@@ -60,8 +67,18 @@ impl Release {
         Digest::of_parts(&[component, settings].into_iter().chain(lists).collect::<Vec<_>>())
     }
 
-    /// The policy's name.
+    /// The same release, of a publisher: its policy is not that of another publisher
+    /// which has the same name.
+    #[must_use]
+    pub fn published_by(mut self, publisher: &str) -> Self {
+        self.policy = format!("{publisher}/{}", self.manifest.name);
+        self.publisher = Some(publisher.to_string());
+        self
+    }
+
+    /// The policy's full name, by which it is known everywhere in the runtime:
+    /// `PUBLISHER/POLICY`, or the policy's own name for one that is not published.
     pub fn policy(&self) -> &str {
-        &self.manifest.name
+        &self.policy
     }
 }

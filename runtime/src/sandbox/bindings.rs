@@ -2,7 +2,7 @@
 //! the rest of the runtime.
 
 use crate::column::Kind;
-use crate::policy::manifest::{Action, Field, Keyed, Manifest, Message, Rule, Severity};
+use crate::policy::manifest::{Action, AskedForm, Field, Keyed, Manifest, Message, Rule, Severity};
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -49,7 +49,13 @@ impl From<manifest::Field> for Field {
             manifest::Kind::Time => Kind::Time,
             manifest::Kind::Json => Kind::Json,
         };
-        Field { pointer: wit.pointer, kind, required: wit.required, purpose: wit.purpose }
+        let form = match wit.form {
+            manifest::Form::Plain => AskedForm::Plain,
+            manifest::Form::Pseudonym => AskedForm::Pseudonym,
+            manifest::Form::Mask => AskedForm::Mask,
+            manifest::Form::Coarse => AskedForm::Coarse,
+        };
+        Field { pointer: wit.pointer, kind, required: wit.required, purpose: wit.purpose, form }
     }
 }
 

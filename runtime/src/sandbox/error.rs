@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::grant::Missing;
 use crate::policy::manifest::ManifestError;
 
 /// A problem with a settings document.
@@ -103,6 +104,16 @@ pub enum LoadError {
         /// Those that are there, and that the policy does not know, or has already.
         superfluous: Vec<String>,
     },
+    /// The policy asks for more than its publisher was granted.
+    #[error("{publisher} was not granted what the policy {policy} needs: it {}", list(.missing))]
+    Grant {
+        /// Whose policy it is.
+        publisher: String,
+        /// The policy's name.
+        policy: String,
+        /// Everything that is missing.
+        missing: Vec<Missing>,
+    },
     /// The policy has another name than the one it is installed under.
     #[error("the component is the policy {found:?}, not {expected:?}")]
     Name {
@@ -128,6 +139,26 @@ pub enum LoadError {
     NotInForce {
         /// The name asked for.
         name: String,
+    },
+    /// There is no release of that policy that is tried out.
+    #[error("no release of {name:?} is in shadow or canary")]
+    NoCandidate {
+        /// The name asked for.
+        name: String,
+    },
+    /// The release must not count for so much.
+    #[error("the release says itself that it is for {strongest} at most, and {asked} was asked for")]
+    Mode {
+        /// The strongest mode that its statement gives it.
+        strongest: String,
+        /// The mode asked for.
+        asked: String,
+    },
+    /// One change has two parts about the same policy.
+    #[error("the change has two parts about the policy {policy:?}; make them one after the other")]
+    Twice {
+        /// Its name.
+        policy: String,
     },
     /// The runtime has ended.
     #[error("the runtime has stopped")]
@@ -157,10 +188,14 @@ impl LoadError {
             LoadError::Settings { .. } => "settings",
             LoadError::Configure { .. } => "configure",
             LoadError::Lists { .. } => "lists",
+            LoadError::Grant { .. } => "grant",
             LoadError::Name { .. } => "name",
             LoadError::TooMany { .. } => "too-many",
             LoadError::State { .. } => "state",
             LoadError::NotInForce { .. } => "not-in-force",
+            LoadError::NoCandidate { .. } => "no-candidate",
+            LoadError::Mode { .. } => "mode",
+            LoadError::Twice { .. } => "twice",
             LoadError::Stopped => "stopped",
             LoadError::Worker { .. } => "worker",
         }

@@ -21,6 +21,12 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    /// The same, of a publisher.
+    pub fn published_by(mut self, publisher: &str) -> Self {
+        self.release = Arc::new(Release::clone(&self.release).published_by(publisher));
+        self
+    }
+
     /// What it is the image of.
     pub fn release(&self) -> &Arc<Release> {
         &self.release
@@ -37,7 +43,7 @@ impl Image {
     /// # Errors
     ///
     /// If the lists are not those that the manifest names.
-    pub fn rebind(&self, component: &[u8], settings: &[u8], lists: &Offer) -> Result<Image, LoadError> {
+    pub fn rebind(&self, component: &[u8], settings: &[u8], lists: &Lists) -> Result<Image, LoadError> {
         Image::bind(self.sandbox.clone(), self.pre.clone(), component, settings, self.release.manifest.clone(), lists)
     }
 
@@ -48,7 +54,7 @@ impl Image {
         component: &[u8],
         settings: &[u8],
         manifest: Manifest,
-        lists: &Offer,
+        lists: &Lists,
     ) -> Result<Image, LoadError> {
         let lists = lists.bind(&manifest.lists)?;
         let bound = lists.iter().map(|list| Bound { name: list.name().into(), version: list.version().into(), digest: list.digest() });
@@ -59,14 +65,14 @@ impl Image {
 
 /// Lists that come with a policy.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Offer {
+pub(crate) struct Lists {
     /// The policy must look things up in each of them.
     pub bound: Vec<Arc<List>>,
     /// It may have these for what is not among the others.
     pub spare: Vec<Arc<List>>,
 }
 
-impl Offer {
+impl Lists {
     /// The lists of these names, in their order.
     fn bind(&self, names: &[String]) -> Result<Arc<[Arc<List>]>, LoadError> {
         let find = |lists: &[Arc<List>], name: &str| lists.iter().find(|list| list.name() == name).cloned();
@@ -117,11 +123,11 @@ mod tests {
     #[test]
     fn lists_are_bound_in_the_order_of_the_manifest() {
         let list = |name: &str, version: &str| Arc::new(Draft::new(name, version, &["key"]).and_then(Draft::finish).expect("a list"));
-        let versions = |offer: &Offer, names: &[&str]| {
+        let versions = |offer: &Lists, names: &[&str]| {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             offer.bind(&names).map(|lists| lists.iter().map(|list| list.version().to_string()).collect::<Vec<_>>())
         };
-        let offer = Offer { bound: vec![list("a", "1"), list("b", "1")], spare: vec![list("c", "0"), list("a", "0")] };
+        let offer = Lists { bound: vec![list("a", "1"), list("b", "1")], spare: vec![list("c", "0"), list("a", "0")] };
         assert_eq!(versions(&offer, &["b", "a"]), Ok(vec!["1".into(), "1".into()]));
         assert_eq!(versions(&offer, &["c", "a", "b"]), Ok(vec!["0".into(), "1".into(), "1".into()]));
         let refused = |missing: &[&str], superfluous: &[&str]| {
@@ -129,9 +135,9 @@ mod tests {
             Err(LoadError::Lists { missing: texts(missing), superfluous: texts(superfluous) })
         };
         assert_eq!(versions(&offer, &["a", "d"]), refused(&["d"], &["b"]));
-        let twice = Offer { bound: vec![list("a", "1"), list("a", "2")], spare: Vec::new() };
+        let twice = Lists { bound: vec![list("a", "1"), list("a", "2")], spare: Vec::new() };
         assert_eq!(versions(&twice, &["a"]), refused(&[], &["a"]));
-        assert_eq!(versions(&Offer::default(), &[]), Ok(Vec::new()));
+        assert_eq!(versions(&Lists::default(), &[]), Ok(Vec::new()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::bindings::PolicyPre;
 use super::cache::{Cache, Found};
 use super::engine::{Ctx, Sandbox, linker};
 use super::error::LoadError;
-use super::image::{Image, Offer};
+use super::image::{Image, Lists};
 use super::worker::{Described, Reply, Request, split_message, write_message};
 use super::{Limits, code};
 use crate::digest::Digest;
@@ -46,13 +46,13 @@ impl Loader {
     /// Loads a component with settings and lists; with a name, only if it is that
     /// policy. The lists have to be those that its manifest names, in any order.
     pub async fn load(&self, name: Option<&str>, component: &[u8], settings: &[u8], lists: &[Arc<List>]) -> Result<Image, LoadError> {
-        self.load_with(name, component, settings, &Offer { bound: lists.to_vec(), spare: Vec::new() }).await
+        self.load_with(name, component, settings, &Lists { bound: lists.to_vec(), spare: Vec::new() }).await
     }
 
     /// The same, where some of the lists may be left.
     ///
     /// What is compiled, and kept in the cache, does not depend on the lists.
-    pub async fn load_with(&self, name: Option<&str>, component: &[u8], settings: &[u8], lists: &Offer) -> Result<Image, LoadError> {
+    pub async fn load_with(&self, name: Option<&str>, component: &[u8], settings: &[u8], lists: &Lists) -> Result<Image, LoadError> {
         let limits = &self.sandbox.limits;
         let max = limits.worker.settings_bytes_max;
         if settings.len() > max {
@@ -99,7 +99,7 @@ impl Loader {
         self.sandbox.engine.precompile_compatibility_hash().hash(&mut hasher);
         let limits = serde_json::to_vec(&self.sandbox.limits).unwrap_or_default();
         let version = env!("CARGO_PKG_VERSION").as_bytes();
-        Digest::of_parts(&[b"ephor code 2", version, &hasher.finish().to_le_bytes(), &limits, component, settings])
+        Digest::of_parts(&[b"ephor code 3", version, &hasher.finish().to_le_bytes(), &limits, component, settings])
     }
 
     /// Makes code of what a worker or the cache gave.

@@ -25,7 +25,7 @@ pub mod worker;
 
 pub(crate) use call::{Keys, Outcome, Said};
 pub(crate) use engine::{INSTANCES_MAX, Sandbox};
-pub(crate) use image::{Image, Offer};
+pub(crate) use image::{Image, Lists};
 pub(crate) use load::Loader;
 
 pub use error::{LoadError, SettingsError};

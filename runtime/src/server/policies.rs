@@ -18,7 +18,7 @@ use super::problem::{Cause, Problem};
 use crate::policy::Bound;
 use crate::policy::manifest::{Field, Rule};
 use crate::reference::List;
-use crate::runtime::{RemoveError, Revision, Standing};
+use crate::runtime::{Mode, RemoveError, Revision, Standing};
 use crate::sandbox::LoadError;
 
 /// Parts of a multipart body that are looked for. There may be several lists.
@@ -36,6 +36,11 @@ struct View<'a> {
     settings: String,
     /// Versions of the reference lists that it looks things up in.
     lists: &'a [Bound],
+    /// What its findings count for.
+    mode: &'static str,
+    /// Keys for which a canary counts, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<f64>,
     /// The first sequence that this release judges.
     since: u64,
     events: &'a [String],
@@ -59,6 +64,8 @@ impl<'a> View<'a> {
             component_bytes: release.component_bytes,
             settings: release.settings.to_string(),
             lists: &release.lists,
+            mode: standing.mode.name(),
+            share: (standing.mode == Mode::Canary).then(|| f64::from(standing.share) / 10_000.0),
             since: standing.since,
             events: &manifest.events,
             fields: &manifest.fields,
@@ -251,6 +258,9 @@ fn refused(error: &LoadError) -> Problem {
     }
     let errors: Vec<Detail<'_>> = match error {
         LoadError::Manifest { errors } => errors.iter().map(|error| Detail { pointer: &error.place, message: &error.problem }).collect(),
+        LoadError::Grant { missing, .. } => {
+            missing.iter().map(|missing| Detail { pointer: &missing.what, message: &missing.message }).collect()
+        }
         LoadError::Settings { errors } => errors.iter().map(|error| Detail { pointer: &error.pointer, message: &error.message }).collect(),
         _ => Vec::new(),
     };

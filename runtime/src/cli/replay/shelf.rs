@@ -16,6 +16,10 @@ use crate::cli::{follow, list};
 const COMPONENT_SUFFIX: &str = ".wasm";
 const SETTINGS_SUFFIX: &str = ".settings.json";
 
+/// What WebAssembly begins with, and a reference list.
+const WASM_MAGIC: &[u8] = b"\0asm";
+const LIST_MAGIC: &[u8] = b"EPHRLIST";
+
 /// What stands for settings where there are none.
 const NO_SETTINGS: &[u8] = b"{}";
 
@@ -104,30 +108,36 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Takes all components, all JSON documents and all lists of the folders.
+    /// Takes all components, all JSON documents and all lists of the folders, and what a data
+    /// directory keeps of releases, named by digests.
     pub fn open(folders: &[PathBuf]) -> anyhow::Result<Self> {
-        let mut shelf =
-            Shelf { components: Vec::new(), settings: vec![NO_SETTINGS.to_vec()], releases: HashMap::new(), lists: HashMap::new() };
+        let (settings, lists) = (vec![NO_SETTINGS.to_vec()], HashMap::new());
+        let mut shelf = Shelf { components: Vec::new(), settings, releases: HashMap::new(), lists };
         for folder in folders {
-            for file in listed(folder, COMPONENT_SUFFIX)? {
+            let beside = folder.join(follow::LISTS);
+            if beside.is_dir() {
+                listed(&beside, follow::LIST_SUFFIX)?.into_iter().try_for_each(|file| shelf.take_list(file))?;
+            }
+            for file in listed(folder, "")? {
+                let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let kept = Digest::from_hex(name).is_some();
+                if name.ends_with(follow::LIST_SUFFIX) {
+                    shelf.take_list(file)?;
+                    continue;
+                }
+                if !kept && !name.ends_with(COMPONENT_SUFFIX) && !name.ends_with(".json") {
+                    continue;
+                }
                 let bytes = read(&file)?;
-                if !shelf.components.iter().any(|(_, known)| *known == bytes) {
+                if kept && bytes.starts_with(LIST_MAGIC) {
+                    shelf.take_list(file)?;
+                    continue;
+                }
+                let is_component = name.ends_with(COMPONENT_SUFFIX) || kept && bytes.starts_with(WASM_MAGIC);
+                if is_component && !shelf.components.iter().any(|(_, known)| *known == bytes) {
                     shelf.components.push((file, bytes));
-                }
-            }
-            for file in listed(folder, ".json")? {
-                let bytes = read(&file)?;
-                if !shelf.settings.contains(&bytes) {
+                } else if !is_component && !shelf.settings.contains(&bytes) {
                     shelf.settings.push(bytes);
-                }
-            }
-            for folder in [folder.clone(), folder.join(follow::LISTS)].iter().filter(|folder| folder.exists()) {
-                for file in listed(folder, follow::LIST_SUFFIX)? {
-                    let list = open(&file)?;
-                    let known = shelf.lists.entry((list.name().into(), list.version().into())).or_default();
-                    if known.iter().all(|(_, digest)| *digest != list.digest()) {
-                        known.push((file, list.digest()));
-                    }
                 }
             }
         }
@@ -139,35 +149,36 @@ impl Shelf {
         Ok(shelf)
     }
 
+    fn take_list(&mut self, file: PathBuf) -> anyhow::Result<()> {
+        let list = open(&file)?;
+        let known = self.lists.entry((list.name().into(), list.version().into())).or_default();
+        if known.iter().all(|(_, digest)| *digest != list.digest()) {
+            known.push((file, list.digest()));
+        }
+        Ok(())
+    }
+
     /// The release of this digest (64 hexadecimal digits) with lists of these names and
     /// versions.
     pub fn find(&self, digest: &str, lists: &[(String, String)]) -> Outcome<Option<Parts>> {
-        let (at, with, files) = match lists {
-            [] => {
-                let Some(&(at, with)) = self.releases.get(digest) else { return Ok(None) };
-                (at, with, Vec::new())
-            }
-            lists => {
-                let Some(found) = self.choices(lists).into_iter().find_map(|files| self.match_lists(digest, files)) else {
-                    return Ok(None);
-                };
-                found
-            }
+        let found = match lists {
+            [] => self.releases.get(digest).map(|&(at, with)| (at, with, Vec::new())),
+            lists => self.choices(lists).into_iter().find_map(|lists| self.find_with(digest, &lists)),
         };
+        let Some((at, with, files)) = found else { return Ok(None) };
         let (file, component) = &self.components[at];
         let lists = files.into_iter().map(|file| list::open(file).map(Arc::new)).collect::<Outcome<_>>()?;
         Ok(Some(Parts { file: file.clone(), component: component.clone(), settings: self.settings[with].clone(), lists }))
     }
 
     /// The component and the settings that make the release of this digest with these
-    /// lists.
-    fn match_lists<'s>(&self, digest: &str, lists: Vec<&'s (PathBuf, Digest)>) -> Option<(usize, usize, Vec<&'s Path>)> {
-        let pairs = (0..self.components.len()).flat_map(|at| (0..self.settings.len()).map(move |with| (at, with)));
-        let is_it = |&(at, with): &(usize, usize)| {
+    /// lists, and the files of the lists.
+    fn find_with<'s>(&self, digest: &str, lists: &[&'s (PathBuf, Digest)]) -> Option<(usize, usize, Vec<&'s Path>)> {
+        let mut pairs = (0..self.components.len()).flat_map(|at| (0..self.settings.len()).map(move |with| (at, with)));
+        let (at, with) = pairs.find(|&(at, with)| {
             let lists = lists.iter().map(|(_, list)| list);
             Release::digest_of(&self.components[at].1, &self.settings[with], lists).hex() == digest
-        };
-        let (at, with) = pairs.into_iter().find(is_it)?;
+        })?;
         Some((at, with, lists.iter().map(|(file, _)| file.as_path()).collect()))
     }
 
@@ -233,10 +244,10 @@ mod tests {
         };
         let (one, two, other) = (list("1", "a"), list("2", "a"), list("2", "b"));
         let some = folder_with(&[("p.wasm", "component"), ("q.wasm", "another")]);
-        let folder = some.path().join(follow::LISTS);
-        std::fs::create_dir(&folder).expect("a folder");
-        for (at, list) in [&one, &two, &other].into_iter().enumerate() {
-            std::fs::write(folder.join(format!("{at}.list")), list.bytes()).expect("written");
+        std::fs::create_dir(some.path().join(follow::LISTS)).expect("a folder");
+        // Beside the policies, in the folder for lists, and as a data directory keeps it.
+        for (name, list) in [("old.list", &one), ("lists/words.list", &two), (&other.digest().hex(), &other)] {
+            std::fs::write(some.path().join(name), list.bytes()).expect("written");
         }
         let shelf = Shelf::open(&[some.path().into()]).expect("a shelf");
         for list in [&one, &two, &other] {

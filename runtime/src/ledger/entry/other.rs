@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::event::{Fault, Finding, Mode, bound, said};
+use super::event::{Fault, Finding, bound, said};
 use super::fields::{Lists, Text, Time, digest, hex, member, number, present};
 use crate::digest::Digest;
-use crate::verdict::Decision;
+use crate::verdict::{Decision, Mode};
 
 /// A timer that fired, and what its policy said then.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -93,6 +93,26 @@ impl GapEntry<'_> {
         }
         out.extend_from_slice(b",\"arrived\":\"");
         self.arrived.write(out);
+        out.extend_from_slice(b"\"}}");
+    }
+}
+
+/// The runtime was started. Policies that were not published are out of force until
+/// they are put in force again; whatever happened since the entry before was not seen.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartEntry<'a> {
+    /// Of the program.
+    #[serde(borrow)]
+    pub version: Text<'a>,
+    pub at: Time,
+}
+
+impl StartEntry<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        member(out, b",\"start\":{\"version\":", &self.version);
+        out.extend_from_slice(b",\"at\":\"");
+        self.at.write(out);
         out.extend_from_slice(b"\"}}");
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::fields::{Text, civil, days, string};
 use super::*;
-use crate::verdict::{Action, Decision, FaultKind, Severity};
+use crate::verdict::{Action, Decision, FaultKind, Handling, Mode, Severity};
 
 const MODES: [Mode; 3] = [Mode::Shadow, Mode::Canary, Mode::Enforce];
 
@@ -15,6 +15,7 @@ fn clean(sequence: u64) -> EventEntry<'static> {
         digest: Digest::of(policy.as_bytes()),
         lists: Lists::default(),
         mode: Mode::Enforce,
+        stale: false,
         columns: Some(Digest::of(b"columns")),
         findings: Vec::new(),
         fault: None,
@@ -31,6 +32,8 @@ fn clean(sequence: u64) -> EventEntry<'static> {
         late: false,
         digest: Digest::of(b"event"),
         verdict: Decision::Allow,
+        handling: None,
+        without: Vec::new(),
         asked: vec![asked("geofence"), asked("price-fairness")],
     }
 }
@@ -113,13 +116,43 @@ fn entries_about_something_else_have_their_published_form() {
         whole(&gap),
         r#"{"sequence":3,"gap":{"source":"urn:example:fleet:7","after":811,"before":815,"missing":3,"arrived":"2026-11-24T08:00:00.000000Z"}}"#
     );
-    for entry in [timer, gap] {
+    let change = ChangeEntry {
+        what: What::Install,
+        policy: "transport-office/geofence".into(),
+        release: "0.1.0-ca2949c7d59a".into(),
+        digest,
+        lists: Evidence(vec![("zones".into(), "2026-11".into())]),
+        statement: Some(key),
+        mode: Mode::Canary,
+        share: Some(500),
+        from: Some(due),
+        until: Some(arrived),
+        replaced: Some("0.0.9-0123456789ab".into()),
+        state: Some("kept".into()),
+        by: "transport-office".into(),
+        reason: Some("a try".into()),
+        at: arrived,
+    };
+    let expected = format!(
+        concat!(
+            r#"{{"sequence":4,"change":{{"what":"install","policy":"transport-office/geofence","release":"0.1.0-ca2949c7d59a","#,
+            r#""digest":"{}","lists":{{"zones":"2026-11"}},"statement":"{}","mode":"canary","share":500,"from":"2026-11-24T07:59:00.000000Z","#,
+            r#""until":"2026-11-24T08:00:00.000000Z","replaced":"0.0.9-0123456789ab","state":"kept","by":"transport-office","#,
+            r#""reason":"a try","at":"2026-11-24T08:00:00.000000Z"}}}}"#
+        ),
+        digest.hex(),
+        key.hex()
+    );
+    let (change, start) = (Entry::Change(4, change), Entry::Start(5, StartEntry { version: "0.1.0".into(), at: arrived }));
+    assert_eq!(whole(&change), expected);
+    assert_eq!(whole(&start), r#"{"sequence":5,"start":{"version":"0.1.0","at":"2026-11-24T08:00:00.000000Z"}}"#);
+    for entry in [timer, gap, change, start] {
         let text = whole(&entry);
         assert_eq!(Entry::parse_canonical(text.as_bytes()).expect("an entry"), entry);
         for wrong in [
             text.replace("\"sequence\":", "\"timer\":null,\"sequence\":"),
             text.replace("}}", "},\"gap\":null}"),
-            text.replace("\"source\"", "\"extra\":1,\"source\""),
+            text.replace("\"source\"", "\"extra\":1,\"source\"").replace("\"at\"", "\"extra\":1,\"at\""),
             text.replace("\"timer\"", "\"gap\"").replace("\"gap\":{\"source\"", "\"timer\":{\"source\""),
             format!("{},\"source\":\"s\"}}", &text[..text.len() - 1]),
         ] {
@@ -270,14 +303,16 @@ fn asked() -> impl Strategy<Value = Asked<'static>> {
     let fault = (prop::sample::select(FaultKind::ALL.to_vec()), text()).prop_map(|(kind, detail)| Fault { kind, detail });
     let mode = prop::sample::select(MODES.to_vec());
     let findings = prop::collection::vec(finding(), 0..3);
+    let mode = (mode, any::<bool>());
     let release = (text(), any_digest(), unique(0..3));
     (text(), release, mode, prop::option::of(any_digest()), findings, prop::option::of(fault)).prop_map(
-        |(policy, (release, digest, lists), mode, columns, findings, fault)| Asked {
+        |(policy, (release, digest, lists), (mode, stale), columns, findings, fault)| Asked {
             policy,
             release,
             digest,
             lists,
             mode,
+            stale,
             columns,
             findings,
             fault,
@@ -292,8 +327,10 @@ fn time() -> impl Strategy<Value = Time> {
 fn event() -> impl Strategy<Value = EventEntry<'static>> {
     let event = (any::<u64>(), text(), text(), text(), prop::option::of(text()), prop::option::of(text()), prop::option::of(any::<u64>()));
     let verdict = prop::sample::select(Decision::ALL.to_vec());
-    (event, time(), any::<bool>(), any_digest(), verdict, prop::collection::vec(asked(), 0..3)).prop_map(
-        |((sequence, source, id, kind, subject, time, number), arrived, late, digest, verdict, asked)| EventEntry {
+    let handling = prop::option::of(prop::sample::select(vec![Handling::LetPass, Handling::Hold, Handling::Refuse]));
+    let asked = (prop::collection::vec(asked(), 0..3), prop::collection::vec(text(), 0..3));
+    (event, time(), any::<bool>(), any_digest(), verdict, handling, asked).prop_map(
+        |((sequence, source, id, kind, subject, time, number), arrived, late, digest, verdict, handling, (asked, without))| EventEntry {
             sequence,
             source,
             id,
@@ -305,7 +342,9 @@ fn event() -> impl Strategy<Value = EventEntry<'static>> {
             late,
             digest,
             verdict,
+            handling,
             asked,
+            without,
         },
     )
 }
@@ -324,7 +363,24 @@ fn entry() -> impl Strategy<Value = Entry<'static>> {
     let gap = (any::<u64>(), text(), any::<u64>(), any::<u64>(), any::<u64>(), time()).prop_map(
         |(sequence, source, after, before, missing, arrived)| Entry::Gap(sequence, GapEntry { source, after, before, missing, arrived }),
     );
-    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap]
+    let start = (any::<u64>(), text(), time()).prop_map(|(sequence, version, at)| Entry::Start(sequence, StartEntry { version, at }));
+    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap, 1 => change(), 1 => start]
+}
+
+fn change() -> impl Strategy<Value = Entry<'static>> {
+    let what = [What::Install, What::Promote, What::Demote, What::Withdraw, What::Remove, What::Stale, What::Stop, What::Fresh];
+    let what = (any::<u64>(), prop::sample::select(what.to_vec()), prop::option::of(any::<u64>()));
+    let texts = (prop::option::of(text()), prop::option::of(text()), text(), prop::option::of(text()));
+    let times = (prop::option::of(time()), prop::option::of(time()), time());
+    (what, asked(), prop::option::of(any_digest()), texts, times).prop_map(
+        |((sequence, what, share), asked, statement, (replaced, state, by, reason), (from, until, at))| {
+            let Asked { policy, release, digest, lists, mode, .. } = asked;
+            Entry::Change(
+                sequence,
+                ChangeEntry { what, policy, release, digest, lists, statement, mode, share, from, until, replaced, state, by, reason, at },
+            )
+        },
+    )
 }
 
 proptest! {
@@ -352,7 +408,7 @@ proptest! {
                 arrived: event.arrived,
                 digest: event.digest,
             }),
-            Entry::Timer(..) | Entry::Gap(..) => None,
+            Entry::Timer(..) | Entry::Gap(..) | Entry::Change(..) | Entry::Start(..) => None,
         };
         prop_assert_eq!(front, expected);
     }
