@@ -23,6 +23,7 @@ mod stats;
 pub mod repository;
 
 pub mod policy;
+pub mod reference;
 pub mod sandbox;
 
 pub mod ledger;
@@ -39,5 +40,6 @@ mod testing;
 
 pub use config::Config;
 pub use policy::{Grant, Publisher};
+pub use reference::List;
 pub use runtime::{Runtime, Swap};
 pub use sandbox::{LoadError, inspect};

@@ -38,6 +38,9 @@ enum Verb {
     /// Builds policies and looks into them.
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Makes reference lists of tables, compares them, looks things up in them.
+    #[command(subcommand)]
+    List(cli::list::Verb),
     /// Says what publishers were granted, and what their policies ask for.
     #[command(subcommand)]
     Grant(cli::grant::Verb),
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Verb::Replay(args) => cli::replay::run(&args),
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
+        Verb::List(verb) => cli::list::run(&verb),
         Verb::Grant(verb) => cli::grant::run(&verb),
         Verb::Log(verb) => cli::log::run(verb),
         Verb::Repo(verb) => cli::repo::run(verb),

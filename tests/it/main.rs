@@ -12,6 +12,7 @@ mod grants;
 mod hostile;
 mod kill;
 mod limits;
+mod lists;
 mod log;
 mod migrate;
 mod modes;

@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod grant;
+pub mod list;
 pub mod log;
 pub mod policy_build;
 pub mod policy_inspect;

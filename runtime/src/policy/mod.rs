@@ -16,5 +16,5 @@ pub use grant::{Grant, Granted};
 pub use manifest::Manifest;
 pub use mode::{Handling, Mode, Validity};
 pub use publisher::Publisher;
-pub use release::Release;
+pub use release::{Bound, Release};
 pub use statement::Statement;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::evidence::lists;
 use super::line::{Installed, Line, Lines, Stale};
 use super::spine::{Memory, POLICIES_MAX};
 use super::{Mode, Swap};
@@ -112,7 +113,14 @@ struct Begin {
 
 /// Works a change out and carries it out. Nothing is different if a part of it cannot
 /// be done.
-pub(super) fn carry_out(memory: &mut Memory, lines: &mut Lines, orders: Vec<Order>, by: &By, at: i64, batch: &mut Batch) -> Result<Vec<Swap>, LoadError> {
+pub(super) fn carry_out(
+    memory: &mut Memory,
+    lines: &mut Lines,
+    orders: Vec<Order>,
+    by: &By,
+    at: i64,
+    batch: &mut Batch,
+) -> Result<Vec<Swap>, LoadError> {
     let mut policies = BTreeSet::new();
     if let Some(order) = orders.iter().find(|order| !policies.insert(order.policy().to_string())) {
         return Err(LoadError::Twice { policy: order.policy().to_string() });
@@ -301,6 +309,7 @@ fn entry<'a>(
         policy: policy.into(),
         release: release.id.as_str().into(),
         digest: release.digest,
+        lists: lists(release),
         statement: about.statement,
         mode: about.mode,
         share: (about.mode == Mode::Canary).then_some(u64::from(about.share)),
@@ -355,6 +364,8 @@ pub(super) struct LineRecord {
 pub(super) struct InstalledRecord {
     pub component: String,
     pub settings: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
     pub mode: Mode,
@@ -372,6 +383,7 @@ impl LineRecord {
             InstalledRecord {
                 component: release.component.hex(),
                 settings: release.settings.hex(),
+                lists: release.lists.iter().map(|list| list.digest.hex()).collect(),
                 statement: installed.statement.map(|digest: Digest| digest.hex()),
                 mode: installed.mode,
                 share: installed.share,

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::set::{Asked, Lined, Member, Set};
 use super::line::Stale;
+use super::set::{Asked, Lined, Member, Set};
 use super::timed::{Course, Fired, Run};
 use crate::column::Cell;
 use crate::event::Event;
@@ -197,9 +197,12 @@ impl Bench<'_> {
             } else {
                 self.split(round, member, rows, &mut tasks, &mut refused);
             }
-            unasked.extend(
-                refused.into_iter().map(|(row, member)| Unasked { member, row, kind: FaultKind::Memory, detail: NO_ROOM.into() }),
-            );
+            unasked.extend(refused.into_iter().map(|(row, member)| Unasked {
+                member,
+                row,
+                kind: FaultKind::Memory,
+                detail: NO_ROOM.into(),
+            }));
         }
         let run = |task: Task| match task {
             Task::Plain { member, rows, keys, key_of } => self.run(round, member, &rows, keys, &key_of),

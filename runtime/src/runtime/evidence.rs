@@ -13,8 +13,9 @@ use super::numbers::Gap;
 use super::set::Set;
 use super::spine::{Judged, Woken};
 use crate::digest::Digest;
-use crate::ledger::entry::{self, Asked, Entry, EventEntry, GapEntry, Time, TimerEntry};
+use crate::ledger::entry::{self, Asked, Entry, EventEntry, GapEntry, Lists, Time, TimerEntry};
 use crate::ledger::{Batch, Hash, Secrets, leaf_hash};
+use crate::policy::Release;
 use crate::verdict::{Fault, Finding, Verdict};
 
 /// Rows below which lines are written without spreading.
@@ -103,6 +104,7 @@ impl Evidence {
             policy: release.policy().into(),
             release: release.id.as_str().into(),
             digest: release.digest,
+            lists: lists(release),
             mode: woken.mode,
             source: admission.source(woken.timer.source).to_string().into(),
             key: self.secrets.key(release.policy(), &woken.key),
@@ -138,6 +140,7 @@ impl Evidence {
                     policy: release.policy().into(),
                     release: release.id.as_str().into(),
                     digest: release.digest,
+                    lists: lists(release),
                     mode: set.mode(member, canary),
                     stale: line.stale.is_some(),
                     columns,
@@ -198,13 +201,19 @@ fn finding(finding: &Finding) -> entry::Finding<'_> {
     }
 }
 
+/// The versions of the lists that a release looks things up in.
+pub(super) fn lists(release: &Release) -> Lists<'_> {
+    entry::Evidence(release.lists.iter().map(|list| (list.name.as_str().into(), list.version.as_str().into())).collect())
+}
+
 fn fault(fault: &Fault) -> entry::Fault<'_> {
     entry::Fault { kind: fault.kind, detail: fault.detail.as_str().into() }
 }
 
 /// Writes an entry's line. One that is longer than an entry may be loses the ends of
-/// its texts, then its later findings, each with a sign of omission; the verdict and
-/// the digests are always whole.
+/// its texts, then its later findings, each with a sign of omission; at the very last
+/// the versions of lists, which the digest of the release binds as well. The verdict
+/// and the digests are always whole.
 fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
     let mut cuts = CUTS.into_iter();
     while entry.write(out).is_err() {
@@ -213,6 +222,9 @@ fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
             Entry::Event(event) => {
                 for asked in &mut event.asked {
                     shorten_all(&mut asked.findings, asked.fault.as_mut(), cut);
+                    if cuts.len() == 0 {
+                        asked.lists.0.clear();
+                    }
                 }
             }
             Entry::Timer(_, timer) => shorten_all(&mut timer.findings, timer.fault.as_mut(), cut),

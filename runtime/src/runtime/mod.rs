@@ -47,15 +47,16 @@ use crate::event::Event;
 use crate::ledger::{self, Ids, Log};
 use crate::policy::pseudonym::Secret;
 use crate::policy::{Grant, Publisher, Release, Validity};
+use crate::reference::List;
 use crate::sandbox::{self, Loader, Sandbox};
 use crate::sequencer::{self, Entrance};
 use crate::state::{Handover, States, Timers};
 use crate::stats::{OutcomeLabel, Stats};
 use admit::Admission;
-use commit::Keeper;
-use numbers::Numbers;
 use change::{Change, LineRecords, Order};
+use commit::Keeper;
 use line::{Installed, Lines};
+use numbers::Numbers;
 use spine::{Memory, Spine};
 
 pub use crate::ledger::{Answer, Refusal};
@@ -137,6 +138,20 @@ pub struct Swap {
     pub mode: Mode,
     /// What became of the states.
     pub state: Handover,
+}
+
+/// What is to be other than in the release in force.
+#[derive(Debug, Clone, Default)]
+pub struct Revision {
+    /// The component, if it changes.
+    pub component: Option<Vec<u8>>,
+    /// The settings, if they change.
+    pub settings: Option<Vec<u8>>,
+    /// The reference lists that change; the policy has to name each of them.
+    pub lists: Vec<Arc<List>>,
+    /// What it may have where it names a list that is not in `lists`: those in force, if
+    /// nothing is said.
+    pub spare: Option<Vec<Arc<List>>>,
 }
 
 /// A release that is judged with.
@@ -371,7 +386,7 @@ impl Runtime {
     /// Why it is not taken; the release in force stays.
     pub async fn install(&self, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        self.put_in_force(None, component.into(), settings.into(), Grant::development()).await
+        self.put_in_force(None, Offer::development(component.into(), settings.into()), Grant::development()).await
     }
 
     /// What a publisher was granted, for [`Runtime::install_for`]. Its pseudonyms are
@@ -393,7 +408,7 @@ impl Runtime {
     /// stays.
     pub async fn install_for(&self, grant: Grant, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        self.put_in_force(None, component.into(), settings.into(), grant).await
+        self.put_in_force(None, Offer::development(component.into(), settings.into()), grant).await
     }
 
     /// Installs a component that must be the policy of this name.
@@ -402,24 +417,16 @@ impl Runtime {
     ///
     /// Why it is not taken; the release in force stays.
     pub async fn install_as(&self, name: &str, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        let grant = self.installed(name).map_or_else(Grant::development, |installed| installed.grant);
-        self.put_in_force(Some(name), component.into(), settings.into(), grant).await
+        self.revise(name, Revision { component: Some(component), settings: Some(settings), ..Revision::default() }).await
     }
 
-    /// Replaces the component of a policy and keeps its settings; `{}` for a
-    /// policy that is not in force yet.
+    /// Replaces the component of a policy and keeps the rest.
     ///
     /// # Errors
     ///
     /// Why it is not taken; the release in force stays.
     pub async fn replace_component(&self, name: &str, component: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        let (settings, grant) = match self.installed(name) {
-            Some(installed) => (installed.settings, installed.grant),
-            None => (b"{}".as_slice().into(), Grant::development()),
-        };
-        self.put_in_force(Some(name), component.into(), settings, grant).await
+        self.revise(name, Revision { component: Some(component), ..Revision::default() }).await
     }
 
     /// Gives a policy in force other settings.
@@ -428,17 +435,33 @@ impl Runtime {
     ///
     /// Why they are not taken; the release in force stays.
     pub async fn reconfigure(&self, name: &str, settings: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        let Some(installed) = self.installed(name) else {
-            return Err(LoadError::NotInForce { name: name.to_string() });
-        };
-        self.put_in_force(Some(name), installed.component, settings.into(), installed.grant).await
+        self.revise(name, Revision { settings: Some(settings), ..Revision::default() }).await
     }
 
-    async fn put_in_force(&self, name: Option<&str>, component: Arc<[u8]>, settings: Arc<[u8]>, grant: Grant) -> Result<Swap, LoadError> {
+    /// Changes a part of a policy in force, or several at once, and keeps the others, what
+    /// it was granted among them. A policy that is not in force yet needs at least its
+    /// component; its settings are `{}` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// Why the change is not taken; the release in force stays.
+    pub async fn revise(&self, name: &str, revision: Revision) -> Result<Swap, LoadError> {
+        let _guard = self.0.changing.lock().await;
+        let Revision { component, settings, lists, spare } = revision;
+        let standing = self.installed(name);
+        let component = component.map(Arc::from).or_else(|| standing.as_ref().map(|standing| standing.component.clone()));
+        let Some(component) = component else { return Err(LoadError::NotInForce { name: name.to_string() }) };
+        let settings = settings.map(Arc::from).or_else(|| standing.as_ref().map(|standing| standing.settings.clone()));
+        let settings = settings.unwrap_or_else(|| b"{}".as_slice().into());
+        let in_force = || standing.as_ref().map(|standing| standing.image.lists().to_vec()).unwrap_or_default();
+        let spare = spare.unwrap_or_else(in_force);
+        let grant = standing.map_or_else(Grant::development, |standing| standing.grant);
+        self.put_in_force(Some(name), Offer { lists, spare, ..Offer::development(component, settings) }, grant).await
+    }
+
+    async fn put_in_force(&self, name: Option<&str>, offer: Offer, grant: Grant) -> Result<Swap, LoadError> {
         let publisher = grant.publisher().map(str::to_string);
-        let offer = Offer { publisher, grant, ..Offer::development(component, settings) };
-        let installed = self.take(name, offer).await?;
+        let installed = self.take(name, Offer { publisher, grant, ..offer }).await?;
         self.order(Order::Install(Box::new(installed)), By::new(DEVELOPMENT)).await
     }
 

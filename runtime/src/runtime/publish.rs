@@ -12,8 +12,10 @@ use super::{Runtime, Swap};
 use crate::digest::Digest;
 use crate::ledger::blobs;
 use crate::policy::{Grant, Mode, Validity};
-use crate::sandbox::{Image, LoadError};
+use crate::reference::List;
+use crate::sandbox::{self, Image, LoadError};
 use crate::sequencer::{Stopped, now_micros};
+use crate::stats::OutcomeLabel;
 
 /// A release that is offered to a runtime.
 #[derive(Debug, Clone)]
@@ -22,6 +24,10 @@ pub struct Offer {
     pub component: Arc<[u8]>,
     /// The settings, a JSON document.
     pub settings: Arc<[u8]>,
+    /// Reference lists; the policy has to name each of them.
+    pub lists: Vec<Arc<List>>,
+    /// Reference lists that it may have where it names one that is not in `lists`.
+    pub spare: Vec<Arc<List>>,
     /// Who publishes it; absent in development.
     pub publisher: Option<String>,
     /// What the publisher may see and ask for.
@@ -44,6 +50,8 @@ impl Offer {
         Offer {
             component,
             settings,
+            lists: Vec::new(),
+            spare: Vec::new(),
             publisher: None,
             grant: Grant::development(),
             statement: None,
@@ -204,10 +212,13 @@ impl Runtime {
     async fn take_up(&self, data: &Path, publisher: Option<&str>, grant: &Grant, record: InstalledRecord) -> Result<Installed, LoadError> {
         let fail = |problem: String| LoadError::Worker { problem };
         let read = |digest: &str| blobs::read(data, digest).map(Arc::from).map_err(fail);
+        let open = |digest: &str| List::open(read(digest)?).map(Arc::new).map_err(|error| fail(format!("{digest}: {error}")));
         let statement = record.statement.as_deref().map(|hex| Digest::from_hex(hex).ok_or_else(|| fail(format!("{hex:?} is no digest"))));
         let offer = Offer {
             component: read(&record.component)?,
             settings: read(&record.settings)?,
+            lists: record.lists.iter().map(|digest| open(digest)).collect::<Result<_, _>>()?,
+            spare: Vec::new(),
             publisher: publisher.map(str::to_string),
             grant: grant.clone(),
             statement: statement.transpose()?,
@@ -225,7 +236,8 @@ impl Runtime {
     pub(super) async fn take(&self, name: Option<&str>, offer: Offer) -> Result<Installed, LoadError> {
         let installed = self.load(name, offer).await?;
         if let Some(data) = &self.0.data {
-            for bytes in [&installed.component, &installed.settings] {
+            let lists = installed.image.lists().iter().map(|list| list.bytes());
+            for bytes in [&installed.component, &installed.settings].into_iter().chain(lists) {
                 blobs::keep(data, bytes).map_err(|error| LoadError::Worker { problem: error.to_string() })?;
             }
         }
@@ -233,8 +245,17 @@ impl Runtime {
     }
 
     async fn load(&self, name: Option<&str>, offer: Offer) -> Result<Installed, LoadError> {
-        let Offer { component, settings, publisher, grant, statement, mode, share, strongest, validity } = offer;
-        let loaded = self.0.loader.load(name, &component, &settings).await.and_then(|image| held_against(&grant, image));
+        let Offer { component, settings, lists, spare, publisher, grant, statement, mode, share, strongest, validity } = offer;
+        let lists = sandbox::Lists { bound: lists, spare };
+        let loaded = match self.same_code(&component, &settings) {
+            // Only the lists are new.
+            Some(image) => {
+                self.0.stats.cache.get_or_create(&OutcomeLabel { outcome: "kept" }).inc();
+                image.rebind(&component, &settings, &lists)
+            }
+            None => self.0.loader.load_with(name, &component, &settings, &lists).await,
+        };
+        let loaded = loaded.and_then(|image| held_against(&grant, image));
         self.count_load(loaded.as_ref().err());
         let mut image = loaded?;
         let found = image.release().policy();
@@ -250,6 +271,14 @@ impl Runtime {
         let gate = Arc::new(Gate::default());
         let image = Arc::new(image);
         Ok(Installed { image, component, settings, grant, mode, share, validity, statement, strongest, since: 0, states, gate })
+    }
+
+    /// What is judged with of this component and these settings, with whatever lists.
+    fn same_code(&self, component: &[u8], settings: &[u8]) -> Option<Arc<Image>> {
+        let standing = self.0.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let mut releases = standing.values().flat_map(|line| line.releases());
+        let same = |installed: &&Installed| *installed.component == *component && *installed.settings == *settings;
+        releases.find(same).map(|installed| installed.image.clone())
     }
 
     pub(super) async fn order(&self, order: Order, by: By) -> Result<Swap, LoadError> {

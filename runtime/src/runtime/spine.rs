@@ -10,13 +10,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use super::admit::{Admission, Admitted, Slot};
+use super::change::{self, Change};
 use super::commit::{Ended, Keeper, Waiting, Work};
 use super::evaluate::{Bench, Round, Said, Unasked};
 use super::evidence::{About, Evidence};
-use super::numbers::Gap;
-use super::change::{self, Change};
 use super::gate::Difference;
 use super::line::{Line, Lines};
+use super::numbers::Gap;
 use super::set::Set;
 use super::timed::Fired;
 use crate::event::Event;

@@ -96,11 +96,13 @@ pub enum LoadError {
         /// How.
         problem: String,
     },
-    /// The policy looks things up in lists that nothing binds.
-    #[error("the policy needs the reference lists {}; none are published to this runtime", .lists.join(", "))]
+    /// The lists that come with the policy are not those that its manifest names.
+    #[error("the reference lists do not fit the policy: {}", lists_problem(missing, superfluous))]
     Lists {
-        /// Their names.
-        lists: Vec<String>,
+        /// Those that the policy looks things up in, and that are not there.
+        missing: Vec<String>,
+        /// Those that are there, and that the policy does not know, or has already.
+        superfluous: Vec<String>,
     },
     /// The policy asks for more than its publisher was granted.
     #[error("{publisher} was not granted what the policy {policy} needs: it {}", list(.missing))]
@@ -198,6 +200,13 @@ impl LoadError {
             LoadError::Worker { .. } => "worker",
         }
     }
+}
+
+fn lists_problem(missing: &[String], superfluous: &[String]) -> String {
+    let missing = (!missing.is_empty()).then(|| format!("it looks things up in {}, which is missing", missing.join(" and in ")));
+    let superfluous = superfluous.join(" and ");
+    let superfluous = (!superfluous.is_empty()).then(|| format!("{superfluous} is there, which it does not know or has already"));
+    missing.into_iter().chain(superfluous).collect::<Vec<_>>().join("; ")
 }
 
 fn list<E: std::fmt::Display>(errors: &[E]) -> String {

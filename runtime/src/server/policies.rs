@@ -15,12 +15,14 @@ use super::Shared;
 use super::body::{Coding, RequestBody, ResponseBody};
 use super::events::{MediaType, json};
 use super::problem::{Cause, Problem};
+use crate::policy::Bound;
 use crate::policy::manifest::{Field, Rule};
-use crate::runtime::{Mode, RemoveError, Standing};
+use crate::reference::List;
+use crate::runtime::{Mode, RemoveError, Revision, Standing};
 use crate::sandbox::LoadError;
 
-/// Parts of a multipart body that are looked for.
-const PARTS: [&str; 2] = ["component", "settings"];
+/// Parts of a multipart body that are looked for. There may be several lists.
+const PARTS: [&str; 3] = ["component", "settings", "list"];
 
 /// A policy in force, as a client sees it.
 #[derive(Serialize)]
@@ -32,6 +34,8 @@ struct View<'a> {
     component: String,
     component_bytes: u64,
     settings: String,
+    /// Versions of the reference lists that it looks things up in.
+    lists: &'a [Bound],
     /// What its findings count for.
     mode: &'static str,
     /// Keys for which a canary counts, from 0 to 1.
@@ -59,6 +63,7 @@ impl<'a> View<'a> {
             component: release.component.to_string(),
             component_bytes: release.component_bytes,
             settings: release.settings.to_string(),
+            lists: &release.lists,
             mode: standing.mode.name(),
             share: (standing.mode == Mode::Canary).then(|| f64::from(standing.share) / 10_000.0),
             since: standing.since,
@@ -85,14 +90,8 @@ pub(super) fn get(shared: &Shared, name: &str) -> Result<Response<ResponseBody>,
     }
 }
 
-/// What a PUT brings.
-enum Publication {
-    Component(Vec<u8>),
-    Settings(Vec<u8>),
-    Both { component: Vec<u8>, settings: Vec<u8> },
-}
-
-/// Puts a component, settings, or both in force.
+/// Puts a component, settings, lists, or several of them in force; what does not come
+/// stays as it is.
 pub(super) async fn put(
     shared: &Arc<Shared>,
     parts: &Parts,
@@ -100,17 +99,13 @@ pub(super) async fn put(
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
-    let publication = read(shared, parts, body).await?;
+    let revision = read(shared, parts, body).await?;
     let runtime = shared.runtime.clone();
     let policy = name.to_owned();
     // In a task of its own: a client that hangs up must not leave a swap half
     // done.
     let swap = tokio::spawn(async move {
-        let swap = match publication {
-            Publication::Component(component) => runtime.replace_component(&policy, component).await,
-            Publication::Settings(settings) => runtime.reconfigure(&policy, settings).await,
-            Publication::Both { component, settings } => runtime.install_as(&policy, component, settings).await,
-        };
+        let swap = runtime.revise(&policy, revision).await;
         match &swap {
             Ok(swap) => tracing::info!(
                 policy,
@@ -191,7 +186,7 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
-async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<Publication, Problem> {
+async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<Revision, Problem> {
     let limits = &shared.limits;
     let media = MediaType::of(&parts.headers)?.map(|media| media.essence);
     body.decode(Coding::of(&parts.headers)?);
@@ -199,21 +194,23 @@ async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<
         Some("application/wasm") => limits.component_bytes_max,
         Some("application/json") => limits.settings_bytes_max,
         // A few hundred bytes of boundaries and part headers.
-        Some("multipart/form-data") => limits.component_bytes_max.saturating_add(limits.settings_bytes_max).saturating_add(4 * 1024),
+        Some("multipart/form-data") => {
+            [limits.component_bytes_max, limits.settings_bytes_max, limits.list_bytes_max].into_iter().fold(4 * 1024, usize::saturating_add)
+        }
         _ => {
-            let detail = "Send the component as application/wasm, settings as application/json, or both as multipart/form-data with the parts `component` and `settings`.";
+            let detail = "Send the component as application/wasm, settings as application/json, or several things as multipart/form-data with the parts `component`, `settings` and `list`.";
             return Err(Problem::new(Cause::PolicyMediaType, detail).at_header("content-type"));
         }
     };
     let whole = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
     match media.as_deref() {
-        Some("application/wasm") => Ok(Publication::Component(whole.into())),
-        Some("application/json") => Ok(Publication::Settings(whole.into())),
+        Some("application/wasm") => Ok(Revision { component: Some(whole.into()), ..Revision::default() }),
+        Some("application/json") => Ok(Revision { settings: Some(whole.into()), ..Revision::default() }),
         _ => read_parts(shared, parts, whole).await,
     }
 }
 
-async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Publication, Problem> {
+async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Revision, Problem> {
     let broken = |error: multer::Error| match error {
         multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => {
             Problem::new(Cause::BodyTooLarge, sentence(&error))
@@ -224,24 +221,31 @@ async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Publ
     let boundary = multer::parse_boundary(content_type).map_err(broken)?;
     let sizes = multer::SizeLimit::new()
         .for_field(PARTS[0], shared.limits.component_bytes_max as u64)
-        .for_field(PARTS[1], shared.limits.settings_bytes_max as u64);
+        .for_field(PARTS[1], shared.limits.settings_bytes_max as u64)
+        .for_field(PARTS[2], shared.limits.list_bytes_max as u64);
     let constraints = multer::Constraints::new().allowed_fields(PARTS.to_vec()).size_limit(sizes);
     let mut multipart = multer::Multipart::with_constraints(BodyDataStream::new(Full::new(whole)), boundary, constraints);
-    let mut component = None;
-    let mut settings = None;
+    let mut revision = Revision::default();
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
-        let place = if field.name() == Some(PARTS[0]) { &mut component } else { &mut settings };
+        let place = match field.name() {
+            Some("component") => &mut revision.component,
+            Some("settings") => &mut revision.settings,
+            _ => {
+                let bytes = field.bytes().await.map_err(broken)?;
+                let list = List::open(bytes[..].into()).map_err(|error| Problem::new(Cause::Load(error.kind()), sentence(&error)))?;
+                revision.lists.push(Arc::new(list));
+                continue;
+            }
+        };
         if place.is_some() {
             return Err(Problem::new(Cause::Multipart, "A part is there twice."));
         }
         *place = Some(Vec::from(field.bytes().await.map_err(broken)?));
     }
-    match (component, settings) {
-        (Some(component), Some(settings)) => Ok(Publication::Both { component, settings }),
-        (Some(component), None) => Ok(Publication::Component(component)),
-        (None, Some(settings)) => Ok(Publication::Settings(settings)),
-        (None, None) => Err(Problem::new(Cause::Multipart, "Neither a part `component` nor a part `settings` is there.")),
+    if revision.component.is_none() && revision.settings.is_none() && revision.lists.is_empty() {
+        return Err(Problem::new(Cause::Multipart, "None of the parts `component`, `settings` and `list` is there."));
     }
+    Ok(revision)
 }
 
 /// A load error is for the policy's author; where it has several causes, all of

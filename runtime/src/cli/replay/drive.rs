@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use ephor::digest::Digest;
 use ephor::event::Event;
 use ephor::ledger::Log;
-use ephor::policy::{Grant, Release};
+use ephor::policy::{Bound, Grant, Release};
 use ephor::runtime::{By, Judged, Offer, Pending};
 use ephor::{Config, Runtime};
 
@@ -143,8 +143,8 @@ impl Drive {
     /// put in force at the beginning of time: nothing depends on when a replay is made.
     pub async fn install(&mut self, parts: Parts) -> Outcome<Arc<Release>> {
         self.flush().await?;
-        let Parts { file, component, settings } = parts;
-        let offer = Offer::development(component.into(), settings.into());
+        let Parts { file, component, settings, lists } = parts;
+        let offer = Offer { spare: lists, ..Offer::development(component.into(), settings.into()) };
         let by = By { at: Some(0), ..By::new("replay") };
         let swaps = self.runtime.publish(vec![offer], by).await;
         let swaps = swaps.with_context(|| format!("{} is not taken", file.display())).or_exit(Exit::Refused)?;
@@ -155,8 +155,12 @@ impl Drive {
 
     /// Whether a release is in force.
     pub fn judges_with(&self, parts: &Parts) -> bool {
-        let digest = Digest::of_parts(&[&parts.component, &parts.settings]);
-        self.runtime.policies().iter().any(|standing| standing.release.digest == digest)
+        let (component, settings) = (Digest::of(&parts.component), Digest::of(&parts.settings));
+        let has = |list: &Bound| parts.lists.iter().any(|spare| spare.digest() == list.digest);
+        self.runtime.policies().iter().any(|standing| {
+            let Release { component: of, settings: with, lists, .. } = &*standing.release;
+            (*of, *with) == (component, settings) && lists.iter().all(has)
+        })
     }
 
     /// What a publisher was granted, as far as the configuration says.

@@ -23,6 +23,32 @@ impl Deref for Text<'_> {
     }
 }
 
+/// The versions of a release's reference lists by their names, in its own order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Lists<'a>(pub Vec<(Text<'a>, Text<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Lists<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> serde::de::Visitor<'de> for InOrder {
+            type Value = Lists<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Lists<'de>, A::Error> {
+                let mut lists = Vec::new();
+                while let Some(list) = map.next_entry()? {
+                    lists.push(list);
+                }
+                Ok(Lists(lists))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
 /// What a release said about an event or a timer.
 #[derive(Debug, Deserialize)]
 pub struct Asked<'a> {
@@ -97,6 +123,8 @@ pub struct ChangeEntry<'a> {
     /// 64 hexadecimal digits.
     #[serde(borrow)]
     pub digest: Text<'a>,
+    #[serde(borrow, default)]
+    pub lists: Lists<'a>,
     #[serde(borrow)]
     pub statement: Option<Text<'a>>,
     pub mode: Mode,

@@ -57,12 +57,14 @@ impl Force {
     }
 
     fn offer(&self, drive: &Drive, sequence: u64, change: &Change) -> Outcome<Offer> {
-        let Change { policy, release, digest, statement, mode, share, validity, .. } = change;
-        let Some(parts) = self.shelf.find(digest) else {
+        let Change { policy, release, digest, lists, statement, mode, share, validity, .. } = change;
+        let Some(parts) = self.shelf.find(digest, lists)? else {
             let folders: Vec<String> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
             let (components, settings) = self.shelf.size();
+            let with: Vec<String> = lists.iter().map(|(name, version)| format!("the list {} {}", plain(name), plain(version))).collect();
+            let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(" and ")) };
             let why = format!(
-                "entry {} put the release {} of {} in force (digest {digest}), and no component with any settings in {} is that release ({components} components and {settings} documents of settings were tried). Name the folder that has it with --releases",
+                "entry {} put the release {} of {} in force (digest {digest}){with}, and no component with any settings in {} is that release ({components} components and {settings} documents of settings were tried). Name the folder that has it with --releases",
                 grouped(sequence),
                 plain(release),
                 plain(policy),
@@ -90,6 +92,7 @@ impl Force {
             share: *share,
             strongest: Mode::Enforce,
             validity: *validity,
+            spare: parts.lists,
             ..Offer::development(parts.component.into(), parts.settings.into())
         })
     }

@@ -33,6 +33,8 @@ pub struct Change {
     pub release: String,
     /// 64 hexadecimal digits.
     pub digest: String,
+    /// Its reference lists and their versions, in the order of its manifest.
+    pub lists: Vec<(String, String)>,
     pub statement: Option<Digest>,
     pub mode: Mode,
     pub share: u16,
@@ -80,6 +82,7 @@ impl Script {
                     policy: change.policy.to_string(),
                     release: change.release.to_string(),
                     digest: change.digest.to_string(),
+                    lists: change.lists.0.iter().map(|(name, version)| (name.to_string(), version.to_string())).collect(),
                     statement: change.statement.as_deref().map(digest).transpose()?,
                     mode: change.mode,
                     share: change.share.unwrap_or_default(),

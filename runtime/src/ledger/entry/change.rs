@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::fields::{Text, Time, digest, hex, member, number, present, present_digest};
+use super::event::bound;
+use super::fields::{Lists, Text, Time, digest, hex, member, number, present, present_digest};
 use crate::digest::Digest;
 use crate::verdict::Mode;
 
@@ -54,9 +55,12 @@ pub(crate) struct ChangeEntry<'a> {
     /// Version and short digest, for people.
     #[serde(borrow)]
     pub release: Text<'a>,
-    /// Over component and settings.
+    /// Over component, settings and lists.
     #[serde(deserialize_with = "digest")]
     pub digest: Digest,
+    /// As in the entry of an event.
+    #[serde(borrow, default)]
+    pub lists: Lists<'a>,
     /// Of the signed statement that it came with; left out for one that was not signed.
     #[serde(default, deserialize_with = "present_digest")]
     pub statement: Option<Digest>,
@@ -93,11 +97,14 @@ impl ChangeEntry<'_> {
         member(out, b",\"release\":", &self.release);
         out.extend_from_slice(b",\"digest\":\"");
         hex(out, &self.digest);
+        out.push(b'"');
+        bound(out, &self.lists);
         if let Some(statement) = &self.statement {
-            out.extend_from_slice(b"\",\"statement\":\"");
+            out.extend_from_slice(b",\"statement\":\"");
             hex(out, statement);
+            out.push(b'"');
         }
-        out.extend_from_slice(b"\",\"mode\":\"");
+        out.extend_from_slice(b",\"mode\":\"");
         out.extend_from_slice(self.mode.name().as_bytes());
         out.push(b'"');
         if let Some(share) = self.share {

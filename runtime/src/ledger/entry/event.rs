@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::fields::{Evidence, Text, Time, digest, hex, member, number, present, present_digest, string};
+use super::fields::{Evidence, Lists, Text, Time, digest, hex, member, number, present, present_digest, strings};
 use crate::digest::Digest;
 use crate::verdict::{Action, Decision, FaultKind, Handling, Mode, Severity};
 
@@ -103,9 +103,13 @@ pub(crate) struct Asked<'a> {
     /// Version and short digest, for people.
     #[serde(borrow)]
     pub release: Text<'a>,
-    /// Over component and settings.
+    /// Over component, settings and lists.
     #[serde(deserialize_with = "digest")]
     pub digest: Digest,
+    /// The versions of the reference lists that it looks things up in, by name, in its
+    /// own order. Left out if it has none.
+    #[serde(borrow, default)]
+    pub lists: Lists<'a>,
     /// What its findings count for here.
     pub mode: Mode,
     /// What its publisher says was out of date. Left out if not.
@@ -153,7 +157,9 @@ impl Asked<'_> {
         member(out, b",\"release\":", &self.release);
         out.extend_from_slice(b",\"digest\":\"");
         hex(out, &self.digest);
-        out.extend_from_slice(b"\",\"mode\":\"");
+        out.push(b'"');
+        bound(out, &self.lists);
+        out.extend_from_slice(b",\"mode\":\"");
         out.extend_from_slice(self.mode.name().as_bytes());
         out.push(b'"');
         if self.stale {
@@ -166,6 +172,14 @@ impl Asked<'_> {
         }
         said(out, &self.findings, self.fault.as_ref());
         out.push(b'}');
+    }
+}
+
+/// Writes the versions of a release's lists: a member that is left out if it is empty.
+pub(super) fn bound(out: &mut Vec<u8>, lists: &Lists<'_>) {
+    if !lists.0.is_empty() {
+        out.extend_from_slice(b",\"lists\":");
+        strings(out, lists);
     }
 }
 
@@ -197,20 +211,9 @@ impl Finding<'_> {
         out.extend_from_slice(b"\",\"severity\":\"");
         out.extend_from_slice(self.severity.name().as_bytes());
         member(out, b"\",\"message\":", &self.message);
-        out.extend_from_slice(b",\"evidence\":{");
-        let evidence = &self.evidence.0;
-        for (index, (name, value)) in evidence.iter().enumerate() {
-            if evidence[..index].iter().any(|(earlier, _)| earlier == name) {
-                continue;
-            }
-            if index > 0 {
-                out.push(b',');
-            }
-            string(out, name);
-            out.push(b':');
-            string(out, value);
-        }
-        member(out, b"},\"legal_basis\":", &self.legal_basis);
+        out.extend_from_slice(b",\"evidence\":");
+        strings(out, &self.evidence);
+        member(out, b",\"legal_basis\":", &self.legal_basis);
         out.push(b'}');
     }
 }

@@ -28,7 +28,7 @@ use fields::parse_digest;
 
 pub(crate) use change::{ChangeEntry, What};
 pub(crate) use event::{Asked, EventEntry, Fault, Finding};
-pub(crate) use fields::{Evidence, Time, number, string};
+pub(crate) use fields::{Evidence, Lists, Time, number, string};
 pub(crate) use other::{GapEntry, StartEntry, TimerEntry};
 
 /// The longest line, without its `\n`: an entry of a C2SP tile has its length in 16

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::event::{Fault, Finding, said};
-use super::fields::{Text, Time, digest, hex, member, number, present};
+use super::event::{Fault, Finding, bound, said};
+use super::fields::{Lists, Text, Time, digest, hex, member, number, present};
 use crate::digest::Digest;
 use crate::verdict::{Decision, Mode};
 
@@ -16,9 +16,12 @@ pub(crate) struct TimerEntry<'a> {
     /// Version and short digest, for people.
     #[serde(borrow)]
     pub release: Text<'a>,
-    /// Over component and settings.
+    /// Over component, settings and lists.
     #[serde(deserialize_with = "digest")]
     pub digest: Digest,
+    /// As in the entry of an event.
+    #[serde(borrow, default)]
+    pub lists: Lists<'a>,
     pub mode: Mode,
     /// Whose watermark it waited for.
     #[serde(borrow)]
@@ -44,7 +47,9 @@ impl TimerEntry<'_> {
         member(out, b",\"release\":", &self.release);
         out.extend_from_slice(b",\"digest\":\"");
         hex(out, &self.digest);
-        out.extend_from_slice(b"\",\"mode\":\"");
+        out.push(b'"');
+        bound(out, &self.lists);
+        out.extend_from_slice(b",\"mode\":\"");
         out.extend_from_slice(self.mode.name().as_bytes());
         member(out, b"\",\"source\":", &self.source);
         out.extend_from_slice(b",\"key\":\"");

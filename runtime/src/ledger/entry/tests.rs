@@ -13,6 +13,7 @@ fn clean(sequence: u64) -> EventEntry<'static> {
         policy: policy.into(),
         release: "0.1.0-ca2949c7d59a".into(),
         digest: Digest::of(policy.as_bytes()),
+        lists: Lists::default(),
         mode: Mode::Enforce,
         stale: false,
         columns: Some(Digest::of(b"columns")),
@@ -61,12 +62,13 @@ fn an_entry_has_its_published_form() {
         legal_basis: "§ 3".into(),
     });
     entry.asked[0].fault = Some(Fault { kind: FaultKind::Trap, detail: "unreachable".into() });
+    entry.asked[0].lists = Evidence(vec![("streets".into(), "2026-01".into()), ("parks".into(), "7".into())]);
     let expected = format!(
         concat!(
             r#"{{"sequence":1,"source":"urn:example:fleet:7","id":"6f2c1c1e-3b5a-4a56-9c6e-0d6f2c1c1e3b","type":"org.example.trip.ended","#,
             r#""subject":"vehicle-4711","time":"2026-11-24T07:59:59Z","arrived":"2026-11-24T08:00:00.000000Z","digest":"{}","#,
-            r#""verdict":"deny","asked":[{{"policy":"geofence","release":"0.1.0-ca2949c7d59a","digest":"{}","mode":"enforce","columns":"{}","#,
-            r#""findings":[{{"rule":"outside","action":"deny","severity":"high","message":"ended \"outside\"","#,
+            r#""verdict":"deny","asked":[{{"policy":"geofence","release":"0.1.0-ca2949c7d59a","digest":"{}","lists":{{"streets":"2026-01","parks":"7"}},"#,
+            r#""mode":"enforce","columns":"{}","findings":[{{"rule":"outside","action":"deny","severity":"high","message":"ended \"outside\"","#,
             r#""evidence":{{"zone":"b","at":"1\n2"}},"legal_basis":"§ 3"}}],"fault":{{"kind":"trap","detail":"unreachable"}}}}]}}"#
         ),
         Digest::of(b"event").hex(),
@@ -84,7 +86,20 @@ fn entries_about_something_else_have_their_published_form() {
     let (digest, key) = (Digest::of(b"geofence"), Digest::of(b"key"));
     let (mode, verdict) = (Mode::Enforce, Decision::Undetermined);
     let fault = Some(Fault { kind: FaultKind::Trap, detail: "unreachable".into() });
-    let timer = TimerEntry { policy, release, digest, mode, source, key, due, arrived, verdict, findings: Vec::new(), fault };
+    let timer = TimerEntry {
+        policy,
+        release,
+        digest,
+        lists: Lists::default(),
+        mode,
+        source,
+        key,
+        due,
+        arrived,
+        verdict,
+        findings: Vec::new(),
+        fault,
+    };
     let gap = GapEntry { source: "urn:example:fleet:7".into(), after: 811, before: 815, missing: 3, arrived };
     let expected = format!(
         concat!(
@@ -106,6 +121,7 @@ fn entries_about_something_else_have_their_published_form() {
         policy: "transport-office/geofence".into(),
         release: "0.1.0-ca2949c7d59a".into(),
         digest,
+        lists: Evidence(vec![("zones".into(), "2026-11".into())]),
         statement: Some(key),
         mode: Mode::Canary,
         share: Some(500),
@@ -120,7 +136,7 @@ fn entries_about_something_else_have_their_published_form() {
     let expected = format!(
         concat!(
             r#"{{"sequence":4,"change":{{"what":"install","policy":"transport-office/geofence","release":"0.1.0-ca2949c7d59a","#,
-            r#""digest":"{}","statement":"{}","mode":"canary","share":500,"from":"2026-11-24T07:59:00.000000Z","#,
+            r#""digest":"{}","lists":{{"zones":"2026-11"}},"statement":"{}","mode":"canary","share":500,"from":"2026-11-24T07:59:00.000000Z","#,
             r#""until":"2026-11-24T08:00:00.000000Z","replaced":"0.0.9-0123456789ab","state":"kept","by":"transport-office","#,
             r#""reason":"a try","at":"2026-11-24T08:00:00.000000Z"}}}}"#
         ),
@@ -257,10 +273,9 @@ fn any_digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest::from_bytes)
 }
 
-fn finding() -> impl Strategy<Value = Finding<'static>> {
-    let action = prop::sample::select(vec![Action::Flag, Action::Deny]);
-    let severity = prop::sample::select(vec![Severity::Low, Severity::Medium, Severity::High, Severity::Critical]);
-    let evidence = prop::collection::vec((text(), text()), 0..4).prop_map(|pairs| {
+/// Members of an object, each name once.
+fn unique(count: std::ops::Range<usize>) -> impl Strategy<Value = Evidence<'static>> {
+    prop::collection::vec((text(), text()), count).prop_map(|pairs| {
         let mut unique: Vec<(Text<'_>, Text<'_>)> = Vec::new();
         for (name, value) in pairs {
             if unique.iter().all(|(known, _)| *known != name) {
@@ -268,8 +283,13 @@ fn finding() -> impl Strategy<Value = Finding<'static>> {
             }
         }
         Evidence(unique)
-    });
-    (text(), action, severity, text(), evidence, text()).prop_map(|(rule, action, severity, message, evidence, legal_basis)| Finding {
+    })
+}
+
+fn finding() -> impl Strategy<Value = Finding<'static>> {
+    let action = prop::sample::select(vec![Action::Flag, Action::Deny]);
+    let severity = prop::sample::select(vec![Severity::Low, Severity::Medium, Severity::High, Severity::Critical]);
+    (text(), action, severity, text(), unique(0..4), text()).prop_map(|(rule, action, severity, message, evidence, legal_basis)| Finding {
         rule,
         action,
         severity,
@@ -284,11 +304,13 @@ fn asked() -> impl Strategy<Value = Asked<'static>> {
     let mode = prop::sample::select(MODES.to_vec());
     let findings = prop::collection::vec(finding(), 0..3);
     let mode = (mode, any::<bool>());
-    (text(), text(), any_digest(), mode, prop::option::of(any_digest()), findings, prop::option::of(fault)).prop_map(
-        |(policy, release, digest, (mode, stale), columns, findings, fault)| Asked {
+    let release = (text(), any_digest(), unique(0..3));
+    (text(), release, mode, prop::option::of(any_digest()), findings, prop::option::of(fault)).prop_map(
+        |(policy, (release, digest, lists), (mode, stale), columns, findings, fault)| Asked {
             policy,
             release,
             digest,
+            lists,
             mode,
             stale,
             columns,
@@ -330,8 +352,8 @@ fn event() -> impl Strategy<Value = EventEntry<'static>> {
 fn timer() -> impl Strategy<Value = Entry<'static>> {
     (any::<u64>(), asked(), text(), any_digest(), time(), time(), prop::sample::select(Decision::ALL.to_vec())).prop_map(
         |(sequence, asked, source, key, due, arrived, verdict)| {
-            let Asked { policy, release, digest, mode, findings, fault, .. } = asked;
-            let timer = TimerEntry { policy, release, digest, mode, source, key, due, arrived, verdict, findings, fault };
+            let Asked { policy, release, digest, lists, mode, findings, fault, .. } = asked;
+            let timer = TimerEntry { policy, release, digest, lists, mode, source, key, due, arrived, verdict, findings, fault };
             Entry::Timer(sequence, timer)
         },
     )
@@ -352,10 +374,10 @@ fn change() -> impl Strategy<Value = Entry<'static>> {
     let times = (prop::option::of(time()), prop::option::of(time()), time());
     (what, asked(), prop::option::of(any_digest()), texts, times).prop_map(
         |((sequence, what, share), asked, statement, (replaced, state, by, reason), (from, until, at))| {
-            let Asked { policy, release, digest, mode, .. } = asked;
+            let Asked { policy, release, digest, lists, mode, .. } = asked;
             Entry::Change(
                 sequence,
-                ChangeEntry { what, policy, release, digest, statement, mode, share, from, until, replaced, state, by, reason, at },
+                ChangeEntry { what, policy, release, digest, lists, statement, mode, share, from, until, replaced, state, by, reason, at },
             )
         },
     )

@@ -10,9 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::records::{
-    GENESIS, HEADER, JOURNAL, MAGIC, PREFIX, VERSION, checksum, first_of, next_record, record_at, sections, segment,
-};
+use super::records::{GENESIS, HEADER, JOURNAL, MAGIC, PREFIX, VERSION, checksum, first_of, next_record, record_at, sections, segment};
 use super::{Damage, Finding, Severity};
 use crate::ledger::tree::{Hash, leaf_hash};
 
@@ -67,14 +65,7 @@ struct Place {
 impl Entries {
     /// The entries of this directory from `from` on; 0 is taken for 1.
     pub fn new(directory: impl Into<PathBuf>, from: u64) -> Self {
-        Entries {
-            directory: directory.into(),
-            next: from.max(1),
-            place: None,
-            read: Vec::new(),
-            given: 0,
-            failed: false,
-        }
+        Entries { directory: directory.into(), next: from.max(1), place: None, read: Vec::new(), given: 0, failed: false }
     }
 
     /// Finds the segment that has the next entry, or would have it.
