@@ -41,6 +41,9 @@ enum Verb {
     /// Checks a log, proves what is in it, compares its checkpoints, reads its entries.
     #[command(subcommand)]
     Log(cli::log::Verb),
+    /// Moves components to and from OCI registries.
+    #[command(subcommand)]
+    Package(cli::package::Verb),
     /// Makes and edits a repository of signed releases; checks one.
     #[command(subcommand)]
     Repo(cli::repo::Verb),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
         Verb::Log(verb) => cli::log::run(verb),
+        Verb::Package(verb) => cli::package::run(verb),
         Verb::Repo(verb) => cli::repo::run(verb),
         Verb::Witness(args) => cli::witness::run(args),
     };

@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod log;
+pub mod package;
 pub mod policy_build;
 pub mod policy_inspect;
 pub mod replay;
