@@ -47,6 +47,9 @@ enum Verb {
     /// Checks a log, proves what is in it, compares its checkpoints, reads its entries.
     #[command(subcommand)]
     Log(cli::log::Verb),
+    /// Moves components to and from OCI registries.
+    #[command(subcommand)]
+    Package(cli::package::Verb),
     /// Makes and edits a repository of signed releases; checks one.
     #[command(subcommand)]
     Repo(cli::repo::Verb),
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Verb::List(verb) => cli::list::run(&verb),
         Verb::Grant(verb) => cli::grant::run(&verb),
         Verb::Log(verb) => cli::log::run(verb),
+        Verb::Package(verb) => cli::package::run(verb),
         Verb::Repo(verb) => cli::repo::run(verb),
         Verb::Witness(args) => cli::witness::run(args),
     };

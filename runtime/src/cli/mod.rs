@@ -4,6 +4,7 @@ pub mod demo;
 pub mod grant;
 pub mod list;
 pub mod log;
+pub mod package;
 pub mod policy_build;
 pub mod policy_inspect;
 pub mod replay;

@@ -43,6 +43,11 @@ impl Loader {
         Ok(Loader { sandbox, worker, cache, hits: 0.into(), misses: 0.into(), forged: 0.into() })
     }
 
+    /// What it was made with: limits, worker, and the folder of compiled code.
+    pub fn origin(&self) -> (&Limits, &Path, Option<&Path>) {
+        (&self.sandbox.limits, &self.worker, self.cache.as_ref().map(Cache::folder))
+    }
+
     /// Loads a component with settings and lists; with a name, only if it is that
     /// policy. The lists have to be those that its manifest names, in any order.
     pub async fn load(&self, name: Option<&str>, component: &[u8], settings: &[u8], lists: &[Arc<List>]) -> Result<Image, LoadError> {

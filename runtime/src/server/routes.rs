@@ -181,6 +181,8 @@ mod tests {
     fn paths_are_matched_whole() {
         assert_eq!(Route::of("/v1/events"), Some(Route::Events));
         assert_eq!(Route::of("/v1/policies/geofence"), Some(Route::Policy("geofence")));
+        assert_eq!(Route::of("/v1/repositories/office/root.json"), Some(Route::Repository("office/root.json")));
+        assert_eq!(Route::of("/v1/repositories/"), None);
         for path in ["/", "", "/v1/events/", "/v1/policies/", "/v1/policies/a/b", "/V1/events", "/v1/policies/../x"] {
             assert_eq!(Route::of(path), None, "{path}");
         }

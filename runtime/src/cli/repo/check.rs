@@ -115,8 +115,8 @@ impl Report<'_> {
         let standing = snapshot.standing().into_iter().filter(|role| role.renew_from.is_some_and(|from| from <= self.now));
         let words = |role: &str| match role {
             "timestamp" => "renew the timestamp: ephor repo refresh-timestamp",
-            "root" => "sign the root again: ephor repo refresh-timestamp --all, with the root's keys",
-            _ => "sign the releases again: ephor repo refresh-timestamp --all",
+            "root" => "sign the root again: ephor repo refresh-timestamp, with the root's keys at hand",
+            _ => "sign the releases again: ephor repo refresh-timestamp, with the keys for releases at hand",
         };
         standing.map(|role| format!("{}: {} holds until {} only", words(&role.role), role.role, day(role.expires, self.now))).collect()
     }

@@ -5,6 +5,7 @@
 //! half of each: blobs, targets, snapshot, and last the timestamp, by renaming.
 
 mod files;
+mod plan;
 mod sign;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
 use tough::TargetName;
-use tough::schema::{Hashes, Metafile, Role as _, RoleKeys, RoleType, Root, Signed, Snapshot, Target, Targets, Timestamp};
+use tough::schema::{Role as _, RoleKeys, RoleType, Root, Signed, Snapshot, Targets, Timestamp};
 
 use super::client::time_of;
 use super::error::AuthorError;
@@ -25,54 +26,12 @@ use crate::digest::Digest;
 use crate::policy::manifest::is_name;
 use crate::policy::statement::{Blob, Statement, Withdrawal};
 use files::Files;
+pub use plan::{Plan, Role};
+use plan::{after, metafile, next, target, threshold_of};
 use sign::sign;
 
 /// The version of TUF that the metadata is written in.
 const SPECIFICATION: &str = "1.0.0";
-
-/// What a publisher's keys are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Says which keys count. Used at ceremonies only, kept offline.
-    Root,
-    /// Signs releases, lists and withdrawals (in TUF: targets and snapshot).
-    Releases,
-    /// Says every few days that the repository is still the latest (in TUF: timestamp).
-    Timestamp,
-}
-
-impl Role {
-    /// Every one.
-    pub const ALL: [Role; 3] = [Role::Root, Role::Releases, Role::Timestamp];
-
-    /// The word on the command line, and the name of the key's file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Root => "root",
-            Role::Releases => "releases",
-            Role::Timestamp => "timestamp",
-        }
-    }
-
-    fn roles(self) -> &'static [RoleType] {
-        match self {
-            Role::Root => &[RoleType::Root],
-            Role::Releases => &[RoleType::Targets, RoleType::Snapshot],
-            Role::Timestamp => &[RoleType::Timestamp],
-        }
-    }
-}
-
-/// What a new repository is to be.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Whose it is: lower-case words joined by hyphens.
-    pub publisher: String,
-    /// For each role its keys, and how many of them have to sign.
-    pub keys: [(Role, Vec<PublicKey>, u64); 3],
-    /// How long signatures hold.
-    pub days: Days,
-}
 
 /// A repository that is being edited; locked against others for as long.
 #[derive(Debug)]
@@ -253,7 +212,7 @@ impl Author {
         }
         for blob in statement.blobs() {
             let name = layout::blob(&blob.digest);
-            if !self.staged.contains_key(&name) && self.digest(&name).is_none() {
+            if self.digest(&name).is_none() {
                 return Err(AuthorError::Nothing(format!("the release binds {}, which is not in the repository", blob.digest)));
             }
         }
@@ -294,13 +253,11 @@ impl Author {
     /// If its statement cannot be read.
     pub fn list(&self, name: &str, version: &str) -> Result<Option<Blob>, AuthorError> {
         let target = layout::list(name, version);
-        let bytes = match (self.staged.get(&target), self.digest(&target)) {
-            (Some(bytes), _) => bytes.clone(),
-            (None, Some(_)) => self.read(&target)?,
-            (None, None) => return Ok(None),
-        };
+        if self.digest(&target).is_none() {
+            return Ok(None);
+        }
         let bad = |error: serde_json::Error| AuthorError::NotARepository { path: self.files.path(&target), problem: error.to_string() };
-        let published: ListStatement = serde_json::from_slice(&bytes).map_err(bad)?;
+        let published: ListStatement = serde_json::from_slice(&self.read(&target)?).map_err(bad)?;
         Ok(Some(published.list))
     }
 
@@ -491,14 +448,20 @@ impl Author {
         self.staged.insert(target.into(), bytes);
     }
 
-    /// The digest of a target that is published.
+    /// The digest of a target that is published, or about to be.
     fn digest(&self, target: &str) -> Option<Digest> {
+        if let Some(bytes) = self.staged.get(target) {
+            return Some(Digest::of(bytes));
+        }
         let target = self.targets.signed.targets.get(&TargetName::new(target).ok()?)?;
         Some(Digest::from_bytes(target.hashes.sha256.as_ref().try_into().ok()?))
     }
 
-    /// A target that is published, held against its digest.
+    /// A target that is published, held against its digest, or about to be.
     fn read(&self, target: &str) -> Result<Vec<u8>, AuthorError> {
+        if let Some(bytes) = self.staged.get(target) {
+            return Ok(bytes.clone());
+        }
         let digest = self.digest(target).ok_or_else(|| AuthorError::Nothing(format!("there is no {target} in this repository")))?;
         let file = format!("targets/{}", layout::file(target, &digest));
         let bytes = self.files.read(&file)?;
@@ -522,30 +485,4 @@ impl Author {
     pub fn folder(&self) -> PathBuf {
         self.files.path("")
     }
-}
-
-fn target(bytes: &[u8]) -> Target {
-    Target { length: bytes.len() as u64, hashes: hashes(bytes), custom: Default::default(), _extra: Default::default() }
-}
-
-fn metafile(bytes: &[u8], version: NonZeroU64) -> Metafile {
-    Metafile { length: Some(bytes.len() as u64), hashes: Some(hashes(bytes)), version, _extra: Default::default() }
-}
-
-fn hashes(bytes: &[u8]) -> Hashes {
-    Hashes { sha256: Digest::of(bytes).bytes().to_vec().into(), _extra: Default::default() }
-}
-
-fn next(version: NonZeroU64) -> NonZeroU64 {
-    version.saturating_add(1)
-}
-
-fn threshold_of(number: u64) -> Result<NonZeroU64, AuthorError> {
-    NonZeroU64::new(number).ok_or_else(|| AuthorError::Root("at least one key has to sign".into()))
-}
-
-/// So many days from now, in whole seconds.
-fn after(now: OffsetDateTime, days: u32) -> jiff::Timestamp {
-    let seconds = now.unix_timestamp() + i64::from(days) * 86_400;
-    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
 }
