@@ -53,6 +53,11 @@ enum Verb {
     /// Makes and edits a repository of signed releases; checks one.
     #[command(subcommand)]
     Repo(cli::repo::Verb),
+    /// Says how releases stand on a server; promotes, demotes or withdraws them.
+    #[command(subcommand)]
+    Release(cli::release::Verb),
+    /// Shows what a server judges with, since when, and how its publishers stand.
+    Status(cli::status::Args),
     /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
     Witness(cli::witness::Args),
 }
@@ -87,6 +92,8 @@ fn main() -> ExitCode {
         Verb::Log(verb) => cli::log::run(verb),
         Verb::Package(verb) => cli::package::run(verb),
         Verb::Repo(verb) => cli::repo::run(verb),
+        Verb::Release(verb) => cli::release::run(&verb),
+        Verb::Status(args) => cli::status::run(&args),
         Verb::Witness(args) => cli::witness::run(args),
     };
     match outcome {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
@@ -103,7 +104,7 @@ struct Seen {
 }
 
 /// What came of a look into a repository.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Looked {
     /// Releases that were put in force, tried out or taken back.
     pub swaps: Vec<Swap>,

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::vectors::{self, VectorsError};
 use super::Followed;
-use crate::policy::{Mode, Statement, Validity};
+use crate::policy::{Statement, Validity};
 use crate::reference::{List, ListError};
 use crate::repository::{Published, RepositoryError, Snapshot};
 use crate::runtime::{Offer, Runtime};
