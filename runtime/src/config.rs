@@ -1,14 +1,16 @@
 //! All limits in one file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Publisher;
 use crate::{ingest, ledger, runtime, sandbox, server};
 
 /// The configuration: one table per room, every key with a default. A key that is
 /// not known is an error.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// How much an event may be.
@@ -21,6 +23,8 @@ pub struct Config {
     pub sandbox: sandbox::Limits,
     /// What a client may do.
     pub server: server::Limits,
+    /// Whose policies may run, and what each was granted: a table for each publisher.
+    pub publishers: BTreeMap<String, Publisher>,
 }
 
 /// Why a configuration is not taken.
@@ -69,7 +73,7 @@ impl Config {
     fn problems(&self) -> Vec<String> {
         const MANY: u64 = 1 << 31;
         const YEAR_S: u64 = 366 * 86_400;
-        let Config { ingest, spine, ledger, sandbox, server } = self;
+        let Config { ingest, spine, ledger, sandbox, server, publishers } = self;
         let ranges = [
             ("ingest.event-bytes-max", ingest.event_bytes_max as u64, 64, 64 << 20),
             // More, and an entry could be longer than a tile can hold.
@@ -110,16 +114,17 @@ impl Config {
             ("server.bodies-bytes-max", server.bodies_bytes_max as u64, 1 << 20, MANY << 10),
         ];
         let out = ranges.into_iter().filter(|(_, value, min, max)| !(min..=max).contains(&value));
-        let mut problems: Vec<String> =
-            out.map(|(key, value, min, max)| format!("{key} is {value}, but must be from {min} to {max}")).collect();
+        let limits = out.map(|(key, value, min, max)| format!("{key} is {value}, but must be from {min} to {max}"));
         // A source is as long as an attribute may be at most.
         let names =
             spine.heartbeats.iter().filter(|(name, seconds)| !(1..=4 << 10).contains(&name.len()) || !(1..=YEAR_S).contains(*seconds));
-        problems.extend(names.map(|(name, seconds)| {
+        let heartbeats = names.map(|(name, seconds)| {
             let shown: String = name.chars().take(80).collect();
             format!("spine.heartbeats has {shown:?} = {seconds}, but names have 1 to 4096 bytes, and seconds are from 1 to {YEAR_S}")
-        }));
-        problems
+        });
+        let grants =
+            publishers.iter().flat_map(|(name, publisher)| publisher.problems(name, sandbox.event_fuel_max, sandbox.memory_bytes_max));
+        limits.chain(heartbeats).chain(grants).collect()
     }
 }
 
@@ -147,13 +152,17 @@ mod tests {
         config.sandbox.call_rows_max = 0;
         config.ingest.depth_max = 1_000;
         config.spine.heartbeats = [("/a", 1), ("/b", 0), ("", 60)].map(|(name, seconds)| (name.to_string(), seconds)).into();
+        config
+            .publishers
+            .insert("office".into(), Publisher { events: vec!["*".into()], repository: "/repo".into(), ..Publisher::default() });
         let problems = config.problems();
         assert!(
-            problems.len() == 4
+            problems.len() == 5
                 && problems[0].starts_with("ingest.depth-max is 1000")
                 && problems[1].starts_with("sandbox.call-rows-max is 0")
                 && problems[2].starts_with("spine.heartbeats has \"\" = 60")
-                && problems[3].starts_with("spine.heartbeats has \"/b\" = 0"),
+                && problems[3].starts_with("spine.heartbeats has \"/b\" = 0")
+                && problems[4].starts_with("publishers.office.root is missing"),
             "{problems:?}"
         );
     }

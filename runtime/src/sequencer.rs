@@ -112,18 +112,18 @@ impl<C> WeakEntrance<C> {
     }
 }
 
-/// The time in microseconds since 1970.
-pub(crate) fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
-}
-
 /// The end of the queue that gives out.
 pub(crate) struct Sequencer<C> {
     receiver: mpsc::UnboundedReceiver<Item<C>>,
     /// A change that came behind the events of the batch before it.
     held: Option<C>,
     limits: Limits,
+}
+
+/// Microseconds since the Unix epoch.
+pub(crate) fn now_micros() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Makes a queue. The channel itself has no bound: the semaphores bound what is
@@ -171,7 +171,7 @@ impl<C> Entrance<C> {
     }
 
     fn send(&self, mut events: Vec<Event>, bytes: usize, room: [OwnedSemaphorePermit; 2]) -> Result<Reply, Stopped> {
-        let now = now();
+        let now = now_micros();
         for event in &mut events {
             event.arrived.get_or_insert(now);
         }

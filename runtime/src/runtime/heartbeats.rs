@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::spine::Change;
+use super::change::Change;
 use crate::policy::manifest::matches;
-use crate::sequencer::{Stopped, WeakEntrance, now};
+use crate::sequencer::{Stopped, WeakEntrance, now_micros};
 
 /// Heartbeats are looked after so often: they are whole seconds.
 const TICK: Duration = Duration::from_secs(1);
@@ -210,7 +210,7 @@ pub(super) fn tick(entrance: WeakEntrance<Change>) -> io::Result<()> {
             if waiting.swap(true, Ordering::AcqRel) {
                 continue;
             }
-            let tick = Tick { now: now(), waiting: waiting.clone() };
+            let tick = Tick { now: now_micros(), waiting: waiting.clone() };
             if let Err(Stopped) = entrance.change(Change::Tick(tick)) {
                 return;
             }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::admit::{Admission, bounded};
+use super::change::{LineRecord, LineRecords};
 use super::evidence::Evidence;
 use super::heartbeats::Heartbeats;
 use super::numbers::Numbers;
@@ -11,26 +12,27 @@ use super::spine::Memory;
 use crate::column::time_micros;
 use crate::ledger::entry::{Identity, SilenceEntry};
 use crate::ledger::{Ids, Ledger, Limits, OpenError, Record, StateRef};
-use crate::sequencer::{self, now};
+use crate::sequencer::{self, now_micros};
 use crate::state::{Form, States, Timer, Timers};
 
 /// Opens a data directory, or makes one.
-pub(super) fn open(directory: &Path, limits: &Limits, spine: &sequencer::Limits) -> Result<(Ledger, Memory), OpenError> {
+pub(super) fn open(directory: &Path, limits: &Limits, spine: &sequencer::Limits) -> Result<(Ledger, Memory, LineRecords), OpenError> {
     let (mut ids, mut numbers) = (Ids::new(limits.horizon_days), Numbers::default());
     let mut heartbeats = Heartbeats::new(&spine.heartbeats);
     let (mut states, mut timers) = (States::default(), Timers::default());
+    let mut lines = LineRecords::new();
     let ledger = Ledger::open(directory, limits, &mut |record| {
         take_ids(&mut ids, &mut numbers, &mut heartbeats, &record)?;
-        take_states(&mut ids, &mut states, &mut timers, &record)
+        take_states(&mut ids, &mut states, &mut timers, &mut lines, &record)
     })?;
     let memory = Memory {
         states,
         timers,
-        admission: Admission::new(ids, numbers, heartbeats, now(), true, spine.lateness_s),
+        admission: Admission::new(ids, numbers, heartbeats, now_micros(), true, spine.lateness_s),
         next: ledger.next(),
         evidence: Some(Evidence::new(ledger.secrets())),
     };
-    Ok((ledger, memory))
+    Ok((ledger, memory, lines))
 }
 
 fn take_ids(ids: &mut Ids, numbers: &mut Numbers, heartbeats: &mut Heartbeats, record: &Record<'_>) -> Result<(), String> {
@@ -57,7 +59,13 @@ fn take_ids(ids: &mut Ids, numbers: &mut Numbers, heartbeats: &mut Heartbeats, r
     Ok(())
 }
 
-fn take_states(ids: &mut Ids, states: &mut States, timers: &mut Timers, record: &Record<'_>) -> Result<(), String> {
+fn take_states(
+    ids: &mut Ids,
+    states: &mut States,
+    timers: &mut Timers,
+    lines: &mut LineRecords,
+    record: &Record<'_>,
+) -> Result<(), String> {
     for change in record.states() {
         match change {
             StateRef::State { policy, key, state } => states.apply(policy, key.into(), state.map(<[u8]>::to_vec)),
@@ -73,6 +81,8 @@ fn take_states(ids: &mut Ids, states: &mut States, timers: &mut Timers, record: 
                 timers.forget(policy);
                 states.forget(policy);
             }
+            StateRef::Line { policy, line } if line.is_empty() => drop(lines.remove(policy)),
+            StateRef::Line { policy, line } => drop(lines.insert(policy.to_string(), LineRecord::from_bytes(line)?)),
         }
     }
     Ok(())

@@ -106,6 +106,10 @@ impl Query {
             Ok(Entry::Silence(_, silence)) => {
                 self.subject.is_none() && self.policy.is_none() && self.verdict.is_none() && is(&self.source, Some(&silence.source))
             }
+            Ok(Entry::Change(_, change)) => {
+                self.subject.is_none() && self.source.is_none() && self.verdict.is_none() && is(&self.policy, Some(&change.policy))
+            }
+            Ok(Entry::Start(..)) => self.subject.is_none() && self.source.is_none() && self.verdict.is_none() && self.policy.is_none(),
             Err(_) => false,
         }
     }

@@ -72,11 +72,15 @@ struct Keyspace {
 }
 
 /// What must be the same for a release to go on with the states of another: the
-/// version of the encoding, and the fields of the key with their types.
+/// version of the encoding, and the fields of the key with their types and the forms in
+/// which the policy sees them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Form {
     pub version: u32,
     pub key: Vec<(String, Kind)>,
+    /// What tells the forms of the key's fields from others; empty if all are plain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<String>,
 }
 
 impl Form {
@@ -128,13 +132,14 @@ impl States {
             return Ok((if before.states.is_empty() { Handover::None } else { Handover::Reset }, true));
         };
         let (keys, old) = (before.states.len(), &before.form);
+        let same_key = old.key == form.key && old.shown == form.shown;
         match (before.form == *form, keys) {
             (same, 0) => Ok((Handover::None, !same)),
             (true, _) => Ok((Handover::Kept, false)),
-            (false, _) if old.key == form.key && migrates_from.contains(&old.version) => Ok((Handover::Migrated, true)),
+            (false, _) if same_key && migrates_from.contains(&old.version) => Ok((Handover::Migrated, true)),
             (false, _) if resets => Ok((Handover::Reset, true)),
-            (false, _) if old.key != form.key => Err(format!(
-                "the release in force has states of {keys} keys, kept by other fields than this one has; let it say `resets` if it may begin without them"
+            (false, _) if !same_key => Err(format!(
+                "the release in force has states of {keys} keys, kept by other fields than this one has, or by the same in other forms; let it say `resets` if it may begin without them"
             )),
             (false, _) => Err(format!(
                 "the release in force has states of {keys} keys in version {}, this one has version {}; let it migrate them (`migrates_from`), or say `resets` if it may begin without them",
@@ -184,7 +189,7 @@ mod tests {
     fn states_cross_a_swap_by_a_declared_rule() {
         let mut states = States::default();
         let one = key([Cell::Integer(1)].iter());
-        let form = |version, pointer: &str| Form { version, key: vec![(pointer.to_string(), Kind::Integer)] };
+        let form = |version, pointer: &str| Form { version, key: vec![(pointer.to_string(), Kind::Integer)], shown: Vec::new() };
         let first = form(1, "/data/a");
         assert_eq!(states.hand_over("p", Some(&first), &[], false), Ok((Handover::None, true)));
         states.begin("p", first.clone());
@@ -196,6 +201,7 @@ mod tests {
             (Some(&form(2, "/data/a")), vec![3, 1], false, Ok((Handover::Migrated, true))),
             (Some(&form(2, "/data/a")), vec![3], true, Ok((Handover::Reset, true))),
             (Some(&form(1, "/data/b")), vec![1], true, Ok((Handover::Reset, true))),
+            (Some(&Form { shown: vec!["pseudonym".into()], ..first.clone() }), vec![1], true, Ok((Handover::Reset, true))),
             (None, vec![], false, Ok((Handover::Reset, true))),
         ] {
             assert_eq!(states.hand_over("p", form, &migrates_from, resets), expected);
@@ -213,8 +219,10 @@ mod tests {
 
     #[test]
     fn a_form_is_read_back() {
-        let form = Form { version: 3, key: vec![("/data/a".into(), Kind::Text)] };
-        assert_eq!(Form::from_bytes(&form.to_bytes()), Ok(form));
+        for shown in [Vec::new(), vec!["mask (keep 4)".to_string()]] {
+            let form = Form { version: 3, key: vec![("/data/a".into(), Kind::Text)], shown };
+            assert_eq!(Form::from_bytes(&form.to_bytes()), Ok(form));
+        }
         assert!(Form::from_bytes(b"{}").is_err());
     }
 }

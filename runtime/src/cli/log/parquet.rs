@@ -17,9 +17,10 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The columns. `about` is event, timer, gap or silence; what the others do not have is
-/// null. `time` is when an event happened, or for when a timer was set; `arrived` when an
-/// event arrived, or when something else was noted. `entry` is the whole line: its leaf
+/// The columns. `about` is event, timer, gap, silence, change or start; what the others do
+/// not have is null. `time` is when an event happened, or for when a timer was set;
+/// `arrived` when an event arrived, or when something else was noted. `releases` are those
+/// that were asked, or the one that a change is about. `entry` is the whole line: its leaf
 /// hash is that of the log.
 const SCHEMA: &str = "
 message entries {
@@ -35,7 +36,7 @@ message entries {
   required boolean late;
   optional binary digest (STRING);
   optional binary verdict (STRING);
-  required group asked (LIST) {
+  required group releases (LIST) {
     repeated group list {
       required group element {
         required binary policy (STRING);
@@ -72,7 +73,7 @@ message entries {
 }";
 
 /// Members of the lists.
-const ASKED: usize = 3;
+const RELEASES: usize = 3;
 const FINDINGS: usize = 8;
 const FAULTS: usize = 4;
 
@@ -89,6 +90,8 @@ struct Line<'a> {
     timer: Option<Other<'a>>,
     gap: Option<Other<'a>>,
     silence: Option<Other<'a>>,
+    change: Option<Other<'a>>,
+    start: Option<Other<'a>>,
     source: Option<Cow<'a, str>>,
     id: Option<Cow<'a, str>>,
     #[serde(rename = "type")]
@@ -110,6 +113,7 @@ struct Other<'a> {
     due: Option<Cow<'a, str>>,
     arrived: Option<Cow<'a, str>>,
     noted: Option<Cow<'a, str>>,
+    at: Option<Cow<'a, str>>,
     verdict: Option<Cow<'a, str>>,
 }
 
@@ -120,6 +124,7 @@ struct Said<'a> {
     asked: Vec<Asked<'a>>,
     #[serde(borrow)]
     timer: Option<Asked<'a>>,
+    change: Option<Asked<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -216,7 +221,7 @@ struct Rows {
     late: Vec<bool>,
     digest: Optional<ByteArray>,
     verdict: Optional<ByteArray>,
-    asked: List<ASKED>,
+    releases: List<RELEASES>,
     findings: List<FINDINGS>,
     faults: List<FAULTS>,
     entry: Vec<ByteArray>,
@@ -236,13 +241,15 @@ fn micros(value: &str) -> Option<i64> {
 impl Rows {
     fn push(&mut self, line: &str) -> serde_json::Result<()> {
         let mut read: Line<'_> = serde_json::from_str(line)?;
-        let Said { asked, timer: woken } = serde_json::from_str(line)?;
-        let others = [("timer", read.timer.take()), ("gap", read.gap.take()), ("silence", read.silence.take())];
-        let about = match others.into_iter().find_map(|(name, other)| Some((name, other?))) {
+        let Said { asked, timer: woken, change: changed } = serde_json::from_str(line)?;
+        let Line { timer, gap, silence, change, start, .. } = &mut read;
+        let others = [("timer", timer), ("gap", gap), ("silence", silence), ("change", change), ("start", start)];
+        let other = others.into_iter().find_map(|(name, other)| Some((name, other.take()?)));
+        let about = match other {
             None if read.id.is_some() => "event",
             None => return Err(serde_json::Error::custom("an entry of a kind that has no columns here")),
-            Some((name, Other { source, due, arrived, noted, verdict })) => {
-                read = Line { source, time: due, arrived: arrived.or(noted), verdict, ..read };
+            Some((name, Other { source, due, arrived, noted, at, verdict })) => {
+                read = Line { source, time: due, arrived: arrived.or(noted).or(at), verdict, ..read };
                 name
             }
         };
@@ -260,8 +267,8 @@ impl Rows {
         self.late.push(late);
         self.digest.push(digest.as_deref().map(text));
         self.verdict.push(verdict.as_deref().map(text));
-        for Asked { policy, release, mode, findings, fault } in asked.iter().chain(&woken) {
-            self.asked.push([policy, release, mode]);
+        for Asked { policy, release, mode, findings, fault } in asked.iter().chain(&woken).chain(&changed) {
+            self.releases.push([policy, release, mode]);
             for Finding { rule, action, severity, message, evidence, legal_basis } in findings {
                 self.findings.push([policy, release, rule, action, severity, message, evidence.get(), legal_basis]);
             }
@@ -269,7 +276,7 @@ impl Rows {
                 self.faults.push([policy, release, kind, detail]);
             }
         }
-        self.asked.end();
+        self.releases.end();
         self.findings.end();
         self.faults.end();
         self.entry.push(text(line));
@@ -353,7 +360,7 @@ impl<W: Write + Send> Table<W> {
             group.column::<BoolType>(&rows.late, None, None)?;
             group.optional::<ByteArrayType>(&rows.digest)?;
             group.optional::<ByteArrayType>(&rows.verdict)?;
-            group.list(&rows.asked)?;
+            group.list(&rows.releases)?;
             group.list(&rows.findings)?;
             group.list(&rows.faults)?;
             group.column::<ByteArrayType>(&rows.entry, None, None)?;
@@ -385,6 +392,9 @@ mod tests {
     const GAP: &str =
         r#"{"sequence":4,"gap":{"source":"/s","after":811,"before":815,"missing":3,"arrived":"2026-01-02T00:00:00.000000Z"}}"#;
     const SILENCE: &str = r#"{"sequence":5,"silence":{"source":"/s","heartbeat":60,"noted":"2026-01-03T00:00:00.000000Z"}}"#;
+
+    const CHANGE: &str = r#"{"sequence":6,"change":{"what":"install","policy":"p","release":"1-a","digest":"11","mode":"shadow","by":"office","at":"2026-01-03T00:00:00.000000Z"}}"#;
+    const START: &str = r#"{"sequence":7,"start":{"version":"0.1.0","at":"2026-01-03T00:00:00.000000Z"}}"#;
 
     fn object(row: &Row) -> Value {
         row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect()
@@ -418,11 +428,12 @@ mod tests {
 
     #[test]
     fn every_kind_of_entry_is_a_row() {
-        let rows = read(written(&[EVENT, CLEAN, TIMER, GAP, SILENCE]));
+        let rows = read(written(&[EVENT, CLEAN, TIMER, GAP, SILENCE, CHANGE, START]));
         let abouts: Vec<&Value> = rows.iter().map(|row| &row["about"]).collect();
-        assert_eq!(abouts, ["event", "event", "timer", "gap", "silence"]);
-        for (row, line) in rows.iter().zip([EVENT, CLEAN, TIMER, GAP, SILENCE]) {
-            assert_eq!((&row["entry"], &row["source"]), (&json!(line), &json!("/s")));
+        assert_eq!(abouts, ["event", "event", "timer", "gap", "silence", "change", "start"]);
+        for (row, line) in rows.iter().zip([EVENT, CLEAN, TIMER, GAP, SILENCE, CHANGE, START]) {
+            let source = if line == CHANGE || line == START { Value::Null } else { json!("/s") };
+            assert_eq!((&row["entry"], &row["source"]), (&json!(line), &source));
         }
         let event = &rows[0];
         assert_eq!((&event["id"], &event["late"], &event["verdict"]), (&json!("a\"1"), &json!(true), &json!("deny")));
@@ -435,17 +446,20 @@ mod tests {
         });
         assert_eq!((&event["findings"][0], &event["findings"][1]["rule"]), (&finding, &json!("r2")));
         assert_eq!(event["faults"], json!([{"policy": "q", "release": "2-b", "kind": "trap", "detail": "d"}]));
-        assert_eq!(event["asked"][1], json!({"policy": "q", "release": "2-b", "mode": "shadow"}));
+        assert_eq!(event["releases"][1], json!({"policy": "q", "release": "2-b", "mode": "shadow"}));
         let clean = &rows[1];
         assert_eq!(
-            (&clean["findings"], &clean["asked"], &clean["subject"], &clean["number"]),
+            (&clean["findings"], &clean["releases"], &clean["subject"], &clean["number"]),
             (&json!([]), &json!([]), &Value::Null, &Value::Null)
         );
         assert_eq!(clean["time"], Value::Null, "no time, and the entry has what was sent");
         assert_eq!((&rows[2]["findings"][0]["rule"], &rows[2]["verdict"]), (&json!("r1"), &json!("flag")));
         assert_eq!(rows[2]["time"], 1_767_225_600_000_000i64);
         assert_eq!((&rows[3]["verdict"], &rows[3]["id"]), (&Value::Null, &Value::Null));
-        assert_eq!(rows[4]["arrived"], 1_767_398_400_000_000i64);
+        assert_eq!(rows[5]["releases"], json!([{"policy": "p", "release": "1-a", "mode": "shadow"}]));
+        for row in &rows[4..] {
+            assert_eq!(row["arrived"], 1_767_398_400_000_000i64);
+        }
     }
 
     #[test]

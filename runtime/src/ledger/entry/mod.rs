@@ -12,6 +12,7 @@
 //! An entry is about an event, and then its second member is `source`; or it is about
 //! something else, and then its second and last member has the name of that.
 
+mod change;
 mod event;
 mod fields;
 mod other;
@@ -26,9 +27,10 @@ use serde::Deserialize;
 use crate::digest::Digest;
 use fields::parse_digest;
 
-pub(crate) use event::{Asked, EventEntry, Fault, Finding, Mode};
-pub(crate) use fields::{Evidence, Time, number, string};
-pub(crate) use other::{GapEntry, TimerEntry};
+pub(crate) use change::{ChangeEntry, What};
+pub(crate) use event::{Asked, EventEntry, Fault, Finding};
+pub(crate) use fields::{Evidence, Lists, Time, number, string};
+pub(crate) use other::{GapEntry, StartEntry, TimerEntry};
 pub(crate) use silence::SilenceEntry;
 
 /// The longest line, without its `\n`: an entry of a C2SP tile has its length in 16
@@ -45,6 +47,10 @@ pub(crate) enum Entry<'a> {
     Gap(u64, GapEntry<'a>),
     /// With its sequence.
     Silence(u64, SilenceEntry<'a>),
+    /// With its sequence.
+    Change(u64, ChangeEntry<'a>),
+    /// With its sequence.
+    Start(u64, StartEntry<'a>),
 }
 
 /// What an entry is about.
@@ -59,6 +65,10 @@ pub enum Subject {
     Gap,
     /// A source that fell silent.
     Silence,
+    /// A change of the releases in force.
+    Change,
+    /// A start of the runtime.
+    Start,
 }
 
 impl Subject {
@@ -69,21 +79,24 @@ impl Subject {
             Subject::Timer => "timer",
             Subject::Gap => "gap",
             Subject::Silence => "silence",
+            Subject::Change => "change",
+            Subject::Start => "start",
         }
     }
 
     /// What an entry with a second member of this name is about; an event's entry has
     /// none of these names.
     pub fn named(name: &str) -> Option<Self> {
-        [Subject::Timer, Subject::Gap, Subject::Silence].into_iter().find(|subject| subject.name() == name)
+        let others = [Subject::Timer, Subject::Gap, Subject::Silence, Subject::Change, Subject::Start];
+        others.into_iter().find(|subject| subject.name() == name)
     }
 
-    /// Whether such entries follow from events and releases. What does not, a replay
-    /// takes over from what was recorded.
-    pub fn follows(self) -> bool {
+    /// Whether a replay takes such entries over as they stand. All others come of what it
+    /// does again: events, and what was done to the runtime.
+    pub fn is_taken_over(self) -> bool {
         match self {
-            Subject::Event | Subject::Timer | Subject::Gap => true,
-            Subject::Silence => false,
+            Subject::Silence => true,
+            Subject::Event | Subject::Timer | Subject::Gap | Subject::Change | Subject::Start => false,
         }
     }
 }
@@ -119,6 +132,10 @@ struct Other<'a> {
     gap: Option<GapEntry<'a>>,
     #[serde(borrow, default)]
     silence: Option<SilenceEntry<'a>>,
+    #[serde(borrow, default)]
+    change: Option<ChangeEntry<'a>>,
+    #[serde(borrow, default)]
+    start: Option<StartEntry<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -126,7 +143,11 @@ impl<'a> Entry<'a> {
     pub fn sequence(&self) -> u64 {
         match self {
             Entry::Event(event) => event.sequence,
-            Entry::Timer(sequence, _) | Entry::Gap(sequence, _) | Entry::Silence(sequence, _) => *sequence,
+            Entry::Timer(sequence, _)
+            | Entry::Gap(sequence, _)
+            | Entry::Silence(sequence, _)
+            | Entry::Change(sequence, _)
+            | Entry::Start(sequence, _) => *sequence,
         }
     }
 
@@ -137,6 +158,8 @@ impl<'a> Entry<'a> {
             Entry::Timer(..) => Subject::Timer,
             Entry::Gap(..) => Subject::Gap,
             Entry::Silence(..) => Subject::Silence,
+            Entry::Change(..) => Subject::Change,
+            Entry::Start(..) => Subject::Start,
         }
     }
 
@@ -147,6 +170,8 @@ impl<'a> Entry<'a> {
             Entry::Timer(_, timer) => Entry::Timer(sequence, timer),
             Entry::Gap(_, gap) => Entry::Gap(sequence, gap),
             Entry::Silence(_, silence) => Entry::Silence(sequence, silence),
+            Entry::Change(_, change) => Entry::Change(sequence, change),
+            Entry::Start(_, start) => Entry::Start(sequence, start),
         }
     }
 
@@ -161,6 +186,8 @@ impl<'a> Entry<'a> {
             Entry::Timer(_, timer) => timer.write(out),
             Entry::Gap(_, gap) => gap.write(out),
             Entry::Silence(_, silence) => silence.write(out),
+            Entry::Change(_, change) => change.write(out),
+            Entry::Start(_, start) => start.write(out),
         }
         let bytes = out.len() - start;
         if bytes > ENTRY_BYTES_MAX {
@@ -176,11 +203,17 @@ impl<'a> Entry<'a> {
         match is_event(line) {
             true => Ok(Entry::Event(serde_json::from_slice(line)?)),
             false => {
-                let Other { sequence, timer, gap, silence } = serde_json::from_slice(line)?;
-                match (timer, gap, silence) {
-                    (Some(timer), None, None) => Ok(Entry::Timer(sequence, timer)),
-                    (None, Some(gap), None) => Ok(Entry::Gap(sequence, gap)),
-                    (None, None, Some(silence)) => Ok(Entry::Silence(sequence, silence)),
+                let Other { sequence, timer, gap, silence, change, start } = serde_json::from_slice(line)?;
+                let all = [
+                    timer.map(|timer| Entry::Timer(sequence, timer)),
+                    gap.map(|gap| Entry::Gap(sequence, gap)),
+                    silence.map(|silence| Entry::Silence(sequence, silence)),
+                    change.map(|change| Entry::Change(sequence, change)),
+                    start.map(|start| Entry::Start(sequence, start)),
+                ];
+                let mut all = all.into_iter().flatten();
+                match (all.next(), all.next()) {
+                    (Some(entry), None) => Ok(entry),
                     _ => Err(EntryError::NotCanonical { at: 0 }),
                 }
             }

@@ -47,6 +47,9 @@ pub enum Damage {
     /// A file that nothing put there.
     #[error("does not belong here")]
     Unexpected,
+    /// It is named by the digest of other bytes.
+    #[error("is not what its name says: the bytes have another digest")]
+    NotItsName,
     /// More than can be read.
     #[error("has {0} bytes, more than a segment can have")]
     TooLarge(u64),
@@ -208,7 +211,7 @@ impl Tally {
         match subject {
             Subject::Gap => self.gaps += 1,
             Subject::Silence => self.silences += 1,
-            Subject::Event | Subject::Timer => {}
+            Subject::Event | Subject::Timer | Subject::Change | Subject::Start => {}
         }
     }
 
