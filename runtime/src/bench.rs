@@ -1,6 +1,7 @@
 //! Doors into single rooms for the benchmark harness. Not part of the API.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::column::{Cell, Kind};
 use crate::event::Event;
@@ -10,6 +11,7 @@ use crate::policy::pseudonym::Secret;
 use crate::policy::publisher::FieldForm;
 use crate::policy::{Grant, Granted, Publisher};
 use crate::projection::Plan;
+use crate::reference::List;
 use crate::sandbox::{Image, Limits, LoadError, Loader, Said, Sandbox};
 
 pub struct Policy {
@@ -25,11 +27,11 @@ pub struct Rows<'e> {
 }
 
 impl Policy {
-    pub async fn load(worker: &Path, component: &[u8], settings: &[u8]) -> Result<Self, LoadError> {
+    pub async fn load(worker: &Path, component: &[u8], settings: &[u8], lists: &[Arc<List>]) -> Result<Self, LoadError> {
         let here = |problem: String| LoadError::Worker { problem };
         let sandbox = Sandbox::new(Limits::default()).map_err(|error| here(error.to_string()))?;
         let loader = Loader::new(sandbox, worker.to_path_buf(), None).map_err(|error| here(error.to_string()))?;
-        let image = loader.load(None, component, settings).await?;
+        let image = loader.load(None, component, settings, lists).await?;
         let mut plan = Plan::default();
         let slots = plan.add(&image.release().manifest.fields, &Grant::development());
         Ok(Policy { image, plan, slots })

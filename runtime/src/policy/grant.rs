@@ -389,18 +389,17 @@ mod tests {
     fn grant(fields: &[(&str, &str)], events: &[&str]) -> Grant {
         let publisher = Publisher {
             events: events.iter().map(ToString::to_string).collect(),
-            fields:
-                fields
-                    .iter()
-                    .map(|(pointer, form)| {
-                        (
+            fields: fields
+                .iter()
+                .map(|(pointer, form)| {
+                    (
                             pointer.to_string(),
                             toml::from_str::<BTreeMap<String, super::super::publisher::FieldForm>>(&format!("x = {form}")).expect("a form")
                                 ["x"]
                                 .clone(),
                         )
-                    })
-                    .collect(),
+                })
+                .collect(),
             ..Publisher::default()
         };
         Grant::of("office", &publisher, &Secret::from_bytes([7; 32])).expect("a grant")

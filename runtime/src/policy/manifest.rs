@@ -10,6 +10,8 @@ use crate::column::Kind;
 pub const FIELDS_MAX: usize = 64;
 /// Most event types, and reference lists, that a policy may name.
 pub const NAMES_MAX: usize = 64;
+/// Most reference lists of a policy: their versions stand in every entry.
+pub const LISTS_MAX: usize = 8;
 /// Most fields of a key.
 pub const KEY_FIELDS_MAX: usize = 8;
 /// Most languages of a rule's messages.
@@ -204,10 +206,18 @@ impl Manifest {
         if self.events.len() > NAMES_MAX {
             say("events".into(), format!("names {} event types, at most {NAMES_MAX}", self.events.len()));
         }
-        if self.lists.len() > NAMES_MAX {
-            say("lists".into(), format!("names {} lists, at most {NAMES_MAX}", self.lists.len()));
+        if self.lists.len() > LISTS_MAX {
+            say("lists".into(), format!("names {} lists, at most {LISTS_MAX}", self.lists.len()));
         }
-        let texts = [("summary", std::slice::from_ref(&self.summary)), ("events", &self.events), ("lists", &self.lists)];
+        for (index, list) in self.lists.iter().enumerate().take(LISTS_MAX) {
+            if !is_name(list) {
+                say(format!("lists[{index}]"), format!("{list:?} is not lower-case words joined by hyphens"));
+            }
+            if self.lists[..index].contains(list) {
+                say(format!("lists[{index}]"), format!("{list:?} is there twice"));
+            }
+        }
+        let texts = [("summary", std::slice::from_ref(&self.summary)), ("events", &self.events)];
         for (place, texts) in texts {
             if let Some(text) = texts.iter().find(|text| text.len() > TEXT_BYTES_MAX) {
                 say(place.into(), format!("has a text of {} bytes, at most {TEXT_BYTES_MAX}", text.len()));
@@ -304,7 +314,8 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
 }
 
-pub(super) fn is_name(text: &str) -> bool {
+/// Lower-case words joined by hyphens.
+pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))

@@ -14,7 +14,7 @@ mod generated {
 
 pub(super) use generated::ephor::policy::columns::{Booleans, Column as WitColumn, Floats, Integers, Texts};
 pub(super) use generated::ephor::policy::evaluation::{Batch, Evidence, Keys, Outcome, Timer, Wakes};
-pub(super) use generated::ephor::policy::{columns, evaluation, log, manifest, reference, settings};
+pub(super) use generated::ephor::policy::{columns, evaluation, log, manifest, settings};
 pub(super) use generated::{Policy, PolicyPre};
 
 impl From<manifest::Manifest> for Manifest {

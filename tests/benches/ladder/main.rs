@@ -1,6 +1,6 @@
 //! What each step of the way costs, on the same events and in one run: the rule
 //! native, over columns in Wasm, parsing JSON in the guest, a fresh instance,
-//! projection and decoding alone; the whole way over HTTP against a server that only
+//! projection and decoding alone; look-ups in a list; the whole way over HTTP against a server that only
 //! parses the same lines; and what a ledger costs.
 //!
 //! Rungs take turns, round by round, so that a machine that slows down slows all
@@ -10,6 +10,7 @@
 
 mod durable;
 mod http;
+mod lists;
 #[path = "../../guests/examples/order_limit.rs"]
 mod order_limit;
 mod orders;
@@ -77,7 +78,7 @@ fn policies(threads: &Runtime) -> Vec<Value> {
     let values: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect("an event")).collect();
     let native = ephor_sdk::testing::Policy::<OrderLimit>::new(settings).expect("the settings fit");
     let native_batch = native.columns(&values);
-    let load = |name| async move { Policy::load(&binary(), &guest(name), settings.as_bytes()).await };
+    let load = |name| async move { Policy::load(&binary(), &guest(name), settings.as_bytes(), &[]).await };
     let columns = threads.block_on(load("order_limit")).expect("a policy");
     let column_view = columns.view(&columns.project(&events));
     let documents = threads.block_on(load("json_in_guest")).expect("a policy");
@@ -204,6 +205,7 @@ fn main() {
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     let mut rows = policies(&threads);
     rows.extend(forms());
+    rows.extend(lists::report(&threads));
     rows.extend(whole_path(&threads));
     rows.extend(threads.block_on(durable::report(ROUNDS)));
     let path = target_dir().join("bench.json");
