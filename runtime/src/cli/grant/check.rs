@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> Outcome {
 async fn latest(args: &Args, publisher: &Publisher) -> Outcome<Vec<(String, Vec<u8>)>> {
     // Paths in a configuration begin at its folder.
     let base = args.config.parent().unwrap_or(Path::new(""));
-    let location: Location = args.what.as_deref().unwrap_or(&publisher.repository).parse().or_exit(Exit::Usage)?;
+    let location = args.what.as_deref().unwrap_or(&publisher.repository).parse::<Location>().or_exit(Exit::Usage)?;
     let location = match location {
         Location::Folder(folder) if args.what.is_none() => Location::Folder(base.join(folder)),
         location => location,
