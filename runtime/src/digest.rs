@@ -1,8 +1,9 @@
 //! SHA-256 digests, the names of everything immutable.
 
 use std::fmt;
+use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest (FIPS 180-4). Shown as `sha256:` and 64 hexadecimal digits.
@@ -93,6 +94,26 @@ impl Serialize for Digest {
     }
 }
 
+/// A text is not a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a digest; it is written as `sha256:` and 64 lower-case hexadecimal digits")]
+pub struct NotADigest;
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        text.strip_prefix("sha256:").and_then(Digest::from_hex).ok_or(NotADigest)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error| serde::de::Error::custom(format!("{text:?} {error}")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +121,16 @@ mod tests {
     #[test]
     fn the_empty_input_has_the_published_digest() {
         assert_eq!(Digest::of(b"").to_string(), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
+    fn a_digest_is_read_in_the_one_form_that_it_is_written_in() {
+        let digest = Digest::of(b"x");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        let upper = digest.to_string().to_uppercase();
+        for bad in ["", "sha256:", &digest.hex(), &upper, &digest.to_string()[..70]] {
+            assert_eq!(bad.parse::<Digest>(), Err(NotADigest), "{bad}");
+        }
     }
 
     #[test]

@@ -20,6 +20,9 @@ mod projection;
 pub mod state;
 mod stats;
 
+pub mod publishers;
+pub mod repository;
+
 pub mod policy;
 pub mod reference;
 pub mod sandbox;

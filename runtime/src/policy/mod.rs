@@ -10,9 +10,11 @@ pub mod mode;
 pub mod pseudonym;
 pub mod publisher;
 pub mod release;
+pub mod statement;
 
 pub use grant::{Grant, Granted};
 pub use manifest::Manifest;
 pub use mode::{Handling, Mode, Validity};
 pub use publisher::Publisher;
 pub use release::{Bound, Release};
+pub use statement::Statement;

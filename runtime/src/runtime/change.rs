@@ -15,6 +15,7 @@ use crate::digest::Digest;
 use crate::ledger::entry::{ChangeEntry, Entry, StartEntry, Time, What};
 use crate::ledger::{Batch, StateChange, leaf_hash};
 use crate::policy::manifest::Keyed;
+use crate::policy::statement::StateRule;
 use crate::policy::{Grant, Release, Validity};
 use crate::sandbox::LoadError;
 use crate::state::{Form, Handover, Key};
@@ -202,6 +203,7 @@ fn install(memory: &Memory, policy: Arc<str>, mut line: Line, mut installed: Ins
     let before: Arc<str> = line.current().map_or_else(|| policy.clone(), |current| current.states.clone());
     let fail = |problem: String| LoadError::State { problem };
     let (state, other) = memory.states.hand_over(&before, form.as_ref(), migrates_from, resets).map_err(fail)?;
+    let (state, other) = by_rule(installed.rule, state, other).map_err(fail)?;
     // Beside the release in force or before it in time, states that the two cannot
     // have in common are kept apart.
     let apart = match (installed.mode, installed.validity.from) {
@@ -237,6 +239,22 @@ fn install(memory: &Memory, policy: Arc<str>, mut line: Line, mut installed: Ins
         _ => line.candidate = Some(installed.clone()),
     }
     Ok(Ready { policy, line, what: What::Install, about: installed, replaced, state: Some(state), begin })
+}
+
+/// What becomes of states by the rule of the publisher's statement, which is narrower
+/// than what the component can do.
+fn by_rule(rule: Option<StateRule>, state: Handover, other: bool) -> Result<(Handover, bool), String> {
+    match (rule, state) {
+        (Some(StateRule::Keep), Handover::Migrated | Handover::Reset) => Err(format!(
+            "the statement says that they are kept, and they would be {}; publish it with the state rule that it needs",
+            state.name()
+        )),
+        (Some(StateRule::Migrate), Handover::Reset) => {
+            Err("the statement says that they are migrated, and the component cannot migrate those of the release in force".into())
+        }
+        (Some(StateRule::Reset), Handover::Kept | Handover::Migrated) => Ok((Handover::Reset, true)),
+        _ => Ok((state, other)),
+    }
 }
 
 fn apply(memory: &mut Memory, lines: &mut Lines, ready: Ready, by: &By, at: i64, batch: &mut Batch) -> Swap {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::policy::publisher::Gate as Gates;
 use crate::verdict::Decision;
 
 /// Differences that are kept as examples: the first ones, and as many of the latest.
@@ -52,6 +53,34 @@ impl Shown {
     /// Faults among its events, from 0 to 1.
     pub fn fault_share(&self) -> f64 {
         share(self.faults, self.events)
+    }
+
+    /// What is missing for a promotion through this gate, one by one.
+    pub fn lacks(&self, gate: &Gates) -> Vec<String> {
+        let mut lacks = Vec::new();
+        if self.events < gate.events_min {
+            lacks.push(format!("it has judged {} events of the {} that are asked for", self.events, gate.events_min));
+        }
+        if self.fault_share() > gate.fault_share_max {
+            lacks.push(format!(
+                "it failed on {} of {} events, which is more than {} %",
+                self.faults,
+                self.events,
+                gate.fault_share_max * 100.0
+            ));
+        }
+        if self.p99_us > gate.p99_us_max as f64 {
+            lacks.push(format!("an event takes {} µs at the 99th percentile, at most {} are allowed", self.p99_us, gate.p99_us_max));
+        }
+        if self.difference_share() > gate.difference_share_max {
+            lacks.push(format!(
+                "it differs from the release in force on {} of {} events, which is more than {} %",
+                self.differences,
+                self.events,
+                gate.difference_share_max * 100.0
+            ));
+        }
+        lacks
     }
 
     /// Differences among its events, from 0 to 1.
@@ -165,6 +194,15 @@ mod tests {
             assert!(found >= exact && found <= exact * 1.26, "{found} for {exact}");
         }
         assert_eq!(Gate::default().shown(), Shown::default());
+    }
+
+    #[test]
+    fn what_is_missing_is_said_one_by_one() {
+        let gates = Gates { events_min: 1_000, ..Gates::default() };
+        let good = Shown { events: 1_000, p99_us: 10.0, ..Shown::default() };
+        assert_eq!(good.lacks(&gates), Vec::<String>::new());
+        let bad = Shown { events: 10, faults: 5, differences: 5, p99_us: 1e6, ..Shown::default() };
+        assert_eq!(bad.lacks(&gates).len(), 4, "{:?}", bad.lacks(&gates));
     }
 
     #[test]

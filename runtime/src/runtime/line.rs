@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::gate::Gate;
 use crate::digest::Digest;
+use crate::policy::statement::StateRule;
 use crate::policy::{Grant, Mode, Validity};
 use crate::sandbox::Image;
 
@@ -35,6 +36,8 @@ pub(super) struct Installed {
     /// What its states are kept under: the policy's name, with the release's digest
     /// behind it where two releases of the policy have states apart.
     pub states: Arc<str>,
+    /// What was to become of the states of the release in force, if its publisher says so.
+    pub rule: Option<StateRule>,
     /// What it has shown since it began.
     pub gate: Arc<Gate>,
 }

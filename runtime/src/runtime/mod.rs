@@ -44,6 +44,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::digest::Digest;
 use crate::event::Event;
+use crate::ledger::note::Note;
 use crate::ledger::{self, Ids, Log};
 use crate::policy::pseudonym::Secret;
 use crate::policy::{Grant, Publisher, Release, Validity};
@@ -512,6 +513,12 @@ impl Runtime {
     /// The ledger, for reading; absent without a data directory.
     pub fn log(&self) -> Option<&Arc<Log>> {
         self.0.log.as_ref()
+    }
+
+    /// Signs a text with the ledger's key; absent without a ledger, or if the text cannot
+    /// be that of a note (C2SP signed-note).
+    pub fn sign(&self, text: &str) -> Option<Note> {
+        self.0.log.as_ref()?.sign_text(text)
     }
 
     /// The sequence of the last durable entry, and every later one.

@@ -1,5 +1,6 @@
 //! Releases of publishers: put in force, tried out, promoted, taken back.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
@@ -8,10 +9,11 @@ use tokio::sync::oneshot;
 use super::change::{By, Change, InstalledRecord, LineRecord, Order};
 use super::gate::{Gate, Shown};
 use super::line::{Installed, Line, Lines, Stale};
-use super::{Runtime, Swap};
+use super::{BuildError, Limits, Runtime, Swap};
 use crate::digest::Digest;
 use crate::ledger::blobs;
-use crate::policy::{Grant, Mode, Validity};
+use crate::policy::statement::StateRule;
+use crate::policy::{Grant, Manifest, Mode, Validity};
 use crate::reference::List;
 use crate::sandbox::{self, Image, LoadError};
 use crate::sequencer::{Stopped, now_micros};
@@ -42,6 +44,9 @@ pub struct Offer {
     pub strongest: Mode,
     /// The event times at which it is in force.
     pub validity: Validity,
+    /// What is to become of the states of the release in force; absent: what the
+    /// component itself declares.
+    pub states: Option<StateRule>,
 }
 
 impl Offer {
@@ -59,6 +64,7 @@ impl Offer {
             share: 0,
             strongest: Mode::Enforce,
             validity: Validity::default(),
+            states: None,
         }
     }
 }
@@ -93,6 +99,34 @@ impl Runtime {
             orders.push(Order::Install(Box::new(self.take(None, offer).await?)));
         }
         self.orders(orders, by).await
+    }
+
+    /// Loads an offer as if it were to be judged with, and gives what the component says
+    /// about itself. Nothing is put in force.
+    ///
+    /// # Errors
+    ///
+    /// Why it would not be taken.
+    pub async fn look_at(&self, offer: &Offer) -> Result<Manifest, LoadError> {
+        Ok(self.load(None, offer.clone()).await?.image.release().manifest.clone())
+    }
+
+    /// Another runtime with the same sandbox, for trying something out: its ledger is in
+    /// a directory of its own, and the watermark of its sources is `lateness_s` seconds
+    /// behind.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn apart(&self, data: &Path, lateness_s: u64) -> Result<Runtime, BuildError> {
+        let (sandbox, worker, cache) = self.0.loader.origin();
+        let limits = Limits { lateness_s, threads: 1, ..Limits::default() };
+        let builder = Runtime::builder().sandbox(sandbox.clone()).spine(limits).worker(worker).data(data);
+        match cache {
+            Some(cache) => builder.cache(cache),
+            None => builder,
+        }
+        .build()
     }
 
     /// Lets the release of a policy that is tried out count for more: as a canary for a
@@ -176,7 +210,8 @@ impl Runtime {
         let _guard = self.0.changing.lock().await;
         let recorded = std::mem::take(&mut *self.0.recorded.lock().await);
         let Some(data) = self.0.data.clone() else { return Ok(Vec::new()) };
-        let (mut lines, mut dropped, mut withdrawn) = (Lines::new(), Vec::new(), Vec::new());
+        let (mut lines, mut dropped) = (Lines::new(), Vec::new());
+        let mut withdrawn: BTreeMap<String, String> = BTreeMap::new();
         for (policy, LineRecord { enforced, candidate, stale }) in recorded {
             let publisher = policy.split_once('/').map(|(publisher, _)| publisher);
             let granted = grant(publisher);
@@ -185,10 +220,19 @@ impl Runtime {
                     dropped.push(policy.as_str().into());
                     continue;
                 }
-                (Some(_), None) => withdrawn.push(policy.clone()),
+                (Some(_), None) => {
+                    withdrawn.insert(policy.clone(), "its publisher is not in the configuration any more".into());
+                }
                 _ => {}
             }
-            let grant = granted.unwrap_or_else(Grant::development);
+            let mut grant = granted.unwrap_or_else(Grant::development);
+            // A grant may have become too narrow since.
+            if let Some(first) = enforced.iter().chain(&candidate).next()
+                && let Err(error @ LoadError::Grant { .. }) = self.take_up(&data, publisher, &grant, first.clone()).await
+            {
+                withdrawn.insert(policy.clone(), error.to_string());
+                grant = Grant::development();
+            }
             let mut line = Line { stale: stale.map(|keep| if keep { Stale::Keep } else { Stale::Stop }), ..Line::default() };
             for record in enforced {
                 line.enforced.push(self.take_up(&data, publisher, &grant, record).await?);
@@ -198,12 +242,13 @@ impl Runtime {
             }
             lines.insert(policy.as_str().into(), line);
         }
-        let names = lines.keys().map(ToString::to_string).filter(|name| !withdrawn.contains(name)).collect();
+        let names = lines.keys().map(ToString::to_string).filter(|name| !withdrawn.contains_key(name)).collect();
         let (done, restored) = oneshot::channel();
         self.0.entrance.change(Change::Restore { lines, dropped, done }).map_err(|Stopped| LoadError::Stopped)?;
         restored.await.map_err(|_| LoadError::Stopped)?;
-        for policy in withdrawn {
-            let by = By::new("configuration").because("its publisher is not in the configuration any more");
+        for (policy, reason) in withdrawn {
+            tracing::warn!(policy, reason, "Out of force");
+            let by = By::new("configuration").because(reason);
             self.order(Order::Remove { policy }, by).await?;
         }
         Ok(names)
@@ -226,6 +271,7 @@ impl Runtime {
             share: record.share,
             strongest: record.strongest,
             validity: record.validity,
+            states: None,
         };
         let installed = self.load(None, offer).await?;
         Ok(Installed { since: record.since, states: record.states.as_str().into(), ..installed })
@@ -245,7 +291,7 @@ impl Runtime {
     }
 
     async fn load(&self, name: Option<&str>, offer: Offer) -> Result<Installed, LoadError> {
-        let Offer { component, settings, lists, spare, publisher, grant, statement, mode, share, strongest, validity } = offer;
+        let Offer { component, settings, lists, spare, publisher, grant, statement, mode, share, strongest, validity, states: rule } = offer;
         let lists = sandbox::Lists { bound: lists, spare };
         let loaded = match self.same_code(&component, &settings) {
             // Only the lists are new.
@@ -270,7 +316,7 @@ impl Runtime {
         let states = image.release().policy().into();
         let gate = Arc::new(Gate::default());
         let image = Arc::new(image);
-        Ok(Installed { image, component, settings, grant, mode, share, validity, statement, strongest, since: 0, states, gate })
+        Ok(Installed { image, component, settings, grant, mode, share, validity, statement, strongest, since: 0, states, rule, gate })
     }
 
     /// What is judged with of this component and these settings, with whatever lists.

@@ -43,6 +43,11 @@ impl Loader {
         Ok(Loader { sandbox, worker, cache, hits: 0.into(), misses: 0.into(), forged: 0.into() })
     }
 
+    /// What it was made with: limits, worker, and the folder of compiled code.
+    pub fn origin(&self) -> (&Limits, &Path, Option<&Path>) {
+        (&self.sandbox.limits, &self.worker, self.cache.as_ref().map(Cache::folder))
+    }
+
     /// Loads a component with settings and lists; with a name, only if it is that
     /// policy. The lists have to be those that its manifest names, in any order.
     pub async fn load(&self, name: Option<&str>, component: &[u8], settings: &[u8], lists: &[Arc<List>]) -> Result<Image, LoadError> {
@@ -132,6 +137,18 @@ pub struct Inspection {
     pub exports: Vec<String>,
 }
 
+impl Inspection {
+    fn of(component: &[u8], described: Described) -> Self {
+        Inspection {
+            manifest: described.manifest,
+            digest: Digest::of(component),
+            bytes: component.len() as u64,
+            imports: described.imports,
+            exports: described.exports,
+        }
+    }
+}
+
 /// Reads a component and has it describe itself, in a worker.
 ///
 /// # Errors
@@ -139,13 +156,20 @@ pub struct Inspection {
 /// Why it would not be taken.
 pub async fn inspect(component: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
     let (described, _) = run_worker(worker, &Request { limits, settings: None, name: None }, component).await?;
-    Ok(Inspection {
-        manifest: described.manifest,
-        digest: Digest::of(component),
-        bytes: component.len() as u64,
-        imports: described.imports,
-        exports: described.exports,
-    })
+    Ok(Inspection::of(component, described))
+}
+
+/// Reads a component and has it take its settings, in a worker: all that a runtime
+/// does before it puts a release in force.
+///
+/// # Errors
+///
+/// Why it would not be taken.
+pub async fn rehearse(component: &[u8], settings: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
+    let text =
+        std::str::from_utf8(settings).map_err(|error| LoadError::SettingsDocument { problem: format!("they are not UTF-8: {error}") })?;
+    let (described, _) = run_worker(worker, &Request { limits, settings: Some(text.to_string()), name: None }, component).await?;
+    Ok(Inspection::of(component, described))
 }
 
 /// Has a child process load a component, and waits for it within limits.

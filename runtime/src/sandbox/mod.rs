@@ -30,4 +30,4 @@ pub(crate) use load::Loader;
 
 pub use error::{LoadError, SettingsError};
 pub use limits::Limits;
-pub use load::{Inspection, inspect};
+pub use load::{Inspection, inspect, rehearse};

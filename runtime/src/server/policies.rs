@@ -157,18 +157,23 @@ pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> R
     render(&Removed { policy: name, sequence })
 }
 
-/// Development mode, and a request that names this machine: a web page that had
-/// its own name resolve to the loopback address would be let through otherwise.
+/// Development mode, and a request from this machine.
 fn check_allowed(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
     if !shared.options.dev {
         let detail = "Policies are put in force over HTTP only in development mode. Start the server with --dev, which listens on the loopback interface only.";
         return Err(Problem::new(Cause::DevelopmentOnly, detail));
     }
+    check_local(shared, parts)
+}
+
+/// A request to the loopback interface that names this machine: a web page that had
+/// its own name resolve to the loopback address would be let through otherwise.
+pub(super) fn check_local(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
     let host = parts.uri.host().or_else(|| parts.headers.get(HOST).and_then(|value| value.to_str().ok()).map(without_port));
     match host {
-        Some(host) if is_loopback(host) => Ok(()),
+        Some(host) if shared.loopback && is_loopback(host) => Ok(()),
         _ => {
-            let detail = "In development mode policies are put in force from this machine only; use localhost or 127.0.0.1 in the URL.";
+            let detail = "What is judged with is changed from this machine only: on a server that listens on the loopback interface, with localhost or 127.0.0.1 in the URL.";
             Err(Problem::new(Cause::ForeignHost, detail).at_header("host"))
         }
     }
@@ -250,7 +255,7 @@ async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Revi
 
 /// A load error is for the policy's author; where it has several causes, all of
 /// them, with their places.
-fn refused(error: &LoadError) -> Problem {
+pub(super) fn refused(error: &LoadError) -> Problem {
     #[derive(Serialize)]
     struct Detail<'a> {
         pointer: &'a str,
@@ -265,7 +270,7 @@ fn refused(error: &LoadError) -> Problem {
         _ => Vec::new(),
     };
     let cause = match error {
-        LoadError::NotInForce { .. } => Cause::NoSuchPolicy,
+        LoadError::NotInForce { .. } | LoadError::NoCandidate { .. } => Cause::NoSuchPolicy,
         LoadError::Worker { .. } => Cause::Worker,
         error => Cause::Load(error.kind()),
     };
@@ -279,7 +284,7 @@ fn refused(error: &LoadError) -> Problem {
     }
 }
 
-fn stopped() -> Problem {
+pub(super) fn stopped() -> Problem {
     Problem::new(Cause::Stopping, "The runtime has stopped; nothing was changed.")
 }
 
@@ -301,7 +306,7 @@ fn sentence(error: &impl ToString) -> String {
     format!("{}{}{end}", first.to_uppercase(), chars.as_str())
 }
 
-fn render(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
+pub(super) fn render(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
     match serde_json::to_vec(value) {
         Ok(mut body) => {
             body.push(b'\n');
