@@ -8,7 +8,7 @@ use ephor::policy::grant::Grant;
 use ephor::policy::publisher::FieldForm;
 use ephor::verdict::{Decision, FaultKind};
 use ephor::{LoadError, Publisher, Runtime, ingest, sandbox};
-use ephor_tests::{binary, component_path, event, guest};
+use ephor_tests::{binary, component_path, event, guest, workspace};
 use serde_json::{Value, json};
 
 /// A runtime that keeps what it does in a folder. Looking through all memory byte by
@@ -201,17 +201,14 @@ async fn pseudonyms_are_equal_within_a_publisher_and_purpose_and_nowhere_else() 
 
     // Other keys: the states would be lost, and the policy does not say that they may be.
     let other = Publisher { pseudonym_generation: 2, ..riders() };
-    for (name, publisher) in [("transport-office", &other), ("another-office", &riders())] {
-        let grant = restarted.grant(name, publisher).expect("a grant");
-        let refused = restarted.install_for(grant, guest("counts_riders"), b"{}".to_vec()).await.expect_err("refused");
-        assert!(matches!(&refused, LoadError::State { problem } if problem.contains("in other forms")), "{refused}");
-    }
-    restarted.remove("counts-riders").await.expect("removed");
     let grant = restarted.grant("transport-office", &other).expect("a grant");
+    let refused = restarted.install_for(grant.clone(), guest("counts_riders"), b"{}".to_vec()).await.expect_err("refused");
+    assert!(matches!(&refused, LoadError::State { problem } if problem.contains("in other forms")), "{refused}");
+    restarted.remove("transport-office/counts-riders").await.expect("removed");
     restarted.install_for(grant, guest("counts_riders"), b"{}".to_vec()).await.expect("taken");
     let (rotated, ..) = judge(&restarted, ride("5", json!({"rider": RIDER}))).await;
     assert!(rotated["rider"].starts_with("p2-") && rotated["rider"][3..] != first["rider"][3..] && rotated["count"] == "1");
-    restarted.remove("counts-riders").await.expect("removed");
+    restarted.remove("transport-office/counts-riders").await.expect("removed");
     let grant = restarted.grant("another-office", &riders()).expect("a grant");
     restarted.install_for(grant, guest("counts_riders"), b"{}".to_vec()).await.expect("taken");
     let (elsewhere, ..) = judge(&restarted, ride("6", json!({"rider": RIDER}))).await;
@@ -282,12 +279,18 @@ fn grant_check_says_in_words_what_is_missing() {
     let shown = check(&config, "transport-office", "counts_riders", &[]);
     assert_eq!(shown.status.code(), Some(3), "{}", err(&shown));
     let part = "asks `/data/rider` pseudonym for 'Whose rides are counted'; granted as mask (keep 4)";
-    assert!(out(&shown).contains(part) && err(&shown).contains("counts-riders would be refused"), "{}{}", out(&shown), err(&shown));
+    assert!(
+        out(&shown).contains(part) && err(&shown).contains("no grant for counts-riders, for want of 1 of the 5 things"),
+        "{}{}",
+        out(&shown),
+        err(&shown)
+    );
     let shown = check(&config, "transport-office", "counts_riders", &["--json"]);
     assert_eq!(shown.status.code(), Some(3));
     let document: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
-    assert_eq!((&document["taken"], event::text(&document, "policy")), (&json!(false), "counts-riders"));
-    let missing: Vec<&Value> = document["asks"].as_array().expect("asks").iter().filter(|ask| ask["outcome"] == "missing").collect();
+    let policy = &document["policies"][0];
+    assert_eq!((&policy["taken"], event::text(policy, "policy")), (&json!(false), "counts-riders"));
+    let missing: Vec<&Value> = policy["asks"].as_array().expect("asks").iter().filter(|ask| ask["outcome"] == "missing").collect();
     assert_eq!((missing.len(), event::text(missing[0], "what"), event::text(missing[0], "message")), (1, "/data/rider", part));
 
     let shown = check(&config, "food-office", "counts_riders", &[]);
@@ -301,4 +304,55 @@ fn grant_check_says_in_words_what_is_missing() {
     {
         assert!(err(&shown).contains(part), "{part} in {}", err(&shown));
     }
+}
+
+/// Without a component it is the publisher's own repository that is looked into, with
+/// the root that the configuration names.
+#[test]
+fn grant_check_reads_the_publishers_repository() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let done = |args: &[&str]| {
+        let output = Command::new(binary()).args(args).current_dir(folder.path()).output().expect("the binary starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let config = |fields: &str| {
+        let text = format!(
+            "[publishers.transport-office]\nrepository = \"rules\"\nroot = \"rules/metadata/1.root.json\"\nevents = [\"mobility.*\"]\n\
+             [publishers.transport-office.fields]\n{fields}\n"
+        );
+        std::fs::write(folder.path().join("ephor.toml"), text).expect("a file");
+    };
+    let check = ["grant", "check", "--config", "ephor.toml", "--publisher", "transport-office"];
+    config("\"/data/provider\" = \"plain\"\n\"/data/snapshot_id\" = \"plain\"");
+    let (code, out, err) = done(&["repo", "init", "rules", "--publisher", "transport-office"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let (code, out, err) = done(&check);
+    assert_eq!((code, out.trim()), (Some(0), "Nothing is released yet."), "{err}");
+    let (component, settings) = (component_path("policies", "fleet-cap"), workspace().join("policies/fleet-cap/settings.json"));
+    let path = |path: &Path| path.to_str().expect("a path in UTF-8").to_string();
+    let released = done(&[
+        "repo",
+        "release",
+        "rules",
+        "--component",
+        &path(&component),
+        "--settings",
+        &path(&settings),
+        "--version",
+        "1.0.0",
+        "--legal-basis",
+        "Shared Mobility Ordinance, section 4",
+        "--jurisdiction",
+        "US-OH-Columbus",
+    ]);
+    assert_eq!(released.0, Some(0), "{released:?}");
+    let (code, out, err) = done(&check);
+    assert!(code == Some(0) && out.contains("fleet-cap") && out.contains("/data/provider"), "{out}{err}");
+    config("\"/data/provider\" = \"pseudonym\"");
+    let (code, out, err) = done(&check);
+    assert_eq!(code, Some(3), "{err}");
+    assert!(out.contains("asks `/data/provider` plain for") && out.contains("; granted as pseudonym"), "{out}");
+    std::fs::write(folder.path().join("rules/metadata/timestamp.json"), "{}").expect("a file");
+    let (code, _, err) = done(&check);
+    assert!(code == Some(3) && err.contains("the repository would be refused ["), "{err}");
 }

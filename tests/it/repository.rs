@@ -152,7 +152,7 @@ fn what_a_platform_would_refuse_is_not_signed() {
     assert!(said.contains("/caps/Veo"), "the place in the settings: {said}");
     let said = text(&office.release("1.0.0", &["--valid-from", "2001-01-01T00:00:00Z"]), 3);
     assert!(said.contains("/valid_from") && said.contains("retroactive"), "{said}");
-    let said = text(&office.release("1.0.0", &["--list", "sdn@1=/dev/null"]), 3);
+    let said = text(&office.release("1.0.0", &["--list", name(&list(&office, "1", &["1"]))]), 3);
     assert!(said.contains("knows no list"), "{said}");
     text(&office.release("1.0", &[]), 2);
     assert_eq!(office.json("check", &[])["version"], 1, "nothing was published");
@@ -213,19 +213,50 @@ fn a_release_is_withdrawn_with_a_reason() {
     assert_eq!(office.json("check", &[])["releases"][0]["withdrawn"]["reason"], "the cap was wrong");
 }
 
+/// A list of so many parties, under this version.
+fn list(office: &Office, version: &str, parties: &[&str]) -> PathBuf {
+    let (table, out) = (office.path("parties.csv"), office.path("parties.list"));
+    let rows: String = parties.iter().map(|party| format!("{party},party {party}\n")).collect();
+    std::fs::write(&table, format!("id,name\n{rows}")).expect("written");
+    let mut command = Command::new(binary());
+    command.args(["list", "build", name(&table), "--name", "sanctions", "--version", version, "--key", "id", "--value", "name"]);
+    text(&command.args(["--out", name(&out)]).output().expect("the binary starts"), 0);
+    out
+}
+
 #[test]
-fn a_list_is_published_once() {
+fn a_list_is_published_once_and_takes_effect_with_a_release() {
     let office = Office::new();
-    let list = office.path("sdn.list");
-    std::fs::write(&list, b"a list, whatever is in it").expect("written");
-    let args = [name(&list), "--name", "sdn", "--version", "2026-11-01"];
-    assert!(office.done("list", &args).contains("Published version 2026-11-01 of the list sdn"));
-    assert!(office.done("list", &args).contains("already"));
-    std::fs::write(&list, b"another").expect("written");
-    assert!(text(&office.repo("list", &args), 3).contains("never changes"));
-    let said = text(&office.repo("list", &[name(&list), "--name", "sdn", "--version", "2", "--for", "fleet-cap"]), 3);
+    let first = list(&office, "2026-11-01", &["1", "2"]);
+    let (component, settings) =
+        (component_path("policies", "sanctioned-party"), workspace().join("policies/sanctioned-party/settings.json"));
+    let mut args = vec!["--component", name(&component), "--version", "1.0.0", "--legal-basis", "an act", "--jurisdiction", "US"];
+    if settings.exists() {
+        args.extend(["--settings", name(&settings)]);
+    }
+    let said = text(&office.repo("release", &args), 3);
+    assert!(said.contains("looks things up in sanctions"), "{said}");
+    let said = office.done("list", &[name(&first)]);
+    assert!(said.contains("Published version 2026-11-01 of the list sanctions: 2 entries"), "{said}");
+    assert!(office.done("list", &[name(&first)]).contains("already"));
+    args.extend(["--list", "sanctions@2026-11-01"]);
+    text(&office.repo("release", &args), 0);
+    // The next version, and in one go the release that looks things up in it.
+    let second = list(&office, "2026-11-02", &["1", "3"]);
+    let said = office.done("list", &[name(&second), "--for", "sanctioned-party"]);
+    assert!(said.contains("version 1.0.1 of transport-office/sanctioned-party with it, in the place of 1.0.0"), "{said}");
+    let said = office.done("list", &[name(&second), "--for", "sanctioned-party"]);
+    assert!(!said.contains("1.0.2"), "once: {said}");
+    let other = list(&office, "2026-11-02", &["4"]);
+    assert!(text(&office.repo("list", &[name(&other)]), 3).contains("never changes"));
+    let said = text(&office.repo("list", &[name(&second), "--for", "fleet-cap"]), 3);
     assert!(said.contains("no release of fleet-cap"), "{said}");
-    assert_eq!(office.json("check", &[])["lists"].as_array().map(Vec::len), Some(1));
+    std::fs::write(office.path("broken.list"), b"a list").expect("written");
+    text(&office.repo("list", &[name(&office.path("broken.list"))]), 3);
+    let report = office.json("check", &[]);
+    assert_eq!((&report["whole"], report["lists"].as_array().map(Vec::len)), (&Value::Bool(true), Some(2)));
+    let latest = &report["releases"][1]["statement"];
+    assert_eq!((&latest["version"], &latest["lists"]["sanctions"]["version"]), (&"1.0.1".into(), &"2026-11-02".into()));
 }
 
 #[test]

@@ -92,9 +92,14 @@ async fn demo(args: Args) -> Outcome {
     let runtime = local::runtime(&config, args.cache.clone(), Some(data.path().to_path_buf()))?;
     let first = load(&runtime, &args.policies).await?;
     let plan = plan(&args, &runtime)?;
-    let server = Server::bind(args.listen, runtime.clone(), config.server.clone(), Options { dev: true, ingest: config.ingest.clone() })
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let server = Server::bind(
+        args.listen,
+        runtime.clone(),
+        config.server.clone(),
+        Options { dev: true, ingest: config.ingest.clone(), publishers: None },
+    )
+    .await
+    .with_context(|| format!("cannot listen on {}", args.listen))?;
     let target: Target = format!("http://{}", server.local_addr()).parse().map_err(anyhow::Error::msg)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.run(async {

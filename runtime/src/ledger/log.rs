@@ -332,7 +332,7 @@ impl Log {
 
     /// Signs a text in the log's name; absent if it cannot be that of a note. It must not
     /// begin as a checkpoint does.
-    pub(crate) fn sign(&self, text: &str) -> Option<Note> {
+    pub(crate) fn sign_text(&self, text: &str) -> Option<Note> {
         Note::sign(text, &self.signer)
     }
 

@@ -229,7 +229,7 @@ fn middle(value: f64, length: u8, axis: Axis) -> Option<f64> {
     let (mut low, mut high) = (-bound, bound);
     for _ in 0..bits {
         let middle = (low + high) / 2.0;
-        if value >= middle { low = middle } else { high = middle }
+        (low, high) = if value >= middle { (middle, high) } else { (low, middle) };
     }
     Some((low + high) / 2.0)
 }

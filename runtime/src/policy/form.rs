@@ -51,8 +51,11 @@ impl fmt::Display for Form {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Show {
     Plain,
-    Pseudonym(Pseudonyms),
-    Mask { keep: u32 },
+    /// Boxed, for a key is ten times as large as anything else here.
+    Pseudonym(Box<Pseudonyms>),
+    Mask {
+        keep: u32,
+    },
     Coarse(Coarse),
     Absent,
 }

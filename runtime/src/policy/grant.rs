@@ -260,12 +260,8 @@ impl Grant {
             Ok(Form::Plain) => Show::Plain,
             Ok(Form::Pseudonym) => {
                 let Terms { publisher, secret, settled, .. } = &*self.0;
-                Show::Pseudonym(Pseudonyms::new(
-                    secret,
-                    publisher.as_deref().unwrap_or_default(),
-                    &field.purpose,
-                    settled.pseudonym_generation,
-                ))
+                let publisher = publisher.as_deref().unwrap_or_default();
+                Show::Pseudonym(Box::new(Pseudonyms::new(secret, publisher, &field.purpose, settled.pseudonym_generation)))
             }
             Ok(Form::Mask { keep }) => Show::Mask { keep },
             Ok(Form::Coarse(coarse)) => Show::Coarse(coarse),
@@ -360,6 +356,7 @@ mod tests {
     use crate::column::Kind;
     use crate::policy::coarse::Unit;
     use crate::policy::manifest::{Keyed, Message, Rule, Severity};
+    use crate::policy::publisher::FieldForm;
 
     fn field(pointer: &str, kind: Kind, form: AskedForm, required: bool) -> Field {
         Field { pointer: pointer.into(), kind, required, purpose: "identify repeat buyers".into(), form }
@@ -386,20 +383,15 @@ mod tests {
         }
     }
 
+    /// A form as it stands in a configuration.
+    fn form(text: &str) -> FieldForm {
+        toml::from_str::<BTreeMap<String, FieldForm>>(&format!("x = {text}")).expect("a form").remove("x").expect("x")
+    }
+
     fn grant(fields: &[(&str, &str)], events: &[&str]) -> Grant {
         let publisher = Publisher {
             events: events.iter().map(ToString::to_string).collect(),
-            fields: fields
-                .iter()
-                .map(|(pointer, form)| {
-                    (
-                            pointer.to_string(),
-                            toml::from_str::<BTreeMap<String, super::super::publisher::FieldForm>>(&format!("x = {form}")).expect("a form")
-                                ["x"]
-                                .clone(),
-                        )
-                })
-                .collect(),
+            fields: fields.iter().map(|(pointer, text)| (pointer.to_string(), form(text))).collect(),
             ..Publisher::default()
         };
         Grant::of("office", &publisher, &Secret::from_bytes([7; 32])).expect("a grant")

@@ -563,7 +563,7 @@ impl Runtime {
     /// Signs a text with the ledger's key; absent without a ledger, or if the text cannot
     /// be that of a note (C2SP signed-note).
     pub fn sign(&self, text: &str) -> Option<Note> {
-        self.0.log.as_ref()?.sign(text)
+        self.0.log.as_ref()?.sign_text(text)
     }
 
     /// The sequence of the last committed entry, and every later one.

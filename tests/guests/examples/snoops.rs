@@ -76,7 +76,7 @@ impl Policy for Snoops {
         let mut finding = out.find(Rule::Saw);
         for (name, value) in found {
             if let Some(value) = value {
-                log::info(&format!("{name}: {value}"));
+                log::info(format!("{name}: {value}"));
                 finding = finding.with(name, value);
             }
         }

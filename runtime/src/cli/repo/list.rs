@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use ephor::policy::statement::{Blob, BoundList, Statement};
+use ephor::List;
+use ephor::policy::statement::{Blob, BoundList, StateRule, Statement};
 use ephor::repository::Author;
 use time::OffsetDateTime;
 
-use super::{Edited, print_expiries, print_json, refused};
-use crate::cli::exit::{self, Exit, Or as _, Outcome, failed};
+use super::{Edited, print_expiries, print_json, refused, source};
+use crate::cli::exit::{self, Exit, Outcome, failed};
+use crate::cli::table;
 
 /// Publishes a version of a reference list; with --for, also as a new release of the
 /// policies that look things up in it.
@@ -23,12 +24,6 @@ pub struct Args {
     /// The list that `ephor list build` has made.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The list's name.
-    #[arg(long, value_name = "NAME")]
-    name: String,
-    /// The version: a date, a number, as you count.
-    #[arg(long, value_name = "VERSION")]
-    version: String,
     /// A policy that is to look things up in it from now on; may be given several
     /// times. Its latest release is published again with this list, under the next
     /// version (of 1.2.0: 1.2.1).
@@ -40,12 +35,12 @@ pub fn run(args: &Args) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let mut author = args.edited.open()?;
     let signers = args.edited.signers()?;
-    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display())).or_exit(Exit::Usage)?;
-    let list = Blob::of(&bytes);
-    let is_new = author.add_list(&args.name, &args.version, bytes, now).map_err(refused)?;
+    let list = source::open(&args.file)?;
+    let (name, version, blob) = (list.name(), list.version(), Blob::of(list.bytes()));
+    let is_new = author.add_list(name, version, list.bytes().to_vec(), now).map_err(refused)?;
     let mut released = Vec::new();
     for policy in &args.policies {
-        if let Some(statement) = next(&author, policy, args, list, now)? {
+        if let Some(statement) = next(&author, policy, &list, blob, now)? {
             author.add_release(&statement, Vec::new()).map_err(refused)?;
             released.push(statement);
         }
@@ -55,20 +50,20 @@ pub fn run(args: &Args) -> Outcome {
     }
     if args.edited.json {
         return print_json(&serde_json::json!({
-            "name": args.name, "version": args.version, "published": is_new, "digest": list.digest.to_string(), "bytes": list.bytes,
+            "name": name, "version": version, "published": is_new, "digest": blob.digest.to_string(), "bytes": blob.bytes,
             "releases": released,
         }));
     }
     match is_new {
-        true => println!("Published version {} of the list {}: {} bytes, {}.", args.version, args.name, list.bytes, list.digest),
-        false => println!("Version {} of the list {} is published already, with this very content.", args.version, args.name),
+        true => println!("Published version {version} of the list {name}: {} entries, {}.", table::grouped(list.len()), blob.digest),
+        false => println!("Version {version} of the list {name} is published already, with this very content."),
     }
-    for Statement { policy, version, supersedes, .. } in &released {
+    for Statement { policy, version: release, supersedes, .. } in &released {
         let before = supersedes.as_ref().map_or(String::new(), |before| format!(", in the place of {before}"));
-        println!("Published version {version} of {}/{policy} with it{before}.", author.publisher());
+        println!("Published version {release} of {}/{policy} with it{before}.", author.publisher());
     }
     if args.policies.is_empty() {
-        println!("No release looks things up in it yet: --for POLICY, or `ephor repo release --list {}@{}`.", args.name, args.version);
+        println!("No release looks things up in it yet: --for POLICY, or `ephor repo release --list {name}@{version}`.");
     }
     print_expiries(&author, now);
     Ok(())
@@ -76,7 +71,7 @@ pub fn run(args: &Args) -> Outcome {
 
 /// The latest release of a policy that is not withdrawn, with this version of the list;
 /// nothing if that is what it has.
-fn next(author: &Author, policy: &str, args: &Args, list: Blob, now: OffsetDateTime) -> Outcome<Option<Statement>> {
+fn next(author: &Author, policy: &str, list: &List, blob: Blob, now: OffsetDateTime) -> Outcome<Option<Statement>> {
     let withdrawn = author.withdrawals().map_err(refused)?;
     let published: Vec<Statement> = author.statements().map_err(refused)?.into_iter().filter(|other| other.policy == policy).collect();
     let highest = published.iter().map(|other| other.version.clone()).max();
@@ -86,9 +81,9 @@ fn next(author: &Author, policy: &str, args: &Args, list: Blob, now: OffsetDateT
     let (Some(mut statement), Some(highest)) = (latest, highest) else {
         return Err(failed(Exit::Refused, format!("there is no release of {policy} in this repository that is not withdrawn")));
     };
-    let bound = BoundList { version: args.version.clone(), digest: list.digest, bytes: list.bytes };
-    match statement.lists.get_mut(&args.name) {
-        None => return Err(failed(Exit::Refused, format!("{policy} looks nothing up in a list {}", args.name))),
+    let bound = BoundList { version: list.version().into(), digest: blob.digest, bytes: blob.bytes };
+    match statement.lists.get_mut(list.name()) {
+        None => return Err(failed(Exit::Refused, format!("{policy} looks nothing up in a list {}", list.name()))),
         Some(known) if *known == bound => return Ok(None),
         Some(known) => *known = bound,
     }
@@ -98,6 +93,6 @@ fn next(author: &Author, policy: &str, args: &Args, list: Blob, now: OffsetDateT
     statement.issued = now.replace_nanosecond(0).unwrap_or(now);
     // It began with the release before, whose notice was given.
     (statement.valid_from, statement.notice_days, statement.retroactive) = (None, 0, false);
-    statement.state = ephor::policy::statement::StateRule::Keep;
+    statement.state = StateRule::Keep;
     Ok(Some(statement))
 }

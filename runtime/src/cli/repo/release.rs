@@ -35,8 +35,8 @@ pub struct Args {
     /// Vectors: events and what is found in them; a JSON file, or a folder of them.
     #[arg(long, value_name = "DIR|FILE")]
     vectors: Option<PathBuf>,
-    /// A reference list that the policy looks things up in: NAME@VERSION=FILE, or
-    /// NAME@VERSION for one that the repository has. Once for each.
+    /// A reference list that the policy looks things up in: the file that `ephor list
+    /// build` has made, or NAME@VERSION for one that the repository has. Once for each.
     #[arg(long, value_name = "LIST")]
     list: Vec<ListSource>,
     /// The release's version (semantic versioning).
@@ -152,13 +152,13 @@ fn before(author: &Author, statement: &Statement) -> Outcome<Option<Version>> {
 /// Binds the lists: those that the policy names, all of them and no other.
 fn bind(args: &Args, author: &Author, manifest: &Manifest, statement: &mut Statement, blobs: &mut Vec<Vec<u8>>) -> Outcome {
     for source in &args.list {
-        if !manifest.lists.contains(&source.name) {
+        let (name, list, bytes) = source.read(author)?;
+        if !manifest.lists.contains(&name) {
             let known = if manifest.lists.is_empty() { "no list".into() } else { manifest.lists.join(", ") };
-            return Err(failed(Exit::Refused, format!("{} knows {known}, and nothing of {}", manifest.name, source.name)));
+            return Err(failed(Exit::Refused, format!("{} knows {known}, and nothing of {name}", manifest.name)));
         }
-        let (list, bytes) = source.read(author)?;
-        if statement.lists.insert(source.name.clone(), list).is_some() {
-            return Err(failed(Exit::Usage, format!("--list names {} twice", source.name)));
+        if statement.lists.insert(name.clone(), list).is_some() {
+            return Err(failed(Exit::Usage, format!("--list names {name} twice")));
         }
         blobs.extend(bytes);
     }

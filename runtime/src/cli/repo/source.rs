@@ -1,57 +1,60 @@
-//! Reference lists on the command line: `NAME@VERSION=FILE`, or `NAME@VERSION` for one
-//! that the repository has.
+//! Reference lists on the command line: a file that `ephor list build` has made, or
+//! `NAME@VERSION` for one that the repository has.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context as _;
+use ephor::List;
 use ephor::policy::statement::{Blob, BoundList};
 use ephor::repository::Author;
 
 use super::refused;
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
 
-/// A version of a list, and where its bytes are.
+/// Where a version of a list is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListSource {
-    pub name: String,
-    pub version: String,
-    pub file: Option<PathBuf>,
+pub enum ListSource {
+    File(PathBuf),
+    Published { name: String, version: String },
 }
 
 impl FromStr for ListSource {
-    type Err = String;
+    type Err = std::convert::Infallible;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (what, file) = match text.split_once('=') {
-            Some((what, file)) => (what, Some(file)),
-            None => (text, None),
-        };
-        let parts = what.split_once('@').filter(|(name, version)| !name.is_empty() && !version.is_empty());
-        let (name, version) = parts.ok_or("write it as NAME@VERSION=FILE, or NAME@VERSION for one that the repository has")?;
-        if file.is_some_and(str::is_empty) {
-            return Err("names no file behind the =".into());
-        }
-        Ok(ListSource { name: name.into(), version: version.into(), file: file.map(PathBuf::from) })
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.split_once('@').filter(|(name, version)| !name.is_empty() && !version.is_empty());
+        Ok(match parts {
+            Some((name, version)) if !Path::new(text).exists() => ListSource::Published { name: name.into(), version: version.into() },
+            _ => ListSource::File(text.into()),
+        })
     }
 }
 
 impl ListSource {
-    /// The list as a statement binds it, and its bytes where they are new.
-    pub fn read(&self, author: &Author) -> Outcome<(BoundList, Option<Vec<u8>>)> {
-        let (blob, bytes) = match &self.file {
-            Some(file) => {
-                let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display())).or_exit(Exit::Usage)?;
-                (Blob::of(&bytes), Some(bytes))
+    /// The list's name, how a statement binds it, and its bytes where they are new.
+    pub fn read(&self, author: &Author) -> Outcome<(String, BoundList, Option<Vec<u8>>)> {
+        match self {
+            ListSource::File(file) => {
+                let list = open(file)?;
+                let Blob { digest, bytes } = Blob::of(list.bytes());
+                let bound = BoundList { version: list.version().into(), digest, bytes };
+                Ok((list.name().into(), bound, Some(list.bytes().to_vec())))
             }
-            None => {
-                let published = author.list(&self.name, &self.version).map_err(refused)?;
-                let absent = || format!("the repository has no version {} of the list {}; give its file", self.version, self.name);
-                (published.ok_or_else(|| failed(Exit::Refused, absent()))?, None)
+            ListSource::Published { name, version } => {
+                let published = author.list(name, version).map_err(refused)?;
+                let absent = || format!("the repository has no version {version} of the list {name}; give its file");
+                let Blob { digest, bytes } = published.ok_or_else(|| failed(Exit::Refused, absent()))?;
+                Ok((name.clone(), BoundList { version: version.clone(), digest, bytes }, None))
             }
-        };
-        Ok((BoundList { version: self.version.clone(), digest: blob.digest, bytes: blob.bytes }, bytes))
+        }
     }
+}
+
+/// Reads a list's file, and checks all of it.
+pub fn open(file: &Path) -> Outcome<List> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display())).or_exit(Exit::Usage)?;
+    List::open(bytes.into()).with_context(|| format!("{} is not a reference list", file.display())).or_exit(Exit::Refused)
 }
 
 #[cfg(test)]
@@ -59,12 +62,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_has_a_name_a_version_and_perhaps_a_file() {
-        let list: ListSource = "sdn@2026-11-01=a=b.list".parse().expect("a list");
-        assert_eq!((list.name.as_str(), list.version.as_str(), list.file), ("sdn", "2026-11-01", Some("a=b.list".into())));
-        assert_eq!("sdn@1".parse::<ListSource>().expect("a list").file, None);
-        for bad in ["", "sdn", "@1", "sdn@", "sdn@1=", "=x"] {
-            assert!(bad.parse::<ListSource>().is_err(), "{bad}");
+    fn a_list_is_a_file_or_a_version_in_the_repository() {
+        let parse = |text: &str| text.parse::<ListSource>().expect("any text is one");
+        assert_eq!(parse("sdn@2026-11-01"), ListSource::Published { name: "sdn".into(), version: "2026-11-01".into() });
+        for file in ["sdn.list", "@1", "sdn@", "Cargo.toml"] {
+            assert_eq!(parse(file), ListSource::File(file.into()));
         }
     }
 }

@@ -180,7 +180,7 @@ impl Check<'_> {
 
     /// What nothing of ours put into the directory.
     fn strangers(&mut self) {
-        const OURS: [&str; 9] =
+        const OURS: [&str; 10] =
             ["FORMAT", "lock", "ledger.key", "ledger.pub", "journal", "checkpoint", "checkpoints", TILES, blobs::FOLDER, "publishers"];
         let items = match fs::read_dir(&self.verifier.directory) {
             Ok(items) => items,
