@@ -78,6 +78,7 @@ fn main() -> ExitCode {
         return ephor::sandbox::worker::main();
     }
     let cli = Cli::parse();
+    end_quietly_without_readers();
     // A server's log is its output; the other verbs print tables and stay quiet.
     trace(if matches!(cli.verb, Verb::Serve(_)) { "info" } else { "warn" });
     let outcome = match cli.verb {
@@ -103,6 +104,20 @@ fn main() -> ExitCode {
             failed.exit.into()
         }
     }
+}
+
+/// Ends as other programs do when whoever reads the output has seen enough (`| head`),
+/// instead of with a panic.
+fn end_quietly_without_readers() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>().map(String::as_str).unwrap_or_default();
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            // 128 and the number of SIGPIPE.
+            std::process::exit(141);
+        }
+        report(panic);
+    }));
 }
 
 /// Sends the log to standard error. `RUST_LOG` chooses what is in it, as

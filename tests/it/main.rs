@@ -10,6 +10,7 @@ mod disk;
 mod follow;
 mod grants;
 mod hostile;
+mod journey;
 mod kill;
 mod limits;
 mod lists;

@@ -280,7 +280,7 @@ impl Publishers {
         let stands = |digest: &Digest| standing.iter().any(|standing| standing.statement.as_ref() == Some(digest));
         let mut policies: Vec<&str> = snapshot.releases.iter().map(|release| release.statement.policy.as_str()).collect();
         policies.dedup();
-        let latest = policies.into_iter().filter_map(|policy| snapshot.latest(policy));
+        let latest = policies.into_iter().filter_map(|policy| newest(snapshot, policy));
         let mut pending = Vec::new();
         let mut offers: Vec<(&Published, Offer)> = Vec::new();
         let mut refused = Vec::new();
@@ -364,6 +364,14 @@ impl Publishers {
         }
         swaps
     }
+}
+
+/// The newest release of a policy, if it is not taken back. What it superseded does not
+/// come back by itself: a publisher who wants that publishes it under a new version.
+fn newest<'s>(snapshot: &'s Snapshot, policy: &str) -> Option<&'s Published> {
+    let releases = snapshot.releases.iter().filter(|release| release.statement.policy == policy);
+    let newest = releases.max_by(|a, b| a.statement.version.cmp(&b.statement.version))?;
+    snapshot.withdrawal(newest).is_none().then_some(newest)
 }
 
 /// Tasks that end with whoever waits for them.

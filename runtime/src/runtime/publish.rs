@@ -122,11 +122,12 @@ impl Runtime {
         let (sandbox, worker, cache) = self.0.loader.origin();
         let limits = Limits { lateness_s, threads: 1, ..Limits::default() };
         let builder = Runtime::builder().sandbox(sandbox.clone()).spine(limits).worker(worker).data(data);
-        match cache {
+        let builder = match cache {
             Some(cache) => builder.cache(cache),
             None => builder,
-        }
-        .build()
+        };
+        // What it says about its ledger is of no interest to whoever reads about ours.
+        tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || builder.build())
     }
 
     /// Lets the release of a policy that is tried out count for more: as a canary for a

@@ -53,7 +53,7 @@ pub struct Args {
     /// Folder of policies (NAME.wasm, and NAME.settings.json where a policy has
     /// settings), as `serve --policies` takes it. For a check: where the releases that
     /// were asked are looked for. For a back-test: what is in force on both sides.
-    #[arg(long, value_name = "DIR", required_unless_present = "against")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["against", "check"])]
     policies: Option<PathBuf>,
     /// Further folders for a check, with components and settings (NAME.wasm, *.json).
     #[arg(long, value_name = "DIR", num_args = 1.., requires = "check")]
