@@ -105,7 +105,11 @@ impl Spine {
         Ok(())
     }
 
+    /// Notes a start. That of an empty ledger is its beginning, and needs no entry.
     fn note_start(&mut self, at: i64) -> Result<(), Ended> {
+        if self.memory.next == 1 {
+            return Ok(());
+        }
         let mut work = Work::default();
         work.batch.first = self.memory.next;
         change::start(&mut self.memory, at, &mut work.batch);

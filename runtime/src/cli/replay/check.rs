@@ -100,51 +100,27 @@ async fn replay(
     mut finder: Finder,
     bar: &ProgressBar,
 ) -> Outcome<Replayed> {
-    let start = async |started| Drive::start(config, args.cache.as_deref(), &place.data, started).await;
-    let mut drive = if args.resume { Some(start(None).await?) } else { None };
-    let resumed = drive.as_ref().map(|drive| drive.log().map(|log| log.size())).transpose()?.unwrap_or_default();
+    let started = (!args.resume).then_some(0);
+    let mut drive = Drive::start(config, args.cache.as_deref(), &place.data, started).await?;
+    let resumed = drive.log()?.size();
     while let Some((sequence, step)) = script.next()? {
         let done = sequence <= resumed;
-        let running = |drive: Option<Drive>| {
-            drive.ok_or_else(|| {
-                let why = "the recorded ledger does not begin with an entry about a start; it was made by an older version, and cannot be replayed";
-                failed(Exit::Refused, why)
-            })
-        };
         match step {
             Step::Start(_) | Step::Change(_) | Step::Noted(_) if done => {}
-            Step::Start(at) => {
-                drive = Some(match drive {
-                    Some(drive) => drive.reopen(at).await?,
-                    None => start(Some(at)).await?,
-                });
-            }
-            Step::Change(change) => {
-                let mut running = running(drive)?;
-                force.apply(&mut running, sequence, &change).await?;
-                drive = Some(running);
-            }
-            Step::Noted(line) => {
-                let mut running = running(drive)?;
-                running.take_over(&line).await?;
-                drive = Some(running);
-            }
+            Step::Start(at) => drive = drive.reopen(at).await?,
+            Step::Change(change) => force.apply(&mut drive, sequence, &change).await?,
+            Step::Noted(line) => drive.take_over(&line).await?,
             Step::Event(moment) => {
-                let mut running = running(drive)?;
                 let wanted = Wanted { sequence, source: &moment.source, id: &moment.id, digest: moment.digest };
                 let event = finder.find(&wanted).await?;
-                if !done && running.push(event.with_arrival(moment.arrived)).await? {
+                if !done && drive.push(event.with_arrival(moment.arrived)).await? {
                     bar.set_message(format!("entry {}", grouped(sequence)));
                 }
-                drive = Some(running);
             }
         }
     }
     let (left, rejected) = finder.finish().await?;
-    let came = match drive {
-        Some(drive) => drive.finish().await?,
-        None => Came::default(),
-    };
+    let came = drive.finish().await?;
     Ok(Replayed { last: script.read, came, swaps: force.swaps, left, rejected, resumed })
 }
 

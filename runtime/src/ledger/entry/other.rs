@@ -97,7 +97,7 @@ impl GapEntry<'_> {
     }
 }
 
-/// The runtime was started. Policies that were not published are out of force until
+/// The runtime was started again. Policies that were not published are out of force until
 /// they are put in force again; whatever happened since the entry before was not seen.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
