@@ -52,7 +52,8 @@ pub(crate) fn report(threads: &Runtime) -> Vec<Value> {
     let found = keys.iter().filter(|key| map.contains_key(key.as_str())).count();
     assert_eq!(keys.iter().filter(|key| list.contains(key)).count(), found, "both find the same");
 
-    let loaded = Policy::load(&binary(), &policy("sanctioned-party"), settings("sanctioned-party").as_bytes(), std::slice::from_ref(&list));
+    let (worker, component, settings) = (binary(), policy("sanctioned-party"), settings("sanctioned-party"));
+    let loaded = Policy::load(&worker, &component, settings.as_bytes(), std::slice::from_ref(&list));
     let policy = threads.block_on(loaded).expect("a policy");
     let limits = ingest::Limits::default();
     let payment = |key: &String| {

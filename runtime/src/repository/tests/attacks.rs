@@ -206,7 +206,7 @@ async fn sc08_mix_and_match() {
 
 /// Two releases, of which the platform has seen both; the files of when there was one;
 /// and somebody who has got the key for the timestamp.
-async fn robbed() -> (World, tempfile::TempDir, [Signer; 1]) {
+async fn robbed() -> (World, TempDir, [Signer; 1]) {
     let world = World::new();
     world.release("1.0.0");
     let old = world.back_up();
