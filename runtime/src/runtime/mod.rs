@@ -18,6 +18,7 @@
 //! ```
 
 mod admit;
+mod cold;
 mod commit;
 mod evaluate;
 mod evidence;
@@ -31,7 +32,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ use crate::sequencer::{self, Entrance};
 use crate::state::{Handover, States, Timers};
 use crate::stats::{OutcomeLabel, Stats};
 use admit::Admission;
+use cold::Shelf;
 use commit::Keeper;
 use numbers::Numbers;
 use set::Installed;
@@ -264,15 +266,19 @@ impl Builder {
         let (memory, keeper, log) = match &self.data {
             None => {
                 let admission = Admission::new(Ids::new(self.ledger.horizon_days), Numbers::default(), false, self.spine.lateness_s);
-                let memory = Memory { states: States::default(), timers: Timers::default(), admission, next: 1, evidence: None };
+                let (states, timers) = (States::default(), Timers::default());
+                let memory = Memory { states, timers, admission, next: 1, evidence: None, shelf: None };
                 (memory, Keeper::Memory { stats: stats.clone() }, None)
             }
             Some(directory) => {
-                let (ledger, memory) = recover::open(directory, &self.ledger, self.spine.lateness_s)?;
+                let (ledger, mut memory) = recover::open(directory, &self.ledger, &self.spine)?;
+                let (placed_out, placed) = mpsc::channel();
+                let shelf = Shelf::new(ledger.reader(), placed, failure.clone());
+                memory.shelf = Some(shelf.map_err(|error| BuildError::Threads(error.to_string()))?);
                 let log = ledger.log();
                 durable_out.send_replace(memory.next - 1);
                 let interval = Duration::from_millis(self.ledger.checkpoint_ms);
-                let keeper = Keeper::disk(ledger, interval, stats.clone(), failure.clone(), durable_out).map_err(threads)?;
+                let keeper = Keeper::disk(ledger, interval, stats.clone(), failure.clone(), durable_out, placed_out).map_err(threads)?;
                 (memory, keeper, Some(log))
             }
         };

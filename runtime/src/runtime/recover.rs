@@ -9,13 +9,14 @@ use super::numbers::Numbers;
 use super::spine::Memory;
 use crate::column::time_micros;
 use crate::ledger::entry::Identity;
-use crate::ledger::{Ids, Ledger, Limits, OpenError, Record, StateRef};
+use crate::ledger::{self, Ids, Ledger, OpenError, Record, StateRef};
+use crate::sequencer;
 use crate::state::{Form, States, Timer, Timers};
 
 /// Opens a data directory, or makes one.
-pub(super) fn open(directory: &Path, limits: &Limits, lateness_s: u64) -> Result<(Ledger, Memory), OpenError> {
+pub(super) fn open(directory: &Path, limits: &ledger::Limits, spine: &sequencer::Limits) -> Result<(Ledger, Memory), OpenError> {
     let (mut ids, mut numbers) = (Ids::new(limits.horizon_days), Numbers::default());
-    let (mut states, mut timers) = (States::default(), Timers::default());
+    let (mut states, mut timers) = (States::within(spine.state_memory_bytes_max), Timers::default());
     let ledger = Ledger::open(directory, limits, &mut |record| {
         take_ids(&mut ids, &mut numbers, &record)?;
         take_states(&mut ids, &mut states, &mut timers, &record)
@@ -23,9 +24,10 @@ pub(super) fn open(directory: &Path, limits: &Limits, lateness_s: u64) -> Result
     let memory = Memory {
         states,
         timers,
-        admission: Admission::new(ids, numbers, true, lateness_s),
+        admission: Admission::new(ids, numbers, true, spine.lateness_s),
         next: ledger.next(),
         evidence: Some(Evidence::new(ledger.secrets())),
+        shelf: None,
     };
     Ok((ledger, memory))
 }
@@ -49,9 +51,9 @@ fn take_ids(ids: &mut Ids, numbers: &mut Numbers, record: &Record<'_>) -> Result
 }
 
 fn take_states(ids: &mut Ids, states: &mut States, timers: &mut Timers, record: &Record<'_>) -> Result<(), String> {
-    for change in record.states() {
+    for (place, change) in record.states() {
         match change {
-            StateRef::State { policy, key, state } => states.apply(policy, key.into(), state.map(<[u8]>::to_vec)),
+            StateRef::State { policy, key, state } => states.restore(policy, key, state, place),
             StateRef::Timer { policy, key, timer } => {
                 let timer = timer.map(|(at, source)| Timer { at, source: ids.source(source) });
                 timers.set(&policy.into(), key.into(), timer);
@@ -66,5 +68,6 @@ fn take_states(ids: &mut Ids, states: &mut States, timers: &mut Timers, record: 
             }
         }
     }
+    states.shrink();
     Ok(())
 }

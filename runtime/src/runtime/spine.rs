@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Swap;
 use super::admit::{Admission, Admitted, Slot};
+use super::cold::Shelf;
 use super::commit::{Ended, Keeper, Waiting, Work};
 use super::evaluate::{Bench, Round, Said, Unasked};
 use super::evidence::{About, Evidence};
@@ -19,7 +20,7 @@ use super::numbers::Gap;
 use super::set::{Installed, Set};
 use super::timed::Fired;
 use crate::event::Event;
-use crate::ledger::StateChange;
+use crate::ledger::{self, StateChange};
 use crate::policy::Release;
 use crate::policy::manifest::Keyed;
 use crate::sandbox::{self, INSTANCES_MAX, LoadError};
@@ -51,6 +52,8 @@ pub(super) struct Memory {
     pub next: u64,
     /// Absent without a ledger.
     pub evidence: Option<Evidence>,
+    /// The same.
+    pub shelf: Option<Shelf>,
 }
 
 pub(super) struct Spine {
@@ -132,6 +135,7 @@ impl Spine {
         self.set = Set::of(&standing);
         self.stats.policies.set(standing.len() as i64);
         drop(standing);
+        self.memory.states.hand_in();
         self.keeper.take(work)
     }
 
@@ -151,18 +155,21 @@ impl Spine {
         let keyed = release.manifest.keyed.as_ref();
         let form = keyed.map(|keyed| form(release, keyed));
         let (migrates_from, resets) = keyed.map_or((&[][..], true), |keyed| (&keyed.migrates_from, keyed.resets));
-        let states = &mut self.memory.states;
+        let states = &self.memory.states;
         let (state, other) =
             states.hand_over(&policy, form.as_ref(), migrates_from, resets).map_err(|problem| LoadError::State { problem })?;
         let mut migrated = Vec::new();
         if state == Handover::Migrated {
-            let (version, before) = states.all(&policy);
+            let all = self.memory.states.all(&policy, ledger::BATCH_BYTES_MAX, self.memory.archive());
+            let (version, before) = all.map_err(|problem| LoadError::State { problem })?;
             let (keys, before): (Vec<Key>, Vec<Vec<u8>>) = before.into_iter().unzip();
             let after = image.migrate(version, &before).map_err(|problem| LoadError::State { problem })?;
             migrated = keys.into_iter().zip(after).collect();
         }
+        let timers = if state == Handover::Migrated { self.memory.timers.all(&policy) } else { Vec::new() };
+        self.memory.check_size(&policy, &migrated, &timers).map_err(|problem| LoadError::State { problem })?;
+        let states = &mut self.memory.states;
         if other {
-            let timers = if state == Handover::Migrated { self.memory.timers.all(&policy) } else { Vec::new() };
             self.memory.timers.forget(&policy);
             match form {
                 Some(form) => {
@@ -200,6 +207,7 @@ impl Spine {
     }
 
     fn judge(&mut self, submissions: Vec<Submission>) -> Result<(), Ended> {
+        self.memory.shrink();
         let first = self.memory.next;
         let mut work = Work::default();
         work.batch.first = first;
@@ -210,6 +218,7 @@ impl Spine {
             let began = Instant::now();
             let round = Round::project(&self.set, &self.pool, fresh.iter().map(|fresh| events[fresh.at]).collect());
             self.stats.stage("project", began.elapsed());
+            self.memory.load(&self.set, &round, &course, &self.stats)?;
             let bench = Bench {
                 set: &self.set,
                 states: &self.memory.states,
@@ -241,6 +250,7 @@ impl Spine {
             let new = slots.iter().filter(|slot| **slot == Slot::New).count();
             work.submissions.push(Waiting { submission, slots, verdicts: verdicts.by_ref().take(new).collect() });
         }
+        self.memory.states.hand_in();
         self.keeper.take(work)
     }
 

@@ -11,6 +11,7 @@
 
 mod read;
 mod record;
+mod states;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -27,6 +28,7 @@ use super::tree::leaf_hash;
 
 pub(crate) use read::Reader;
 pub(crate) use record::{Batch, Record, StateChange, StateRef};
+pub(crate) use states::StateAt;
 
 /// The folder of the segments.
 pub(super) const FOLDER: &str = "journal";
@@ -42,6 +44,9 @@ const COMMIT_BYTES: usize = 16 << 20;
 /// The payload of one record. More than any batch has, and less than what the
 /// length field or a small machine's memory can hold.
 const PAYLOAD_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of a batch's lines and changes, at most.
+pub(crate) const BATCH_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 64;
 
 /// There is a known place to start reading from at least every so many bytes.
 const POINT_BYTES: u64 = 64 << 10;
@@ -78,6 +83,8 @@ pub(crate) enum Fault {
     Malformed(&'static str),
     #[error("entry {0} should be in this segment, and is not")]
     Missing(u64),
+    #[error("what stands here is not the state that was written here")]
+    State,
     #[error("not a segment's name")]
     Foreign,
     #[error("the segment's name says sequence {found}, and {expected} comes next; a segment is missing, or one too many")]
@@ -179,6 +186,8 @@ pub(crate) enum ReadError {
 #[derive(Debug)]
 struct Segment {
     first: u64,
+    /// Bytes of the segments before it.
+    start: u64,
     /// End of the last durable record.
     end: u64,
     points: Vec<Point>,
@@ -212,6 +221,15 @@ struct Index {
     next: u64,
 }
 
+impl Index {
+    /// Begins a segment behind the last; gives the bytes before it.
+    fn begin(&mut self, first: u64) -> u64 {
+        let start = self.segments.last().map_or(0, |last| last.start + last.end);
+        self.segments.push(Segment { first, start, end: 0, points: Vec::new() });
+        start
+    }
+}
+
 /// The journal's one writer.
 ///
 /// Not for use by several threads at once (`&mut`), but may move between them, so
@@ -224,11 +242,15 @@ pub(crate) struct Journal {
     file: Box<dyn File>,
     /// Name of the segment being written.
     segment: u64,
+    /// Bytes of the segments before it.
+    start: u64,
     /// Where the next record goes.
     offset: u64,
     /// Checksum of the last record.
     before: Checksum,
     pending: Pending,
+    /// See [`Journal::placed`].
+    placed: Vec<u64>,
     segment_bytes: u64,
     poison: Option<Arc<str>>,
 }
@@ -274,15 +296,15 @@ impl Journal {
             return Err(OpenError::Lost { last, known, torn });
         }
 
-        let segment = index.segments.last().map(|segment| (segment.first, segment.end));
-        let (file, segment, offset) = match segment {
+        let segment = index.segments.last().map(|segment| (segment.first, segment.start, segment.end));
+        let (file, segment, start, offset) = match segment {
             None => {
                 let path = path_of(1);
                 let file = storage.create(&path, false).map_err(io(&path, "making the first segment"))?;
-                index.segments.push(Segment { first: 1, end: 0, points: Vec::new() });
-                (file, 1, 0)
+                index.begin(1);
+                (file, 1, 0, 0)
             }
-            Some((first, end)) => {
+            Some((first, start, end)) => {
                 let path = path_of(first);
                 let file = storage.open(&path, true).map_err(io(&path, "opening for writing"))?;
                 if torn.is_some() {
@@ -296,7 +318,7 @@ impl Journal {
                     file.write_at(offset, &bytes).map_err(io(&path, "writing the last record again"))?;
                 }
                 file.sync().map_err(io(&path, "syncing"))?;
-                (file, first, end)
+                (file, first, start, end)
             }
         };
         storage.sync_dir(FOLDER).map_err(io(FOLDER, "syncing the folder"))?;
@@ -306,7 +328,10 @@ impl Journal {
         let index = Arc::new(RwLock::new(index));
         let pending = Pending::new(next);
         let reader = Reader::new(storage.clone(), index.clone());
-        Ok((Journal { storage, index, reader, file, segment, offset, before, pending, segment_bytes, poison: None }, recovered))
+        let placed = Vec::new();
+        let journal =
+            Journal { storage, index, reader, file, segment, start, offset, before, pending, placed, segment_bytes, poison: None };
+        Ok((journal, recovered))
     }
 
     /// The sequence that the next batch has to begin with.
@@ -334,6 +359,12 @@ impl Journal {
     pub fn sync(&mut self) -> Result<(), WriteError> {
         self.usable()?;
         self.try_sync().map_err(|error| self.poisoned(error))
+    }
+
+    /// Of every batch with changes that became durable since the last call, where its
+    /// first change stands: bytes from the journal's beginning.
+    pub fn placed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.placed)
     }
 
     /// Reads what is durable, on any thread, beside the writer.
@@ -373,6 +404,9 @@ impl Journal {
         }
         self.pending.front.extend_from_slice(lines);
         self.pending.leaves.extend_from_slice(leaves);
+        if !states.is_empty() {
+            self.pending.batches.push(self.pending.states.len());
+        }
         states.iter().for_each(|state| state.put(&mut self.pending.states));
         self.pending.changes += states.len() as u32;
         Ok(())
@@ -388,6 +422,7 @@ impl Journal {
             self.roll()?;
         }
         let (first, count) = (self.pending.first, self.pending.leaves.len());
+        let states = self.start + self.offset + self.pending.states_at() as u64;
         let (bytes, checksum) = seal(&mut self.pending, &self.before);
         let io = |doing| {
             let place = Place { file: path_of(self.segment), offset: self.offset };
@@ -404,6 +439,7 @@ impl Journal {
         index.next = first + count as u64;
         drop(index);
         (self.offset, self.before) = (end, checksum);
+        self.placed.extend(self.pending.batches.iter().map(|at| states + *at as u64));
         self.pending.reset();
         Ok(())
     }
@@ -420,7 +456,7 @@ impl Journal {
         self.storage.sync_dir(FOLDER).map_err(io("syncing the folder of the segment"))?;
         (self.file, self.segment, self.offset) = (file, first, 0);
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        index.segments.push(Segment { first, end: 0, points: Vec::new() });
+        self.start = index.begin(first);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::thread::{self, ScopedJoinHandle};
 
 use super::record::{Checksum, FIELDS, HEADER, Hashed, Header, MAGIC, NOTHING, Record, Sections, parse_hashed};
-use super::{FOLDER, Fault, Index, OpenError, Place, Segment, first_of, path_of};
+use super::{FOLDER, Fault, Index, OpenError, Place, first_of, path_of};
 use crate::ledger::storage::{self, Storage};
 
 /// How much may be hashed in search of a record behind a damaged one. Only a file
@@ -117,14 +117,14 @@ impl<'w> Walk<'w> {
             return Ok(());
         }
         let Loaded { bytes, mut hashed } = loaded.map_err(|source| OpenError::Io { path: path.clone(), doing: "reading", source })?;
-        self.index.segments.push(Segment { first, end: 0, points: Vec::new() });
+        let start = self.index.begin(first);
         self.tail = None;
         let (mut at, mut number, mut tail) = (0, 0, None);
         while at < bytes.len() {
             number += 1;
             let rest = &bytes[at..];
             let mut leaves = Vec::new();
-            let (header, record) = match parse_hashed(rest, (&mut hashed, at), &self.before, self.index.next, &mut leaves) {
+            let (header, mut record) = match parse_hashed(rest, (&mut hashed, at), &self.before, self.index.next, &mut leaves) {
                 Ok(parsed) => parsed,
                 Err(fault) => {
                     let next = find_record(rest, &self.before);
@@ -140,6 +140,7 @@ impl<'w> Walk<'w> {
                 }
             };
             let end = at + HEADER + header.payload;
+            record.place += start + at as u64;
             let place = Place { file: path.clone(), offset: at as u64 };
             if let Err(refused) = (self.visit)(&place, record) {
                 self.note(path, at as u64, 0, number, Fault::Refused(refused), false);
