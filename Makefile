@@ -62,6 +62,7 @@ binary: setup
 
 policies: binary
 	$(EPHOR) policy build $(POLICIES) --out target/policies
+	$(EPHOR) list build policies/sanctioned-party/sanctions.csv --name sanctions --version 2024-05-03.twelve --key ent_num --value name --out target/policies/lists/sanctions.list
 
 guests: binary
 	$(EPHOR) policy build tests/guests --out target/guests -- --examples

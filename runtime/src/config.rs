@@ -1,14 +1,16 @@
 //! All limits in one file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Publisher;
 use crate::{ingest, ledger, runtime, sandbox, server};
 
 /// The configuration: one table per room, every key with a default. A key that is
 /// not known is an error.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// How much an event may be.
@@ -21,6 +23,8 @@ pub struct Config {
     pub sandbox: sandbox::Limits,
     /// What a client may do.
     pub server: server::Limits,
+    /// Whose policies may run, and what each was granted: a table for each publisher.
+    pub publishers: BTreeMap<String, Publisher>,
 }
 
 /// Why a configuration is not taken.
@@ -68,7 +72,7 @@ impl Config {
     /// Values out of the range that the program can work with.
     fn problems(&self) -> Vec<String> {
         const MANY: u64 = 1 << 31;
-        let Config { ingest, spine, ledger, sandbox, server } = self;
+        let Config { ingest, spine, ledger, sandbox, server, publishers } = self;
         let ranges = [
             ("ingest.event-bytes-max", ingest.event_bytes_max as u64, 64, 64 << 20),
             // More, and an entry could be longer than a tile can hold.
@@ -111,7 +115,10 @@ impl Config {
             ("server.bodies-bytes-max", server.bodies_bytes_max as u64, 1 << 20, MANY << 10),
         ];
         let out = ranges.into_iter().filter(|(_, value, min, max)| !(min..=max).contains(&value));
-        out.map(|(key, value, min, max)| format!("{key} is {value}, but must be from {min} to {max}")).collect()
+        let limits = out.map(|(key, value, min, max)| format!("{key} is {value}, but must be from {min} to {max}"));
+        let grants =
+            publishers.iter().flat_map(|(name, publisher)| publisher.problems(name, sandbox.event_fuel_max, sandbox.memory_bytes_max));
+        limits.chain(grants).collect()
     }
 }
 
@@ -129,11 +136,15 @@ mod tests {
         let mut config = Config::default();
         config.sandbox.call_rows_max = 0;
         config.ingest.depth_max = 1_000;
+        config
+            .publishers
+            .insert("office".into(), Publisher { events: vec!["*".into()], repository: "/repo".into(), ..Publisher::default() });
         let problems = config.problems();
         assert!(
-            problems.len() == 2
+            problems.len() == 3
                 && problems[0].starts_with("ingest.depth-max is 1000")
-                && problems[1].starts_with("sandbox.call-rows-max is 0"),
+                && problems[1].starts_with("sandbox.call-rows-max is 0")
+                && problems[2].starts_with("publishers.office.root is missing"),
             "{problems:?}"
         );
     }

@@ -1,8 +1,9 @@
 //! SHA-256 digests, the names of everything immutable.
 
 use std::fmt;
+use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest (FIPS 180-4). Shown as `sha256:` and 64 hexadecimal digits.
@@ -29,6 +30,24 @@ impl Digest {
     /// The digest that has these 32 bytes.
     pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
         Digest(bytes)
+    }
+
+    /// Reads 64 hexadecimal digits, in lower case and without a prefix.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+        let mut bytes = [0; 32];
+        if pairs.len() != bytes.len() {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            let digit = |digit: u8| match digit {
+                b'0'..=b'9' => Some(digit - b'0'),
+                b'a'..=b'f' => Some(digit - b'a' + 10),
+                _ => None,
+            };
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Digest(bytes))
     }
 
     /// The 32 bytes.
@@ -75,6 +94,26 @@ impl Serialize for Digest {
     }
 }
 
+/// A text is not a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a digest; it is written as `sha256:` and 64 lower-case hexadecimal digits")]
+pub struct NotADigest;
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        text.strip_prefix("sha256:").and_then(Digest::from_hex).ok_or(NotADigest)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error| serde::de::Error::custom(format!("{text:?} {error}")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +121,16 @@ mod tests {
     #[test]
     fn the_empty_input_has_the_published_digest() {
         assert_eq!(Digest::of(b"").to_string(), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
+    fn a_digest_is_read_in_the_one_form_that_it_is_written_in() {
+        let digest = Digest::of(b"x");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        let upper = digest.to_string().to_uppercase();
+        for bad in ["", "sha256:", &digest.hex(), &upper, &digest.to_string()[..70]] {
+            assert_eq!(bad.parse::<Digest>(), Err(NotADigest), "{bad}");
+        }
     }
 
     #[test]

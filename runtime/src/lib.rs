@@ -20,7 +20,11 @@ mod projection;
 pub mod state;
 mod stats;
 
+pub mod publishers;
+pub mod repository;
+
 pub mod policy;
+pub mod reference;
 pub mod sandbox;
 
 pub mod ledger;
@@ -37,5 +41,7 @@ pub mod bench;
 mod testing;
 
 pub use config::Config;
+pub use policy::{Grant, Publisher};
+pub use reference::List;
 pub use runtime::{Runtime, Swap};
 pub use sandbox::{LoadError, inspect};

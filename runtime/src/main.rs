@@ -38,9 +38,26 @@ enum Verb {
     /// Builds policies and looks into them.
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Makes reference lists of tables, compares them, looks things up in them.
+    #[command(subcommand)]
+    List(cli::list::Verb),
+    /// Says what publishers were granted, and what their policies ask for.
+    #[command(subcommand)]
+    Grant(cli::grant::Verb),
     /// Checks a log, proves what is in it, compares its checkpoints, reads its entries.
     #[command(subcommand)]
     Log(cli::log::Verb),
+    /// Moves components to and from OCI registries.
+    #[command(subcommand)]
+    Package(cli::package::Verb),
+    /// Makes and edits a repository of signed releases; checks one.
+    #[command(subcommand)]
+    Repo(cli::repo::Verb),
+    /// Says how releases stand on a server; promotes, demotes or withdraws them.
+    #[command(subcommand)]
+    Release(cli::release::Verb),
+    /// Shows what a server judges with, since when, and how its publishers stand.
+    Status(cli::status::Args),
     /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
     Witness(cli::witness::Args),
 }
@@ -70,7 +87,13 @@ fn main() -> ExitCode {
         Verb::Replay(args) => cli::replay::run(&args),
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
+        Verb::List(verb) => cli::list::run(&verb),
+        Verb::Grant(verb) => cli::grant::run(&verb),
         Verb::Log(verb) => cli::log::run(verb),
+        Verb::Package(verb) => cli::package::run(verb),
+        Verb::Repo(verb) => cli::repo::run(verb),
+        Verb::Release(verb) => cli::release::run(&verb),
+        Verb::Status(args) => cli::status::run(&args),
         Verb::Witness(args) => cli::witness::run(args),
     };
     match outcome {

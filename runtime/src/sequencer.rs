@@ -107,6 +107,12 @@ pub(crate) struct Sequencer<C> {
     limits: Limits,
 }
 
+/// Microseconds since the Unix epoch.
+pub(crate) fn now_micros() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// Makes a queue. The channel itself has no bound: the semaphores bound what is
 /// in it, in events and in bytes.
 pub(crate) fn queue<C>(limits: &Limits) -> (Entrance<C>, Sequencer<C>) {
@@ -152,8 +158,7 @@ impl<C> Entrance<C> {
     }
 
     fn send(&self, mut events: Vec<Event>, bytes: usize, room: [OwnedSemaphorePermit; 2]) -> Result<Reply, Stopped> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        let now = now_micros();
         for event in &mut events {
             event.arrived.get_or_insert(now);
         }

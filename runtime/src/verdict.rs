@@ -8,6 +8,7 @@ use crate::policy::Release;
 use crate::policy::manifest::Rule;
 
 pub use crate::policy::manifest::{Action, Severity};
+pub use crate::policy::mode::{Handling, Mode};
 
 /// What the policies in force say together: the strictest wins, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,6 +39,15 @@ impl Decision {
     }
 }
 
+impl From<Action> for Decision {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Flag => Decision::Flag,
+            Action::Deny => Decision::Deny,
+        }
+    }
+}
+
 /// One rule's statement about one event.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -46,6 +56,9 @@ pub struct Finding {
     /// Index of the rule in the release's manifest; checked when the finding
     /// came out of the sandbox.
     pub(crate) rule: u16,
+    /// What it asks for: the rule's action, or the strongest that the publisher was
+    /// granted, if that is milder.
+    pub action: Action,
     /// What it rests on: name and value.
     pub evidence: Vec<(String, String)>,
 }
@@ -114,11 +127,14 @@ pub enum FaultKind {
     Timeout,
     /// Too many other rows of the batch failed, so this one was not tried.
     Abandoned,
+    /// What the publisher says is out of date, and the platform asks its policies no
+    /// more until it is not.
+    Stale,
 }
 
 impl FaultKind {
     /// All kinds, for closed sets of metric labels.
-    pub const ALL: [FaultKind; 8] = [
+    pub const ALL: [FaultKind; 9] = [
         FaultKind::Unreadable,
         FaultKind::Undecided,
         FaultKind::Fuel,
@@ -127,6 +143,7 @@ impl FaultKind {
         FaultKind::Output,
         FaultKind::Timeout,
         FaultKind::Abandoned,
+        FaultKind::Stale,
     ];
 
     /// The word used in answers, metrics and tables.
@@ -140,6 +157,7 @@ impl FaultKind {
             FaultKind::Output => "output",
             FaultKind::Timeout => "timeout",
             FaultKind::Abandoned => "abandoned",
+            FaultKind::Stale => "stale",
         }
     }
 }
@@ -153,6 +171,8 @@ pub struct Fault {
     pub kind: FaultKind,
     /// What a person needs to mend it, such as the field at fault.
     pub detail: String,
+    /// What the platform does with an event that this leaves undetermined.
+    pub handling: Handling,
 }
 
 /// What the policies in force say about one event.
@@ -169,18 +189,26 @@ pub struct Verdict {
 impl Verdict {
     /// Combines what the policies said: the strictest wins.
     pub fn combine(findings: Vec<Finding>, faults: Vec<Fault>) -> Self {
-        let found = findings.iter().map(|finding| match finding.rule().action {
-            Action::Flag => Decision::Flag,
-            Action::Deny => Decision::Deny,
-        });
+        let found = findings.iter().map(|finding| finding.action.into());
         let failed = faults.iter().map(|_| Decision::Undetermined);
         Verdict { decision: found.chain(failed).max().unwrap_or(Decision::Allow), findings, faults }
+    }
+
+    /// What the platform does with the event, if it is undetermined: the strictest of
+    /// what it has set for the publishers whose policies failed.
+    pub fn handling(&self) -> Option<Handling> {
+        (self.decision == Decision::Undetermined).then(|| self.faults.iter().map(|fault| fault.handling).max().unwrap_or_default())
     }
 
     /// Whether there is nothing to say: no finding, no fault.
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty() && self.faults.is_empty()
     }
+}
+
+/// Whether a finding changes nothing, because another one denies the event.
+pub(crate) fn is_overridden(decision: Decision, action: Action) -> bool {
+    decision == Decision::Deny && action == Action::Flag
 }
 
 #[cfg(test)]

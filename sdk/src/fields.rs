@@ -3,7 +3,10 @@
 use crate::time::Time;
 use crate::wit::ephor::policy::columns as wit;
 
-pub use crate::wit::ephor::policy::{columns::Column, manifest::Kind};
+pub use crate::wit::ephor::policy::{
+    columns::Column,
+    manifest::{Form, Kind},
+};
 pub use ephor_sdk_macros::Fields;
 
 /// One row of a batch as a struct. Derive it: `#[derive(Fields)]`.
@@ -40,6 +43,27 @@ pub struct FieldDeclaration {
     pub required: bool,
     /// Why the policy needs to see it.
     pub purpose: &'static str,
+    /// The most revealing form that it needs.
+    pub form: Form,
+}
+
+/// The form of a field, at compile time.
+///
+/// # Panics
+///
+/// If a field of this kind cannot have it.
+#[doc(hidden)]
+#[must_use]
+pub const fn form(form: Form, kind: Kind) -> Form {
+    match form {
+        Form::Plain => {}
+        Form::Pseudonym => assert!(matches!(kind, Kind::Text), "a pseudonym is a text: the field must be a `&str`"),
+        Form::Mask => assert!(matches!(kind, Kind::Text), "a masked value is a text: the field must be a `&str`"),
+        Form::Coarse => {
+            assert!(matches!(kind, Kind::Integer | Kind::Float | Kind::Time), "a coarse field must be an `i64`, an `f64` or a `Time`");
+        }
+    }
+    form
 }
 
 /// The source text of a JSON value, for fields that have no simpler kind.

@@ -34,7 +34,7 @@ pub mod prelude {
         evidence::Out,
         fields::{Fields, Json},
         log,
-        reference::List,
+        reference::{Ask, List},
         rule::Rules,
         settings::SettingsErrors,
         state::State,

@@ -7,6 +7,7 @@ use crate::declaration::Declared;
 use crate::evidence::{Out, Said};
 use crate::fields::Fields;
 use crate::log;
+use crate::reference::{self, Ask};
 use crate::rule::Rules;
 use crate::settings::{self, SettingsErrors};
 use crate::state::State;
@@ -34,6 +35,14 @@ pub trait Policy: Declared + Sized + 'static {
     ///
     /// Every problem that a JSON Schema cannot express.
     fn configure(settings: Self::Settings) -> Result<Self, SettingsErrors>;
+
+    /// Says what [`Self::evaluate`] is going to look up for one event, so that one call
+    /// of the host does it for a whole batch. What is not named here is looked up in a
+    /// call of its own; it makes no other difference. For policies with `lists` in
+    /// `#[policy]`.
+    fn look_up(&self, fields: &Self::Fields<'_>, ask: &mut Ask) {
+        let _ = (fields, ask);
+    }
 
     /// Judges one event. `state` is what the event before it of the same key left.
     fn evaluate(&self, fields: Self::Fields<'_>, state: &mut Self::State, out: &mut Out<Self::Rule>);
@@ -78,6 +87,7 @@ pub fn describe<P: Policy>() -> manifest::Manifest {
                 kind: field.kind,
                 required: field.required,
                 purpose: field.purpose.to_owned(),
+                form: field.form,
             })
             .collect(),
         keyed: P::State::KEYED.then(|| manifest::Keyed {
@@ -125,13 +135,28 @@ pub fn configure<P: Policy>(document: &str) -> Result<P, SettingsErrors> {
 /// to be woken without `timers` in `#[policy]`.
 pub fn evaluate<P: Policy>(policy: &P, batch: &evaluation::Batch) -> evaluation::Outcome {
     let columns = <P::Fields<'_> as Fields<'_>>::columns(&batch.columns);
+    let has_lists = !P::DECLARATION.lists.is_empty();
+    let _answers = has_lists.then(|| {
+        let mut ask = Ask::default();
+        for row in 0..batch.rows as usize {
+            ask.turn_to(row);
+            policy.look_up(&Fields::row(&columns, row), &mut ask);
+        }
+        ask.answered(batch.rows as usize)
+    });
+    let turn_to = |row: u32, out: &mut Out<P::Rule>| {
+        out.turn_to(row);
+        if has_lists {
+            reference::turn_to(row);
+        }
+    };
     let mut out = Out::new();
     let mut states = Vec::new();
     if P::State::KEYED {
         let keys = batch.keys.as_ref().expect("a batch for a policy with state has keys");
         let mut now: Vec<_> = keys.states.iter().map(|state| Memory::<P::State>::of(state.as_deref())).collect();
         let judge = |row: u32, state: &mut P::State, out: &mut Out<P::Rule>| {
-            out.turn_to(row);
+            turn_to(row, out);
             policy.evaluate(Fields::row(&columns, row as usize), state, out);
         };
         for row in 0..batch.rows {
@@ -142,7 +167,7 @@ pub fn evaluate<P: Policy>(policy: &P, batch: &evaluation::Batch) -> evaluation:
     } else {
         let mut none = P::State::default();
         for row in 0..batch.rows {
-            out.turn_to(row);
+            turn_to(row, &mut out);
             policy.evaluate(Fields::row(&columns, row as usize), &mut none, &mut out);
         }
     }

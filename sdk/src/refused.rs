@@ -40,6 +40,34 @@
 //! }
 //! ```
 //!
+//! A form that the field's type cannot have, and one that there is not:
+//! ```
+//! use ephor_sdk::prelude::*;
+//! #[derive(Fields)]
+//! struct Seen<'a> {
+//!     #[field("/data/buyer", purpose = "count buyers", form = pseudonym)]
+//!     buyer: &'a str,
+//! }
+//! const _: () = assert!(!<Seen<'static> as Fields<'static>>::FIELDS.is_empty());
+//! ```
+//! ```compile_fail,E0080
+//! use ephor_sdk::prelude::*;
+//! #[derive(Fields)]
+//! struct Seen {
+//!     #[field("/data/buyer", purpose = "count buyers", form = pseudonym)]
+//!     buyer: i64,
+//! }
+//! const _: () = assert!(!<Seen as Fields<'static>>::FIELDS.is_empty());
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! #[derive(Fields)]
+//! struct Seen<'a> {
+//!     #[field("/data/buyer", purpose = "count buyers", form = hashed)]
+//!     buyer: &'a str,
+//! }
+//! ```
+//!
 //! A pointer that is none, and a rule without a message:
 //! ```compile_fail
 //! use ephor_sdk::prelude::*;

@@ -83,6 +83,13 @@ impl Policy for Sales {
         errors.or(Self { limit: settings.limit })
     }
 
+    fn look_up(&self, sale: &Sale<'_>, ask: &mut Ask) {
+        // Only some of what `evaluate` looks up, which must make no difference.
+        if let Some(licence) = sale.licence.filter(|licence| *licence != "L2") {
+            ask.contains(LICENCES, licence);
+        }
+    }
+
     fn evaluate(&self, sale: Sale<'_>, shop: &mut Shop, out: &mut Out<Rule>) {
         if sale.paid == Some(false) {
             return;

@@ -161,10 +161,15 @@ impl Ephor {
 
     /// Puts a component and its settings in force.
     pub async fn put(&self, name: &str, component: &[u8], settings: &str) -> Answer {
+        self.put_parts(name, &[("component", component), ("settings", settings.as_bytes())]).await
+    }
+
+    /// Puts in force what is in the parts of a form; the policy keeps the rest.
+    pub async fn put_parts(&self, name: &str, parts: &[(&str, &[u8])]) -> Answer {
         const BOUNDARY: &str = "a-boundary-that-no-component-has";
-        let mut body = Vec::with_capacity(component.len() + settings.len() + 512);
-        for (part, kind, bytes) in [("component", "application/wasm", component), ("settings", "application/json", settings.as_bytes())] {
-            let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{part}\"\r\ncontent-type: {kind}\r\n\r\n");
+        let mut body = Vec::with_capacity(parts.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() + 512);
+        for (part, bytes) in parts {
+            let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{part}\"\r\n\r\n");
             body.extend_from_slice(head.as_bytes());
             body.extend_from_slice(bytes);
             body.extend_from_slice(b"\r\n");

@@ -58,6 +58,12 @@ pub fn full_folder() -> Option<PathBuf> {
     folder.join("columbus/truth.json").exists().then_some(folder)
 }
 
+/// The folder with the versions of a sanctions list, where the full data is.
+pub fn sanctions_folder() -> Option<PathBuf> {
+    let folder = full_folder()?.join("lists/ofac_sdn");
+    folder.join("versions.csv").exists().then_some(folder)
+}
+
 /// All events of a set. The conversion is done once and kept in `target/data`.
 pub fn full(folder: &Path, set: Set) -> Vec<String> {
     let kept = target_dir().join("data");

@@ -4,6 +4,7 @@ pub mod book;
 pub mod client;
 pub mod data;
 pub mod event;
+pub mod files;
 pub mod forge;
 pub mod ledger;
 pub mod random;

@@ -1,6 +1,6 @@
 //! Policies in a folder, and changes to them: `NAME.wasm` with its settings in
-//! `NAME.settings.json`. For development; releases are how policies travel
-//! otherwise.
+//! `NAME.settings.json`, and the reference lists that policies name in
+//! `lists/NAME.list`. For development; releases are how policies travel otherwise.
 //!
 //! The folder is looked at every [`POLL`] rather than watched: it works on every
 //! file system and container mount, and costs a few `stat` calls.
@@ -8,14 +8,20 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ephor::runtime::RemoveError;
-use ephor::{LoadError, Runtime, Swap};
+use ephor::reference::ListError;
+use ephor::runtime::{RemoveError, Revision};
+use ephor::{List, LoadError, Runtime, Swap};
 
 /// Time between two looks at the folder. A file is taken when two looks in a
 /// row find it the same, so that a half-written one is not.
 pub const POLL: Duration = Duration::from_millis(300);
+
+/// Where in the folder lists are, and how their files' names end.
+pub const LISTS: &str = "lists";
+pub const LIST_SUFFIX: &str = ".list";
 
 const SETTINGS_SUFFIX: &str = ".settings.json";
 
@@ -26,16 +32,19 @@ struct FileStamp {
     bytes: u64,
 }
 
-/// How a policy looks from outside: its component, its settings if there are any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a policy looks from outside: its component, its settings if there are any, the
+/// lists that it names as far as they are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     component: FileStamp,
     settings: Option<FileStamp>,
+    lists: BTreeMap<String, FileStamp>,
 }
 
 impl Stamp {
     fn newest(&self) -> SystemTime {
-        self.settings.map_or(self.component.modified, |settings| settings.modified.max(self.component.modified))
+        let files = self.settings.iter().chain(self.lists.values());
+        files.map(|file| file.modified).fold(self.component.modified, SystemTime::max)
     }
 }
 
@@ -59,6 +68,8 @@ struct Entry {
     taken: Option<Stamp>,
     /// Whether the runtime has a policy from this file.
     in_force: bool,
+    /// The lists that its manifest names, as far as it has been read.
+    lists: Vec<String>,
 }
 
 /// Decides what to do; pure, so that it can be tested without a clock.
@@ -77,16 +88,16 @@ impl Watch {
         }
         let mut changes = Vec::new();
         for (name, entry) in &mut self.entries {
-            let now = seen.get(name).copied();
-            if now == entry.seen && now != entry.taken {
-                entry.taken = now;
+            let now = seen.get(name);
+            if now == entry.seen.as_ref() && now != entry.taken.as_ref() {
+                entry.taken = now.cloned();
                 match now {
-                    Some(stamp) => changes.push(Change::Load(name.clone(), stamp)),
+                    Some(stamp) => changes.push(Change::Load(name.clone(), stamp.clone())),
                     None if entry.in_force => changes.push(Change::Remove(name.clone())),
                     None => {}
                 }
             }
-            entry.seen = now;
+            entry.seen = now.cloned();
         }
         self.entries.retain(|_, entry| entry.seen.is_some() || entry.taken.is_some() || entry.in_force);
         changes
@@ -96,6 +107,23 @@ impl Watch {
     fn again(&mut self, name: &str) {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.taken = None;
+        }
+    }
+
+    /// The lists that a policy names.
+    fn lists(&self, name: &str) -> &[String] {
+        self.entries.get(name).map(|entry| entry.lists.as_slice()).unwrap_or_default()
+    }
+
+    /// Takes note of the lists that a policy names, which shows only when it is loaded,
+    /// and of how they looked then: it is loaded again when they look otherwise.
+    fn learn(&mut self, name: &str, lists: Vec<String>, stamps: &BTreeMap<String, FileStamp>) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let of_policy = lists.iter().filter_map(|list| stamps.get(list).map(|stamp| (list.clone(), *stamp)));
+        let of_policy: BTreeMap<String, FileStamp> = of_policy.collect();
+        entry.lists = lists;
+        for stamp in entry.seen.iter_mut().chain(&mut entry.taken) {
+            stamp.lists.clone_from(&of_policy);
         }
     }
 
@@ -110,7 +138,58 @@ impl Watch {
 pub struct Folder {
     path: PathBuf,
     watch: Watch,
+    lists: Lists,
     readable: bool,
+}
+
+/// The lists of a folder, each read when it changes.
+#[derive(Debug, Default)]
+struct Lists {
+    stamps: BTreeMap<String, FileStamp>,
+    taken: BTreeMap<String, Result<Arc<List>, ListProblem>>,
+}
+
+/// Why a file is not the list that it should be.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ListProblem {
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    #[error(transparent)]
+    NotOpened(#[from] ListError),
+    #[error("is the list {0}; a list of another name is in a file of that name")]
+    OtherName(String),
+}
+
+impl Lists {
+    /// Reads what has changed since it was read.
+    fn look(&mut self, folder: &Path) -> io::Result<()> {
+        let folder = folder.join(LISTS);
+        let mut now = BTreeMap::new();
+        for name in names(&folder, LIST_SUFFIX).or_else(none_if_missing)? {
+            if let Some(stamp) = file_stamp(&folder.join(format!("{name}{LIST_SUFFIX}")))? {
+                now.insert(name, stamp);
+            }
+        }
+        self.taken.retain(|name, _| now.contains_key(name));
+        for (name, stamp) in &now {
+            if self.stamps.get(name) == Some(stamp) {
+                continue;
+            }
+            let read =
+                std::fs::read(folder.join(format!("{name}{LIST_SUFFIX}"))).map_err(|error| ListProblem::Unreadable(error.to_string()));
+            let list = read.and_then(|bytes| Ok(List::open(bytes.into())?)).and_then(|list| match list.name() == name {
+                true => Ok(Arc::new(list)),
+                false => Err(ListProblem::OtherName(list.name().to_string())),
+            });
+            self.taken.insert(name.clone(), list);
+        }
+        self.stamps = now;
+        Ok(())
+    }
+
+    fn good(&self) -> Vec<Arc<List>> {
+        self.taken.values().flatten().cloned().collect()
+    }
 }
 
 /// Why a policy of the folder is not in force.
@@ -118,6 +197,8 @@ pub struct Folder {
 pub enum Problem {
     Unreadable(io::Error),
     NotLoaded(LoadError),
+    /// A list that it needs is none.
+    List(String, ListProblem),
 }
 
 impl std::fmt::Display for Problem {
@@ -125,18 +206,19 @@ impl std::fmt::Display for Problem {
         match self {
             Problem::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Problem::NotLoaded(error) => error.fmt(f),
+            Problem::List(name, problem) => write!(f, "its reference list {LISTS}/{name}{LIST_SUFFIX}: {problem}"),
         }
     }
 }
 
 impl Folder {
     pub fn new(path: PathBuf) -> Self {
-        Folder { path, watch: Watch::default(), readable: true }
+        Folder { path, watch: Watch::default(), lists: Lists::default(), readable: true }
     }
 
     /// Loads every policy of the folder; says of each what came of it.
     pub async fn load(&mut self, runtime: &Runtime) -> io::Result<Vec<(String, Result<Swap, Problem>)>> {
-        let first = scan(&self.path)?;
+        let first = self.scan()?;
         self.watch.look(&first);
         let now = SystemTime::now();
         let settled = |stamp: &Stamp| now.duration_since(stamp.newest()).is_ok_and(|age| age > POLL);
@@ -144,7 +226,7 @@ impl Folder {
             tokio::time::sleep(POLL).await;
         }
         let mut outcomes = Vec::new();
-        for change in self.watch.look(&scan(&self.path)?) {
+        for change in self.watch.look(&self.scan()?) {
             if let Change::Load(name, stamp) = change
                 && let Some(outcome) = self.install(runtime, &name, stamp).await
             {
@@ -161,7 +243,7 @@ impl Folder {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let seen = match scan(&self.path) {
+            let seen = match self.scan() {
                 Ok(seen) => seen,
                 Err(error) => {
                     // Not the same as an empty folder: nothing is removed.
@@ -196,25 +278,63 @@ impl Folder {
     /// Loads one policy. Nothing, if its files changed while they were read:
     /// the next look sees the change.
     async fn install(&mut self, runtime: &Runtime, name: &str, stamp: Stamp) -> Option<Result<Swap, Problem>> {
-        let (component, settings) = match read(&self.path, name) {
-            Ok(read) => read,
-            Err(error) => {
-                if stamp_of(&self.path, name).is_ok_and(|now| now == Some(stamp)) {
-                    return Some(Err(Problem::Unreadable(error)));
-                }
+        let read = self.lists.look(&self.path).and_then(|()| read(&self.path, name));
+        let is_same = self.stamp_of(name).is_ok_and(|now| now.as_ref() == Some(&stamp));
+        let (component, settings) = match read {
+            Ok(read) if is_same => read,
+            Err(error) if is_same => return Some(Err(Problem::Unreadable(error))),
+            _ => {
                 self.watch.again(name);
                 return None;
             }
         };
-        if !stamp_of(&self.path, name).is_ok_and(|now| now == Some(stamp)) {
-            self.watch.again(name);
-            return None;
-        }
-        let outcome = runtime.install_as(name, component, settings).await;
-        if outcome.is_ok() {
-            self.watch.set_in_force(name, true);
+        let spare = Some(self.lists.good());
+        let revision = Revision { component: Some(component), settings: Some(settings), spare, ..Revision::default() };
+        let outcome = runtime.revise(name, revision).await;
+        match &outcome {
+            Ok(_) => {
+                self.watch.set_in_force(name, true);
+                let standing = runtime.policies().into_iter().find(|standing| standing.release.policy() == name);
+                self.watch.learn(
+                    name,
+                    standing.map(|standing| standing.release.manifest.lists.clone()).unwrap_or_default(),
+                    &self.lists.stamps,
+                );
+            }
+            Err(LoadError::Lists { missing, .. }) => {
+                let known = self.watch.lists(name).iter().filter(|known| !missing.contains(known));
+                let lists = known.chain(missing).cloned().collect();
+                self.watch.learn(name, lists, &self.lists.stamps);
+                let broken = missing.iter().find_map(|list| Some((list, self.lists.taken.get(list)?.as_ref().err()?)));
+                if let Some((list, problem)) = broken {
+                    return Some(Err(Problem::List(list.clone(), problem.clone())));
+                }
+            }
+            Err(_) => {}
         }
         Some(outcome.map_err(Problem::NotLoaded))
+    }
+
+    fn scan(&self) -> io::Result<Seen> {
+        let mut seen = Seen::new();
+        for name in names(&self.path, ".wasm")? {
+            if let Some(stamp) = self.stamp_of(&name)? {
+                seen.insert(name, stamp);
+            }
+        }
+        Ok(seen)
+    }
+
+    fn stamp_of(&self, name: &str) -> io::Result<Option<Stamp>> {
+        let Some(component) = file_stamp(&self.path.join(format!("{name}.wasm")))? else { return Ok(None) };
+        let settings = file_stamp(&self.path.join(format!("{name}{SETTINGS_SUFFIX}")))?;
+        let mut lists = BTreeMap::new();
+        for list in self.watch.lists(name) {
+            if let Some(stamp) = file_stamp(&self.path.join(LISTS).join(format!("{list}{LIST_SUFFIX}")))? {
+                lists.insert(list.clone(), stamp);
+            }
+        }
+        Ok(Some(Stamp { component, settings, lists }))
     }
 }
 
@@ -247,27 +367,20 @@ fn read(folder: &Path, name: &str) -> io::Result<(Vec<u8>, Vec<u8>)> {
     Ok((component, settings))
 }
 
-fn scan(folder: &Path) -> io::Result<Seen> {
-    let mut seen = Seen::new();
+/// Names of the files in a folder that end with this, without it. Names that begin
+/// with a dot are of files on their way to their place.
+fn names(folder: &Path, ending: &str) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let file = entry?.file_name();
-        // Names that begin with a dot are files on their way to their place.
-        let Some(name) =
-            file.to_str().and_then(|file| file.strip_suffix(".wasm")).filter(|name| !name.is_empty() && !name.starts_with('.'))
-        else {
-            continue;
-        };
-        if let Some(stamp) = stamp_of(folder, name)? {
-            seen.insert(name.to_string(), stamp);
-        }
+        let name = file.to_str().and_then(|file| file.strip_suffix(ending)).filter(|name| !name.is_empty() && !name.starts_with('.'));
+        names.extend(name.map(str::to_string));
     }
-    Ok(seen)
+    Ok(names)
 }
 
-fn stamp_of(folder: &Path, name: &str) -> io::Result<Option<Stamp>> {
-    let Some(component) = file_stamp(&folder.join(format!("{name}.wasm")))? else { return Ok(None) };
-    let settings = file_stamp(&folder.join(format!("{name}{SETTINGS_SUFFIX}")))?;
-    Ok(Some(Stamp { component, settings }))
+fn none_if_missing(error: io::Error) -> io::Result<Vec<String>> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) }
 }
 
 fn file_stamp(path: &Path) -> io::Result<Option<FileStamp>> {
@@ -285,11 +398,11 @@ mod tests {
 
     fn stamp(component: u64, settings: Option<u64>) -> Stamp {
         let file = |bytes| FileStamp { modified: SystemTime::UNIX_EPOCH, bytes };
-        Stamp { component: file(component), settings: settings.map(file) }
+        Stamp { component: file(component), settings: settings.map(file), lists: BTreeMap::new() }
     }
 
     fn seen(items: &[(&str, Stamp)]) -> Seen {
-        items.iter().map(|(name, stamp)| (name.to_string(), *stamp)).collect()
+        items.iter().map(|(name, stamp)| (name.to_string(), stamp.clone())).collect()
     }
 
     fn load(stamp: Stamp) -> Vec<Change> {
@@ -334,5 +447,53 @@ mod tests {
         assert_eq!(watch.look(&old), load(stamp(1, None)));
         watch.look(&seen(&[]));
         assert_eq!(watch.look(&seen(&[])), []);
+    }
+    #[test]
+    fn a_list_that_changes_loads_the_policies_that_name_it() {
+        let with = |list: u64| {
+            let mut stamp = stamp(1, None);
+            stamp.lists.insert("words".into(), FileStamp { modified: SystemTime::UNIX_EPOCH, bytes: list });
+            stamp
+        };
+        let mut watch = Watch::default();
+        let first = seen(&[("a", stamp(1, None))]);
+        watch.look(&first);
+        assert_eq!(watch.look(&first).len(), 1);
+        assert_eq!(watch.lists("a"), [""; 0]);
+        watch.learn("a", vec!["words".into()], &with(1).lists);
+        assert_eq!(watch.lists("a"), ["words"]);
+        let (one, two) = (seen(&[("a", with(1))]), seen(&[("a", with(2))]));
+        assert_eq!(watch.look(&one), [], "it was loaded with this");
+        assert_eq!(watch.look(&two), [], "still being written");
+        assert_eq!(watch.look(&two), load(with(2)));
+        assert_eq!(watch.look(&two), []);
+    }
+
+    #[test]
+    fn lists_are_read_when_they_change_and_by_the_names_of_their_files() {
+        let list = |name: &str, version: &str| ephor::reference::Draft::new(name, version, &["key"]).and_then(|draft| draft.finish());
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(LISTS).join(format!("{name}{LIST_SUFFIX}"));
+        let mut lists = Lists::default();
+        lists.look(folder.path()).expect("no lists");
+        assert!(lists.good().is_empty());
+        std::fs::create_dir(folder.path().join(LISTS)).expect("a folder");
+        for (file, bytes) in [("words", list("words", "1").expect("a list").bytes().to_vec()), ("b", b"x".to_vec())] {
+            std::fs::write(path(file), bytes).expect("written");
+        }
+        std::fs::write(path("c"), list("words", "1").expect("a list").bytes()).expect("written");
+        lists.look(folder.path()).expect("lists");
+        let versions = |lists: &Lists| lists.good().iter().map(|list| list.version().to_string()).collect::<Vec<_>>();
+        assert_eq!(versions(&lists), ["1"]);
+        let problem =
+            |name: &str| lists.taken.get(name).and_then(|taken| taken.as_ref().err()).map(ToString::to_string).unwrap_or_default();
+        assert!(problem("b").contains("not a reference list"), "{}", problem("b"));
+        assert!(problem("c").contains("the list words"), "{}", problem("c"));
+        std::fs::write(path("words"), list("words", "2.0").expect("a list").bytes()).expect("written");
+        lists.look(folder.path()).expect("lists");
+        assert_eq!(versions(&lists), ["2.0"]);
+        std::fs::remove_file(path("words")).expect("removed");
+        lists.look(folder.path()).expect("lists");
+        assert!(lists.good().is_empty());
     }
 }

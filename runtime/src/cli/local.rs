@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use ephor::policy::Grant;
+use ephor::runtime::Builder;
 use ephor::{Config, Runtime};
 
 use super::exit::{Exit, Or as _, Outcome};
@@ -35,16 +37,27 @@ pub fn config(file: Option<&Path>) -> Outcome<Config> {
 /// A runtime for events with that configuration; without a data directory it keeps
 /// nothing.
 pub fn runtime(config: &Config, cache: Option<PathBuf>, data: Option<PathBuf>) -> Outcome<Runtime> {
-    let mut builder = Runtime::builder()
+    builder(config, cache, data)?.build().context("cannot start the runtime").or_exit(Exit::Failed)
+}
+
+/// The same, not started yet.
+pub fn builder(config: &Config, cache: Option<PathBuf>, data: Option<PathBuf>) -> Outcome<Builder> {
+    let builder = Runtime::builder()
         .spine(config.spine.clone())
         .ledger(config.ledger.clone())
         .sandbox(config.sandbox.clone())
         .worker(compiler()?)
         .cache(cache.unwrap_or_else(cache_dir));
-    if let Some(data) = data {
-        builder = builder.data(data);
-    }
-    builder.build().context("cannot start the runtime").or_exit(Exit::Failed)
+    Ok(match data {
+        Some(data) => builder.data(data),
+        None => builder,
+    })
+}
+
+/// What a publisher was granted; absent if the configuration does not have it. The
+/// configuration was checked when it was read.
+pub fn grant(runtime: &Runtime, config: &Config, publisher: &str) -> Option<Grant> {
+    runtime.grant(publisher, config.publishers.get(publisher)?).ok()
 }
 
 /// Runs a verb to its end.

@@ -1,12 +1,18 @@
 //! The verbs of the command line, one file each, and what they share.
 
 pub mod demo;
+pub mod grant;
+pub mod list;
 pub mod log;
+pub mod package;
 pub mod policy_build;
 pub mod policy_inspect;
+pub mod release;
 pub mod replay;
+pub mod repo;
 pub mod send;
 pub mod serve;
+pub mod status;
 pub mod witness;
 
 mod client;

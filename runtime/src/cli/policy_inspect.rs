@@ -80,11 +80,12 @@ fn print(args: &Args, inspection: &Inspection) -> std::io::Result<()> {
         rows.add_row([name.to_string(), value]);
     }
     println!("{}\n{rows}", args.file.display());
-    let mut rows = table::table(&["field", "kind", "required", "purpose"]);
+    let mut rows = table::table(&["field", "kind", "form", "required", "purpose"]);
     for field in &manifest.fields {
         rows.add_row([
             plain(&field.pointer),
             field.kind.to_string(),
+            field.form.name().to_string(),
             if field.required { "yes" } else { "no" }.to_string(),
             plain(&field.purpose),
         ]);

@@ -2,11 +2,14 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ephor::publishers::Publishers;
 use ephor::server::{Options, Server};
+use ephor::{Config, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{self, Exit, Or as _, Outcome, failed};
@@ -48,6 +51,10 @@ pub struct Args {
     cache: Option<PathBuf>,
 }
 
+/// How long the start waits for repositories: what they have published is in force
+/// before the first event, if they are there.
+const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long the end waits for the ledger.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -77,13 +84,20 @@ async fn serve(args: Args) -> Outcome {
     if args.in_memory {
         tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
     }
-    let runtime = local::runtime(&config, args.cache, (!args.in_memory).then_some(args.data))?;
+    let data = (!args.in_memory).then_some(args.data);
+    let runtime = local::runtime(&config, args.cache, data.clone())?;
+    let publishers = follow_publishers(&runtime, &config, args.config.as_deref(), data.as_deref())?;
+    let grant = |publisher: Option<&str>| publishers.as_ref().and_then(|publishers| publishers.grant(publisher?).cloned());
+    let restored = runtime.restore(grant).await.context("cannot take up the releases that were in force").or_exit(Exit::Failed)?;
+    if !restored.is_empty() {
+        tracing::info!(policies = restored.join(", "), "In force as before the restart");
+    }
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
-    let server =
-        Server::bind(args.listen, runtime.clone(), config.server.clone(), Options { dev: args.dev, ingest: config.ingest.clone() })
-            .await
-            .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone() };
+    let server = Server::bind(args.listen, runtime.clone(), config.server.clone(), options)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = server.local_addr();
     if args.dev {
         tracing::warn!("DEVELOPMENT MODE: policies are not signed, and whoever can connect can change them");
@@ -105,8 +119,16 @@ async fn serve(args: Args) -> Outcome {
             }
             follower = Some(tokio::spawn(folder.follow(runtime.clone())));
         }
-        None => tracing::warn!("No policies given: every event is allowed until one is put in force"),
+        None if publishers.is_none() => tracing::warn!("No policies given: every event is allowed until one is put in force"),
+        None => {}
     }
+    let following = match publishers {
+        Some(publishers) => {
+            first_look(&publishers).await;
+            Some(tokio::spawn(publishers.follow()))
+        }
+        None => None,
+    };
     let shutdown = asked_to_stop().context("cannot listen for signals")?;
     // A write beyond the limit on a file's size is then an error, and the ledger says
     // so, instead of the end of the process.
@@ -116,9 +138,9 @@ async fn serve(args: Args) -> Outcome {
     let _ = std::io::stdout().flush();
     tracing::info!(%address, dev = args.dev, "Listening");
     server.run(shutdown).await;
-    if let Some(follower) = follower {
-        follower.abort();
-        let _ = follower.await;
+    for task in [follower, following].into_iter().flatten() {
+        task.abort();
+        let _ = task.await;
     }
     // A client that is still connected may hold on to the runtime.
     if tokio::time::timeout(CLOSE_PATIENCE, runtime.close()).await.is_err() {
@@ -148,4 +170,38 @@ fn asked_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static>
             std::process::exit(Exit::Failed as i32);
         });
     })
+}
+
+/// The publishers of the configuration, if it has any.
+fn follow_publishers(runtime: &Runtime, config: &Config, file: Option<&Path>, data: Option<&Path>) -> Outcome<Option<Arc<Publishers>>> {
+    if config.publishers.is_empty() {
+        return Ok(None);
+    }
+    let Some(data) = data else {
+        let why = "the configuration has publishers, and what was seen of a repository has to be remembered: leave out --in-memory";
+        return Err(failed(Exit::Usage, why));
+    };
+    // Paths in the configuration begin where it lies.
+    let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_path_buf();
+    let publishers = Publishers::new(runtime.clone(), &config.publishers, &base, &data.join("publishers"));
+    publishers.context("cannot follow a publisher").or_exit(Exit::Usage).map(Some)
+}
+
+/// Looks into all repositories at the same time. One that is not there in time is no
+/// reason not to start: what was in force is in force.
+async fn first_look(publishers: &Arc<Publishers>) {
+    let looks: Vec<_> = publishers
+        .names()
+        .map(|name| {
+            let (publishers, name) = (publishers.clone(), name.to_string());
+            tokio::spawn(async move {
+                if tokio::time::timeout(FIRST_LOOK_PATIENCE, publishers.look(&name)).await.is_err() {
+                    tracing::warn!(publisher = name, "Its repository does not answer; it is tried again");
+                }
+            })
+        })
+        .collect();
+    for look in looks {
+        let _ = look.await;
+    }
 }

@@ -84,6 +84,31 @@ impl<'e> Cell<'e> {
         }
     }
 
+    /// Reads a JSON value of whatever type, as long as it is a single one: a string, a
+    /// number or a boolean.
+    pub(crate) fn read_scalar(source: &'e str) -> Self {
+        match source.as_bytes().first() {
+            Some(b'"') => Cell::read(Kind::Text, source),
+            Some(b't' | b'f') => Cell::read(Kind::Boolean, source),
+            Some(b'-' | b'0'..=b'9') => match Cell::read(Kind::Integer, source) {
+                Cell::Mistyped(_) if source.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) => Cell::read(Kind::Float, source),
+                // As a float it would be equal to its neighbours.
+                Cell::Mistyped(_) => Cell::Mistyped("an integer beyond 64 bits"),
+                integer => integer,
+            },
+            _ => Cell::read(Kind::Boolean, source),
+        }
+    }
+
+    /// An attribute's text, given as JSON: what stands in a header where the attribute
+    /// is in one.
+    pub(crate) fn read_attribute(source: &'e str) -> Self {
+        match source.as_bytes().first() {
+            Some(b't' | b'f' | b'-' | b'0'..=b'9') => Cell::Text(Cow::Borrowed(source)),
+            _ => Cell::read(Kind::Text, source),
+        }
+    }
+
     fn read_time(text: &str) -> Self {
         match time_micros(text) {
             Some(micros) => Cell::Time(micros),
@@ -158,6 +183,26 @@ mod tests {
         assert_eq!(Cell::read_header(Kind::Text, "\"7\""), Cell::Text("7".into()));
         for (kind, source) in [(Kind::Integer, "\"007\""), (Kind::Float, "\"1.\""), (Kind::Boolean, "\"tomorrow\"")] {
             assert_eq!(Cell::read_header(kind, source), Cell::Mistyped("a string"), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_scalar_is_read_with_the_type_that_it_has() {
+        for (source, expected) in [
+            ("\"1\"", Cell::Text("1".into())),
+            ("1", Cell::Integer(1)),
+            ("1.0", Cell::Float(1.0)),
+            ("1e2", Cell::Float(100.0)),
+            ("true", Cell::Boolean(true)),
+            ("null", Cell::Absent),
+            ("9223372036854775808", Cell::Mistyped("an integer beyond 64 bits")),
+            ("{}", Cell::Mistyped("an object")),
+            ("[1]", Cell::Mistyped("an array")),
+        ] {
+            assert_eq!(Cell::read_scalar(source), expected, "{source}");
+        }
+        for (source, expected) in [("7", "7"), ("\"7\"", "7"), ("true", "true")] {
+            assert_eq!(Cell::read_attribute(source), Cell::Text(expected.into()), "{source}");
         }
     }
 

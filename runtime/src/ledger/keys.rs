@@ -56,6 +56,7 @@ type Keyed = Hmac<Sha256>;
 pub(crate) struct Secrets {
     salt: Keyed,
     key: Keyed,
+    pseudonyms: [u8; 32],
 }
 
 impl Secrets {
@@ -70,6 +71,11 @@ impl Secrets {
     pub fn key(&self, policy: &str, key: &[u8]) -> Digest {
         let mac = self.key.clone().chain_update((policy.len() as u64).to_le_bytes()).chain_update(policy).chain_update(key);
         Digest::from_bytes(mac.finalize().into_bytes().into())
+    }
+
+    /// The secret that the pseudonyms of all publishers are derived from.
+    pub fn pseudonyms(&self) -> [u8; 32] {
+        self.pseudonyms
     }
 }
 
@@ -113,11 +119,8 @@ impl Keys {
 
 impl Secrets {
     fn of(seed: &[u8; 32]) -> Self {
-        let derived = |label: &[u8]| -> Keyed {
-            let key = keyed(seed).chain_update(label).finalize().into_bytes();
-            keyed(&key)
-        };
-        Secrets { salt: derived(b"ephor salt 1"), key: derived(b"ephor key 1") }
+        let derived = |label: &[u8]| -> [u8; 32] { keyed(seed).chain_update(label).finalize().into_bytes().into() };
+        Secrets { salt: keyed(&derived(b"ephor salt 1")), key: keyed(&derived(b"ephor key 1")), pseudonyms: derived(b"ephor pseudonyms 1") }
     }
 }
 
@@ -296,5 +299,6 @@ mod tests {
         );
         assert_eq!(secrets.key("idle", b"\x01k").hex(), "e4792f1eb3bab653511f8dee06c600b08b548cd1305e9e2eb3318ce96de966a9");
         assert_ne!(secrets.salt("ab", "c"), secrets.salt("a", "bc"));
+        assert_eq!(Digest::from_bytes(secrets.pseudonyms()).hex(), "7a9a70e25929c9dfba506df2cfb17c9945b6b661cb5972d999e86779190b5a14");
     }
 }

@@ -322,6 +322,12 @@ impl Log {
         self.reader.scan(from).map(|item| item.map_err(LogError::from))
     }
 
+    /// Signs a text in the log's name; absent if it cannot be that of a note. It must not
+    /// begin as a checkpoint does.
+    pub(crate) fn sign_text(&self, text: &str) -> Option<Note> {
+        Note::sign(text, &self.signer)
+    }
+
     /// Shows the lines of entries to `visit`, by their sequences, which are ascending.
     pub(crate) fn read_many(&self, sequences: &[u64], visit: impl FnMut(u64, &str)) -> Result<(), ReadError> {
         self.reader.read_many(sequences, visit)

@@ -10,6 +10,7 @@
 //! answer. Knows nothing of policies beyond the words of a verdict.
 
 mod answer;
+pub(crate) mod blobs;
 pub mod checkpoint;
 pub(crate) mod entry;
 #[cfg(test)]

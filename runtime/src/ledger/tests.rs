@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::checkpoint::{Checkpoint, Frames, History};
-use super::entry::{Asked, Entry, EventEntry, Evidence, Fault, Finding, GapEntry, Mode, Time, TimerEntry};
+use super::entry::{Asked, ChangeEntry, Entry, EventEntry, Evidence, Fault, Finding, GapEntry, StartEntry, Time, TimerEntry, What};
 use super::faulty::{Failure, Faulty};
 use super::tree::{TileId, TileKind, bundle, verify_consistency};
 use super::verify::tests::files;
 use super::verify::{Verifier, verify};
 use super::*;
 use crate::digest::Digest;
-use crate::verdict::{Action, Decision, FaultKind, Severity as Grade};
+use crate::verdict::{Action, Decision, FaultKind, Handling, Mode, Severity as Grade};
 
 /// Small enough that some commits need several segments.
 const SEGMENT: u64 = 8_000;
@@ -38,7 +38,9 @@ fn event(sequence: u64) -> Entry<'static> {
         policy: "geofence".into(),
         release: "0.1.0-ca2949c7d59a".into(),
         digest: Digest::of(b"component"),
+        lists: Evidence::default(),
         mode: Mode::Canary,
+        stale: sequence.is_multiple_of(8),
         columns: (!sequence.is_multiple_of(3)).then(|| Digest::of(b"columns")),
         findings: if sequence.is_multiple_of(10) { vec![finding()] } else { Vec::new() },
         fault: sequence.is_multiple_of(15).then(|| Fault { kind: FaultKind::Trap, detail: "unreachable".into() }),
@@ -55,6 +57,8 @@ fn event(sequence: u64) -> Entry<'static> {
         late: sequence.is_multiple_of(7),
         digest: Digest::of(&sequence.to_le_bytes()),
         verdict: Decision::ALL[sequence as usize % Decision::ALL.len()],
+        handling: sequence.is_multiple_of(6).then_some(Handling::Hold),
+        without: if sequence.is_multiple_of(9) { vec!["fleet-cap".into()] } else { Vec::new() },
         asked: if sequence.is_multiple_of(4) { vec![asked] } else { Vec::new() },
     })
 }
@@ -64,6 +68,7 @@ fn timer(sequence: u64) -> Entry<'static> {
         policy: "geofence".into(),
         release: "0.1.0-ca2949c7d59a".into(),
         digest: Digest::of(b"component"),
+        lists: Evidence(vec![("zones".into(), "2026-11".into())]),
         mode: Mode::Enforce,
         source: "urn:example:fleet".into(),
         key: Digest::of(b"a key"),
@@ -81,13 +86,42 @@ fn gap(sequence: u64) -> Entry<'static> {
     Entry::Gap(sequence, GapEntry { source: "urn:example:fleet".into(), after: 811, before: 815, missing: 3, arrived })
 }
 
-/// So many entries, some of them of timers and gaps, and a change of every kind.
+fn change(sequence: u64) -> Entry<'static> {
+    let at = Time::from_micros(1_795_507_200 * SECOND);
+    let change = ChangeEntry {
+        what: What::Install,
+        policy: "transport-office/geofence".into(),
+        release: "0.1.0-ca2949c7d59a".into(),
+        digest: Digest::of(b"component"),
+        lists: Evidence(vec![("zones".into(), "2026-11".into())]),
+        statement: Some(Digest::of(b"statement")),
+        mode: Mode::Canary,
+        share: Some(500),
+        from: Some(at),
+        until: None,
+        replaced: Some("0.0.9-0123456789ab".into()),
+        state: Some("kept".into()),
+        by: "transport-office".into(),
+        reason: None,
+        at,
+    };
+    Entry::Change(sequence, change)
+}
+
+fn start(sequence: u64) -> Entry<'static> {
+    Entry::Start(sequence, StartEntry { version: "0.1.0".into(), at: Time::from_micros(1_795_507_200 * SECOND) })
+}
+
+/// So many entries, some of them of something else than an event, and a change of every
+/// kind.
 fn batch(first: u64, count: u64) -> Batch {
     let mut made = Batch { first, ..Batch::default() };
     for sequence in first..first + count {
         let entry = match sequence % 11 {
             3 => timer(sequence),
             5 => gap(sequence),
+            7 => change(sequence),
+            9 => start(sequence),
             _ => event(sequence),
         };
         let start = made.lines.len();
@@ -104,6 +138,7 @@ fn batch(first: u64, count: u64) -> Batch {
         StateChange::Timer { policy: policy.clone(), key: key(0), timer: Some((1_795_507_300 * SECOND, source)) },
         StateChange::Timer { policy, key: key(1), timer: None },
         StateChange::Forgotten { policy: "price-fairness".into() },
+        StateChange::Line { policy: "price-fairness".into(), line: b"{}".to_vec() },
     ];
     made
 }

@@ -10,6 +10,8 @@ use crate::column::Kind;
 pub const FIELDS_MAX: usize = 64;
 /// Most event types, and reference lists, that a policy may name.
 pub const NAMES_MAX: usize = 64;
+/// Most reference lists of a policy: their versions stand in every entry.
+pub const LISTS_MAX: usize = 8;
 /// Most fields of a key.
 pub const KEY_FIELDS_MAX: usize = 8;
 /// Most languages of a rule's messages.
@@ -30,6 +32,46 @@ pub struct Field {
     pub required: bool,
     /// Why the policy needs it.
     pub purpose: String,
+    /// The most revealing form that the policy needs.
+    #[serde(default)]
+    pub form: AskedForm,
+}
+
+/// The most revealing form of a field that a policy needs. A host never gives more than
+/// that, and never more than its grant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AskedForm {
+    /// The value as it is.
+    #[default]
+    Plain,
+    /// A text that stands for the value, equal where values are.
+    Pseudonym,
+    /// A text of which only the end is readable.
+    Mask,
+    /// A less exact number or time.
+    Coarse,
+}
+
+impl AskedForm {
+    /// The word used in tables, the same that serde has.
+    pub fn name(self) -> &'static str {
+        match self {
+            AskedForm::Plain => "plain",
+            AskedForm::Pseudonym => "pseudonym",
+            AskedForm::Mask => "mask",
+            AskedForm::Coarse => "coarse",
+        }
+    }
+
+    /// The kinds that a field in this form can have, if not all.
+    fn kinds(self) -> Option<&'static [Kind]> {
+        match self {
+            AskedForm::Plain => None,
+            AskedForm::Pseudonym | AskedForm::Mask => Some(&[Kind::Text]),
+            AskedForm::Coarse => Some(&[Kind::Integer, Kind::Float, Kind::Time]),
+        }
+    }
 }
 
 /// A message in one language; `{name}` stands for evidence.
@@ -164,10 +206,18 @@ impl Manifest {
         if self.events.len() > NAMES_MAX {
             say("events".into(), format!("names {} event types, at most {NAMES_MAX}", self.events.len()));
         }
-        if self.lists.len() > NAMES_MAX {
-            say("lists".into(), format!("names {} lists, at most {NAMES_MAX}", self.lists.len()));
+        if self.lists.len() > LISTS_MAX {
+            say("lists".into(), format!("names {} lists, at most {LISTS_MAX}", self.lists.len()));
         }
-        let texts = [("summary", std::slice::from_ref(&self.summary)), ("events", &self.events), ("lists", &self.lists)];
+        for (index, list) in self.lists.iter().enumerate().take(LISTS_MAX) {
+            if !is_name(list) {
+                say(format!("lists[{index}]"), format!("{list:?} is not lower-case words joined by hyphens"));
+            }
+            if self.lists[..index].contains(list) {
+                say(format!("lists[{index}]"), format!("{list:?} is there twice"));
+            }
+        }
+        let texts = [("summary", std::slice::from_ref(&self.summary)), ("events", &self.events)];
         for (place, texts) in texts {
             if let Some(text) = texts.iter().find(|text| text.len() > TEXT_BYTES_MAX) {
                 say(place.into(), format!("has a text of {} bytes, at most {TEXT_BYTES_MAX}", text.len()));
@@ -179,6 +229,12 @@ impl Manifest {
         for (index, field) in self.fields.iter().enumerate() {
             if let Err(problem) = check_pointer(&field.pointer) {
                 say(format!("fields[{index}].pointer"), format!("{:?} {problem}", field.pointer));
+            }
+            if let Some(kinds) = field.form.kinds().filter(|kinds| !kinds.contains(&field.kind)) {
+                let kinds = kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let problem =
+                    format!("is {}, which is of kind {kinds}; the kind of {} is {}", field.form.name(), field.pointer, field.kind);
+                say(format!("fields[{index}].form"), problem);
             }
             if field.purpose.len() > TEXT_BYTES_MAX {
                 say(format!("fields[{index}].purpose"), format!("has {} bytes, at most {TEXT_BYTES_MAX}", field.purpose.len()));
@@ -258,14 +314,15 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
 }
 
-fn is_name(text: &str) -> bool {
+/// Lower-case words joined by hyphens.
+pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 /// RFC 6901, and a place that an event can have: an attribute, or inside `data`.
-fn check_pointer(pointer: &str) -> Result<(), &'static str> {
+pub(super) fn check_pointer(pointer: &str) -> Result<(), &'static str> {
     let Some(rest) = pointer.strip_prefix('/') else {
         return Err("does not begin with '/'; write it as /data/amount or /subject");
     };
@@ -287,7 +344,7 @@ fn check_pointer(pointer: &str) -> Result<(), &'static str> {
 }
 
 /// Whether `text` is `pattern` with each `*` standing for any run of characters.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };

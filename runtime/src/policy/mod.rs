@@ -2,10 +2,19 @@
 //!
 //! Knows nothing of HTTP, and nothing of how a component is run.
 
+pub mod coarse;
+pub mod form;
 pub mod grant;
 pub mod manifest;
+pub mod mode;
+pub mod pseudonym;
+pub mod publisher;
 pub mod release;
+pub mod statement;
 
-pub use grant::Granted;
+pub use grant::{Grant, Granted};
 pub use manifest::Manifest;
-pub use release::Release;
+pub use mode::{Handling, Mode, Validity};
+pub use publisher::Publisher;
+pub use release::{Bound, Release};
+pub use statement::Statement;

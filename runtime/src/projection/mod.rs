@@ -1,5 +1,6 @@
 //! Fields out of events: each event is walked once for all that the policies in
-//! force declare.
+//! force declare. A value is taken out in the form that was granted; what nobody was
+//! granted plain stays in the event.
 //!
 //! Knows nothing of how policies are run. The events have been checked
 //! (`crate::ingest`); what is read here is what any other JSON parser would read.
@@ -11,6 +12,8 @@ use serde_json::value::RawValue;
 
 use crate::column::{Cell, Kind};
 use crate::event::Event;
+use crate::policy::Grant;
+use crate::policy::form::Show;
 use crate::policy::manifest::Field;
 
 /// The fields of all policies in force, each once.
@@ -24,10 +27,38 @@ pub(crate) struct Plan {
     data: Node,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 struct Slot {
     pointer: String,
     kind: Kind,
+    show: Show,
+}
+
+impl Slot {
+    /// A JSON value.
+    #[inline]
+    fn read<'e>(&self, source: &'e str) -> Cell<'e> {
+        match self.show {
+            Show::Plain => Cell::read(self.kind, source),
+            Show::Pseudonym(_) => self.show.show(Cell::read_scalar(source)),
+            _ => self.show.show(Cell::read(self.kind, source)),
+        }
+    }
+
+    /// An attribute that the event has as text.
+    fn read_text<'e>(&self, text: &'e str) -> Cell<'e> {
+        self.show.show(Cell::read_text(self.kind, text))
+    }
+
+    /// An extension attribute. Its pseudonym is that of its text, which is the same in
+    /// both modes.
+    fn read_other<'e>(&self, source: &'e str, in_headers: bool) -> Cell<'e> {
+        self.show.show(match (&self.show, in_headers) {
+            (Show::Pseudonym(_), _) => Cell::read_attribute(source),
+            (_, true) => Cell::read_header(self.kind, source),
+            (_, false) => Cell::read(self.kind, source),
+        })
+    }
 }
 
 /// A place in an event's data.
@@ -40,17 +71,23 @@ struct Node {
 }
 
 impl Plan {
-    /// Adds a policy's fields; returns for each the place of its cell in a row.
-    pub fn add(&mut self, fields: &[Field]) -> Vec<usize> {
-        fields.iter().map(|field| self.add_field(field)).collect()
+    /// Adds a policy's fields, as they were granted; returns for each the place of its
+    /// cell in a row.
+    pub fn add(&mut self, fields: &[Field], grant: &Grant) -> Vec<usize> {
+        fields.iter().map(|field| self.add_field(field, grant.show(field))).collect()
     }
 
-    fn add_field(&mut self, field: &Field) -> usize {
-        if let Some(known) = self.slots.iter().position(|slot| slot.pointer == field.pointer && slot.kind == field.kind) {
+    fn add_field(&mut self, field: &Field, show: Show) -> usize {
+        let wanted = Slot { pointer: field.pointer.clone(), kind: field.kind, show };
+        if let Some(known) = self.slots.iter().position(|slot| *slot == wanted) {
             return known;
         }
         let slot = self.slots.len();
-        self.slots.push(Slot { pointer: field.pointer.clone(), kind: field.kind });
+        let nowhere = wanted.show == Show::Absent;
+        self.slots.push(wanted);
+        if nowhere {
+            return slot;
+        }
         let mut steps = field.pointer.split('/').skip(1);
         let first = steps.next().unwrap_or_default();
         if first == "data" {
@@ -73,7 +110,6 @@ impl Plan {
     /// Takes all fields out of an event; `cells` has one cell per slot, absent.
     pub fn project<'e>(&self, event: &'e Event, cells: &mut [Cell<'e>]) {
         for (name, slot) in &self.attributes {
-            let kind = self.slots[*slot].kind;
             let text = match &**name {
                 "id" => Some(event.id()),
                 "source" => Some(event.source()),
@@ -83,16 +119,13 @@ impl Plan {
                 "specversion" => Some("1.0"),
                 other => {
                     if let Some(source) = event.other(other) {
-                        cells[*slot] = match event.in_headers {
-                            true => Cell::read_header(kind, source),
-                            false => Cell::read(kind, source),
-                        };
+                        cells[*slot] = self.slots[*slot].read_other(source, event.in_headers);
                     }
                     continue;
                 }
             };
             if let Some(text) = text {
-                cells[*slot] = Cell::read_text(kind, text);
+                cells[*slot] = self.slots[*slot].read_text(text);
             }
         }
         if let Some(source) = event.data()
@@ -133,7 +166,7 @@ impl<'e> Walk<'_, 'e> {
     /// Reads the value at a node, given as its source text.
     fn enter(&mut self, node: &Node, source: &'e str) -> Result<(), serde_json::Error> {
         for slot in &node.slots {
-            self.cells[*slot] = Cell::read(self.slots[*slot].kind, source);
+            self.cells[*slot] = self.slots[*slot].read(source);
         }
         if node.children.is_empty() {
             return Ok(());
@@ -240,11 +273,16 @@ impl<'n> Visitor<'_> for ChildOf<'n> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::ingest;
+    use crate::policy::Publisher;
+    use crate::policy::manifest::AskedForm;
+    use crate::policy::pseudonym::Secret;
 
     fn field(pointer: &str, kind: Kind) -> Field {
-        Field { pointer: pointer.into(), kind, required: false, purpose: "test".into() }
+        Field { pointer: pointer.into(), kind, required: false, purpose: "test".into(), form: AskedForm::Plain }
     }
 
     fn event(data: &str) -> Event {
@@ -266,8 +304,8 @@ mod tests {
             field("/subject", Kind::Text),
             field("/data/list/01/x", Kind::Text),
         ];
-        assert_eq!(plan.add(&fields), [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(plan.add(&fields[..2]), [0, 1], "a field that is known is not taken twice");
+        assert_eq!(plan.add(&fields, &Grant::development()), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(plan.add(&fields[..2], &Grant::development()), [0, 1], "a field that is known is not taken twice");
         let event = event(r#"{"list":[0,{"x":"yes"}],"a":{"b":5},"a/b":true}"#);
         let mut cells = vec![Cell::Absent; plan.width()];
         plan.project(&event, &mut cells);
@@ -289,7 +327,7 @@ mod tests {
     #[test]
     fn a_scalar_where_an_object_was_looked_for_leaves_the_field_absent() {
         let mut plan = Plan::default();
-        plan.add(&[field("/data/a/b", Kind::Integer)]);
+        plan.add(&[field("/data/a/b", Kind::Integer)], &Grant::development());
         for data in ["7", "null", r#"{"a":"text"}"#, r#"{"a":[1]}"#, "[]"] {
             let event = event(data);
             let mut cells = vec![Cell::Absent];
@@ -298,13 +336,54 @@ mod tests {
         }
     }
 
+    fn grant(fields: &[(&str, &str)]) -> Grant {
+        let fields: BTreeMap<_, _> = fields.iter().map(|(pointer, form)| (pointer.to_string(), (*form).into())).collect();
+        let publisher = Publisher { events: vec!["*".into()], fields, ..Publisher::default() };
+        Grant::of("office", &publisher, &Secret::development()).expect("a grant")
+    }
+
+    #[test]
+    fn what_nobody_was_granted_plain_is_in_no_cell() {
+        let asks = |pointer: &str, form| Field { form, ..field(pointer, Kind::Text) };
+        let fields = [
+            asks("/data/phone", AskedForm::Pseudonym),
+            asks("/data/phone", AskedForm::Mask),
+            asks("/data/phone", AskedForm::Plain),
+            asks("/subject", AskedForm::Pseudonym),
+            asks("/n", AskedForm::Pseudonym),
+            asks("/data/number", AskedForm::Pseudonym),
+        ];
+        let grant = grant(&[("/data/phone", "pseudonym"), ("/n", "plain"), ("/data/number", "pseudonym")]);
+        let mut plan = Plan::default();
+        assert_eq!(plan.add(&fields, &grant), [0, 1, 2, 3, 4, 5]);
+        let event = event(r#"{"phone":"13800138000","number":7}"#);
+        let mut cells = vec![Cell::Absent; plan.width()];
+        plan.project(&event, &mut cells);
+        assert_eq!([&cells[1], &cells[2], &cells[3]], [&Cell::Absent; 3]);
+        for slot in [0, 4, 5] {
+            assert!(matches!(&cells[slot], Cell::Text(text) if text.starts_with("p1-") && text.len() == 35), "{:?}", cells[slot]);
+        }
+        assert!(!format!("{cells:?}").contains("138"), "{cells:?}");
+        assert_ne!(cells[4], cells[5], "an attribute is a text in both modes, a number in the data is a number");
+    }
+
+    #[test]
+    fn a_value_is_taken_out_once_for_each_form() {
+        let mut plan = Plan::default();
+        let pseudonym = |purpose: &str| Field { form: AskedForm::Pseudonym, purpose: purpose.into(), ..field("/data/a", Kind::Text) };
+        let grant = grant(&[("/data/a", "plain")]);
+        let slots = plan.add(&[pseudonym("one"), pseudonym("two"), field("/data/a", Kind::Text), pseudonym("one")], &grant);
+        assert_eq!(slots, [0, 1, 2, 0]);
+        assert_eq!(plan.add(&[pseudonym("one"), field("/data/a", Kind::Text)], &Grant::development()), [3, 2]);
+    }
+
     proptest::proptest! {
         /// The walk against serde_json's own pointers.
         #[test]
         fn fields_are_what_a_pointer_finds(data in crate::testing::json(), steps in proptest::collection::vec("[ab01]", 0..4)) {
             let pointer = format!("/data{}", steps.iter().map(|step| format!("/{step}")).collect::<String>());
             let mut plan = Plan::default();
-            plan.add(&[field(&pointer, Kind::Json), field("/data/a", Kind::Json)]);
+            plan.add(&[field(&pointer, Kind::Json), field("/data/a", Kind::Json)], &Grant::development());
             let event = event(&data.to_string());
             let mut cells = vec![Cell::Absent; 2];
             plan.project(&event, &mut cells);

@@ -80,7 +80,7 @@ impl Archive for Nowhere {
 
 impl Memory {
     /// Whoever has the states that are not in memory.
-    pub fn archive(&self) -> &dyn Archive {
+    fn archive(&self) -> &dyn Archive {
         match &self.shelf {
             Some(shelf) => shelf,
             None => &Nowhere,
@@ -94,19 +94,20 @@ impl Memory {
         self.states.shrink();
     }
 
-    /// All that a release takes over goes to the ledger as one batch, whole or not at all;
-    /// so it must not be more than a batch holds.
-    pub fn check_size(&self, policy: &str, states: &[(Key, Option<Vec<u8>>)], timers: &[(Key, Timer)]) -> Result<(), String> {
+    /// The version and all states of a policy, with their keys, for a release that takes
+    /// them over.
+    pub fn all(&self, states: &str) -> Result<(u32, Vec<(Key, Vec<u8>)>), String> {
+        self.states.all(states, ledger::BATCH_BYTES_MAX, self.archive())
+    }
+
+    /// Bytes in the ledger, about, of what a release takes over: states and timers, which
+    /// are kept under this from then on.
+    pub fn bytes_of(&self, states: &str, keys: &[(Key, Option<Vec<u8>>)], timers: &[(Key, Timer)]) -> usize {
         // Kind, lengths and time.
         const EACH: usize = 32;
-        let state = |(key, state): &(Key, Option<Vec<u8>>)| EACH + policy.len() + key.len() + state.as_ref().map_or(0, Vec::len);
-        let timer = |(key, timer): &(Key, Timer)| EACH + policy.len() + key.len() + self.admission.source(timer.source).len();
-        let (bytes, max) = (states.iter().map(state).chain(timers.iter().map(timer)).sum::<usize>(), ledger::BATCH_BYTES_MAX);
-        let keys = states.len();
-        match bytes > max {
-            true => Err(format!("the migrated states of {keys} keys have {bytes} bytes; at most {max} can be taken over at once")),
-            false => Ok(()),
-        }
+        let state = |(key, state): &(Key, Option<Vec<u8>>)| EACH + states.len() + key.len() + state.as_ref().map_or(0, Vec::len);
+        let timer = |(key, timer): &(Key, Timer)| EACH + states.len() + key.len() + self.admission.source(timer.source).len();
+        keys.iter().map(state).chain(timers.iter().map(timer)).sum()
     }
 
     /// Takes the states of all keys into memory that a round may change.
@@ -119,19 +120,18 @@ impl Memory {
         let began = Instant::now();
         let mut wanted = Vec::new();
         for (member, policy) in set.members.iter().enumerate().filter(|(_, policy)| !policy.key_slots.is_empty()) {
-            let name = policy.image.release().policy();
-            for row in (0..round.events.len()).filter(|row| round.asked(*row)[member]) {
+            for row in (0..round.events.len()).filter(|row| round.asks(set, *row, member)) {
                 let cells = round.row(row);
                 if readable(policy, cells).is_ok() {
                     let key = state::key(policy.key_slots.iter().map(|slot| &cells[*slot]));
-                    self.states.want(name, &key, &mut wanted);
+                    self.states.want(&policy.states, &key, &mut wanted);
                 }
             }
         }
         for (source, watermark) in course.watermarks() {
-            for (policy, key) in self.timers.due(source, watermark) {
-                if set.members.iter().any(|member| member.image.release().policy() == &**policy) {
-                    self.states.want(policy, key, &mut wanted);
+            for (states, key) in self.timers.due(source, watermark) {
+                if set.members.iter().any(|member| member.states == *states) {
+                    self.states.want(states, key, &mut wanted);
                 }
             }
         }

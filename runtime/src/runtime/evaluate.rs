@@ -2,12 +2,13 @@
 //! side.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::set::{Asked, Member, Set};
+use super::line::Stale;
+use super::set::{Asked, Lined, Member, Set};
 use super::timed::{Course, Fired, Run};
 use crate::column::Cell;
 use crate::event::Event;
@@ -22,6 +23,9 @@ const PART_ROWS_MIN: usize = 128;
 
 /// Rows below which a batch is projected without spreading.
 const PROJECT_ROWS_MIN: usize = 256;
+
+/// What is said of a row that a policy is not asked about because of its publisher.
+const STALE: &str = "what its publisher says is out of date, and the platform has set that its policies are not asked then";
 
 /// What is said of a row whose key has no state yet when there is no room for one.
 const NO_ROOM: &str = "the policy's states take all the bytes that they may have";
@@ -62,9 +66,31 @@ impl<'e> Round<'e> {
         &self.cells[row * self.width..][..self.width]
     }
 
-    /// For each policy in force whether it is asked about a row.
-    pub fn asked(&self, row: usize) -> &[bool] {
-        &self.asked.rows[self.kinds[row]]
+    /// Whether a release is asked about a row: by the type of the event, and by its
+    /// time.
+    pub fn asks(&self, set: &Set, row: usize, member: usize) -> bool {
+        let validity = set.members[member].validity;
+        self.asked.rows[self.kinds[row]][member] && (validity.is_always() || validity.contains(self.events[row].happened()))
+    }
+
+    /// Whether a policy asks about events of a row's type, whatever their time.
+    pub fn asks_ever(&self, row: usize, line: &Lined) -> bool {
+        self.asked.rows[self.kinds[row]][line.members.clone()].contains(&true)
+    }
+
+    /// Whether a row counts for the release of a policy that is tried out, rather than
+    /// for the one in force.
+    pub fn in_canary(&self, set: &Set, row: usize, line: &Lined) -> bool {
+        let Some((candidate, share)) = line.candidate else { return false };
+        if share == 0 || !self.asks(set, row, candidate) {
+            return false;
+        }
+        let member = &set.members[candidate];
+        let key = match member.key_slots.is_empty() {
+            true => Set::keyless(self.events[row]),
+            false => state::key(member.key_slots.iter().map(|slot| &self.row(row)[*slot])),
+        };
+        set.in_canary(line, &key)
     }
 }
 
@@ -79,9 +105,10 @@ pub(super) struct Said {
 /// What a policy says about some rows and timers.
 #[derive(Debug)]
 pub(super) struct Part {
+    /// Whose states they are; of several releases that share them, the first.
     pub member: usize,
-    /// By row of the round.
-    pub said: Vec<(u32, sandbox::Said)>,
+    /// By row of the round, with the release that says it.
+    pub said: Vec<(u32, usize, sandbox::Said)>,
     /// Timers that fired.
     pub fired: Vec<Fired>,
     /// Keys whose state is another than it was.
@@ -90,11 +117,13 @@ pub(super) struct Part {
     pub timers: Vec<(Key, Option<Timer>)>,
     pub fuel: u64,
     pub calls: u32,
+    /// For each release the rows of a call, and the time that it took.
+    pub took: Vec<(usize, u64, Duration)>,
 }
 
 impl Part {
     pub fn of(member: usize) -> Self {
-        Part { member, said: Vec::new(), fired: Vec::new(), states: Vec::new(), timers: Vec::new(), fuel: 0, calls: 0 }
+        Part { member, said: Vec::new(), fired: Vec::new(), states: Vec::new(), timers: Vec::new(), fuel: 0, calls: 0, took: Vec::new() }
     }
 }
 
@@ -138,25 +167,42 @@ impl Bench<'_> {
         let mut unasked = Vec::new();
         let mut tasks = Vec::new();
         let mut due = self.due(course);
+        // Rows of releases that share their states with others.
+        let mut together: Vec<(u32, u32)> = Vec::new();
         for (member, policy) in self.set.members.iter().enumerate() {
+            let stopped = self.set.lines[policy.line].stale == Some(Stale::Stop);
             let mut rows = Vec::new();
-            for row in (0..round.events.len()).filter(|row| round.asked(*row)[member]) {
+            for row in (0..round.events.len()).filter(|row| round.asks(self.set, *row, member)) {
                 match readable(policy, round.row(row)) {
+                    _ if stopped => unasked.push(Unasked { member, row: row as u32, kind: FaultKind::Stale, detail: STALE.into() }),
                     Ok(()) => rows.push(row as u32),
                     Err(detail) => unasked.push(Unasked { member, row: row as u32, kind: FaultKind::Unreadable, detail }),
                 }
             }
             let mut refused = Vec::new();
-            let name = policy.image.release().policy();
-            if policy.key_slots.is_empty() {
+            let with_member = |rows: Vec<u32>| rows.into_iter().map(move |row| (row, member as u32));
+            if let Some(shared) = &policy.shared {
+                together.extend(with_member(rows));
+                if member + 1 == shared.end {
+                    together.sort_unstable();
+                    let due = due.remove(&*policy.states).unwrap_or_default();
+                    self.split_timed(round, shared.start, std::mem::take(&mut together), due, &mut tasks, &mut refused);
+                }
+            } else if policy.key_slots.is_empty() {
                 let part = rows.len().div_ceil(self.pool.current_num_threads()).max(PART_ROWS_MIN);
                 tasks.extend(rows.chunks(part).map(|rows| Task::Plain { member, rows: rows.to_vec(), keys: None, key_of: Vec::new() }));
             } else if policy.timers {
-                self.split_timed(round, member, rows, due.remove(name).unwrap_or_default(), &mut tasks, &mut refused);
+                let due = due.remove(&*policy.states).unwrap_or_default();
+                self.split_timed(round, member, with_member(rows).collect(), due, &mut tasks, &mut refused);
             } else {
                 self.split(round, member, rows, &mut tasks, &mut refused);
             }
-            unasked.extend(refused.into_iter().map(|row| Unasked { member, row, kind: FaultKind::Memory, detail: NO_ROOM.into() }));
+            unasked.extend(refused.into_iter().map(|(row, member)| Unasked {
+                member,
+                row,
+                kind: FaultKind::Memory,
+                detail: NO_ROOM.into(),
+            }));
         }
         let run = |task: Task| match task {
             Task::Plain { member, rows, keys, key_of } => self.run(round, member, &rows, keys, &key_of),
@@ -170,7 +216,7 @@ impl Bench<'_> {
             _ => self.pool.install(|| tasks.into_par_iter().with_max_len(1).map(run).collect()),
         };
         for part in &parts {
-            let label = PolicyLabel { policy: self.set.members[part.member].image.release().policy().to_string() };
+            let label = PolicyLabel { policy: self.set.lines[self.set.members[part.member].line].policy.to_string() };
             self.stats.fuel.get_or_create(&label).inc_by(part.fuel);
             self.stats.calls.get_or_create(&label).inc_by(part.calls.into());
         }
@@ -183,10 +229,12 @@ impl Bench<'_> {
         let policy = &self.set.members[member];
         let cells = rows.iter().map(|row| round.row(*row as usize));
         let view = policy.grant.view(&policy.image.release().manifest, &policy.slots, cells);
+        let began = Instant::now();
         let Outcome { said, states, fuel, calls, .. } = policy.image.evaluate(&view, keys);
-        let said = said.into_iter().map(|(row, said)| (rows[row as usize], said)).collect();
+        let took = vec![(member, rows.len() as u64, began.elapsed())];
+        let said = said.into_iter().map(|(row, said)| (rows[row as usize], member, said)).collect();
         let states = states.into_iter().map(|(key, state)| (key_of[key as usize].clone(), state)).collect();
-        Part { said, states, fuel, calls, ..Part::of(member) }
+        Part { said, states, fuel, calls, took, ..Part::of(member) }
     }
 
     /// Keys of the policies in force whose timers may fire in a round.
@@ -212,16 +260,16 @@ impl Bench<'_> {
     /// Cuts a policy's rows into parts that can be evaluated side by side: rows
     /// of one key stay together. A row whose key would make the policy's states
     /// larger is refused once they take all the bytes that they may have.
-    fn split(&self, round: &Round<'_>, member: usize, rows: Vec<u32>, tasks: &mut Vec<Task>, refused: &mut Vec<u32>) {
+    fn split(&self, round: &Round<'_>, member: usize, rows: Vec<u32>, tasks: &mut Vec<Task>, refused: &mut Vec<(u32, usize)>) {
         let policy = &self.set.members[member];
-        let name = policy.image.release().policy();
+        let name = &*policy.states;
         let parts = rows.len().div_ceil(PART_ROWS_MIN).min(self.pool.current_num_threads());
         let mut cut: Vec<(Vec<u32>, Keys, Vec<Key>)> = (0..parts).map(|_| Default::default()).collect();
         let mut places: HashMap<Key, (usize, u32)> = HashMap::new();
         for row in rows {
             let key = state::key(policy.key_slots.iter().map(|slot| &round.row(row as usize)[*slot]));
             if !self.room(name, &key) {
-                refused.push(row);
+                refused.push((row, member));
                 continue;
             }
             let next = places.len() % parts;
@@ -239,10 +287,19 @@ impl Bench<'_> {
         tasks.extend(cut.map(|(rows, keys, key_of)| Task::Plain { member, rows, keys: Some(keys), key_of }));
     }
 
-    /// The same for a policy that sets timers, with the keys whose timers are due.
-    fn split_timed(&self, round: &Round<'_>, member: usize, rows: Vec<u32>, due: Vec<&Key>, tasks: &mut Vec<Task>, refused: &mut Vec<u32>) {
-        let policy = &self.set.members[member];
-        let name = policy.image.release().policy();
+    /// The same for a policy that sets timers, with the keys whose timers are due; and
+    /// for releases that share their states, of which `member` is the first. Each row
+    /// has the release that judges it.
+    fn split_timed(
+        &self,
+        round: &Round<'_>,
+        member: usize,
+        rows: Vec<(u32, u32)>,
+        due: Vec<&Key>,
+        tasks: &mut Vec<Task>,
+        refused: &mut Vec<(u32, usize)>,
+    ) {
+        let name = &*self.set.members[member].states;
         let mut runs: Vec<Run> = Vec::new();
         let mut places: HashMap<Key, usize> = HashMap::new();
         let mut place_of = |key: &Key, runs: &mut Vec<Run>| {
@@ -252,13 +309,14 @@ impl Bench<'_> {
                 runs.len() - 1
             })
         };
-        for row in rows {
-            let key = state::key(policy.key_slots.iter().map(|slot| &round.row(row as usize)[*slot]));
+        for (row, judge) in rows {
+            let slots = &self.set.members[judge as usize].key_slots;
+            let key = state::key(slots.iter().map(|slot| &round.row(row as usize)[*slot]));
             if self.room(name, &key) {
                 let at = place_of(&key, &mut runs);
-                runs[at].push(row);
+                runs[at].push(row, judge);
             } else {
-                refused.push(row);
+                refused.push((row, judge as usize));
             }
         }
         for key in due {

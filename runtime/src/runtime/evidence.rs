@@ -13,8 +13,9 @@ use super::numbers::Gap;
 use super::set::Set;
 use super::spine::{Judged, Woken};
 use crate::digest::Digest;
-use crate::ledger::entry::{self, Asked, Entry, EventEntry, GapEntry, Mode, Time, TimerEntry};
+use crate::ledger::entry::{self, Asked, Entry, EventEntry, GapEntry, Lists, Time, TimerEntry};
 use crate::ledger::{Batch, Hash, Secrets, leaf_hash};
+use crate::policy::Release;
 use crate::verdict::{Fault, Finding, Verdict};
 
 /// Rows below which lines are written without spreading.
@@ -103,7 +104,8 @@ impl Evidence {
             policy: release.policy().into(),
             release: release.id.as_str().into(),
             digest: release.digest,
-            mode: Mode::Enforce,
+            lists: lists(release),
+            mode: woken.mode,
             source: admission.source(woken.timer.source).to_string().into(),
             key: self.secrets.key(release.policy(), &woken.key),
             due: Time::from_micros(woken.timer.at),
@@ -119,9 +121,13 @@ impl Evidence {
         let About { set, round, fresh, judged } = about;
         let (event, verdict) = (round.events[row], &judged.verdicts[row]);
         let salt = self.secrets.salt(event.source(), event.id());
-        let members = set.members.iter().enumerate().filter(|(member, _)| round.asked(row)[*member]);
-        let asked = members
-            .map(|(member, policy)| {
+        let mut asked = Vec::new();
+        let mut without = Vec::new();
+        for line in set.lines.iter().filter(|line| round.asks_ever(row, line)) {
+            let canary = round.in_canary(set, row, line);
+            let before = asked.len();
+            for member in line.members.clone().filter(|member| round.asks(set, row, *member)) {
+                let policy = &set.members[member];
                 let release = policy.image.release();
                 let columns = given(member).then(|| {
                     seen.clear();
@@ -129,18 +135,23 @@ impl Evidence {
                     policy.grant.encode(&policy.slots, round.row(row), seen);
                     Digest::of(seen)
                 });
-                let findings = verdict.findings.iter().filter(|finding| finding.release.policy() == release.policy());
-                Asked {
+                let (findings, failed) = judged.of(set, row, member);
+                asked.push(Asked {
                     policy: release.policy().into(),
                     release: release.id.as_str().into(),
                     digest: release.digest,
-                    mode: Mode::Enforce,
+                    lists: lists(release),
+                    mode: set.mode(member, canary),
+                    stale: line.stale.is_some(),
                     columns,
                     findings: findings.map(finding).collect(),
-                    fault: verdict.faults.iter().find(|fault| fault.release.policy() == release.policy()).map(fault),
-                }
-            })
-            .collect();
+                    fault: failed.map(fault),
+                });
+            }
+            if asked.len() == before {
+                without.push((*line.policy).into());
+            }
+        }
         EventEntry {
             sequence,
             source: event.source().into(),
@@ -153,7 +164,9 @@ impl Evidence {
             late: fresh[row].late,
             digest: *event.digest(),
             verdict: verdict.decision,
+            handling: verdict.handling(),
             asked,
+            without,
         }
     }
 }
@@ -180,7 +193,7 @@ fn finding(finding: &Finding) -> entry::Finding<'_> {
     let evidence = finding.evidence.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
     entry::Finding {
         rule: rule.id.as_str().into(),
-        action: rule.action,
+        action: finding.action,
         severity: rule.severity,
         message: finding.message().into(),
         evidence: entry::Evidence(evidence.collect()),
@@ -188,13 +201,19 @@ fn finding(finding: &Finding) -> entry::Finding<'_> {
     }
 }
 
+/// The versions of the lists that a release looks things up in.
+pub(super) fn lists(release: &Release) -> Lists<'_> {
+    entry::Evidence(release.lists.iter().map(|list| (list.name.as_str().into(), list.version.as_str().into())).collect())
+}
+
 fn fault(fault: &Fault) -> entry::Fault<'_> {
     entry::Fault { kind: fault.kind, detail: fault.detail.as_str().into() }
 }
 
 /// Writes an entry's line. One that is longer than an entry may be loses the ends of
-/// its texts, then its later findings, each with a sign of omission; the verdict and
-/// the digests are always whole.
+/// its texts, then its later findings, each with a sign of omission; at the very last
+/// the versions of lists, which the digest of the release binds as well. The verdict
+/// and the digests are always whole.
 fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
     let mut cuts = CUTS.into_iter();
     while entry.write(out).is_err() {
@@ -203,10 +222,13 @@ fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
             Entry::Event(event) => {
                 for asked in &mut event.asked {
                     shorten_all(&mut asked.findings, asked.fault.as_mut(), cut);
+                    if cuts.len() == 0 {
+                        asked.lists.0.clear();
+                    }
                 }
             }
             Entry::Timer(_, timer) => shorten_all(&mut timer.findings, timer.fault.as_mut(), cut),
-            Entry::Gap(..) => return,
+            Entry::Gap(..) | Entry::Change(..) | Entry::Start(..) => return,
         }
     }
 }

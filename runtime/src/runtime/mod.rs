@@ -18,11 +18,15 @@
 //! ```
 
 mod admit;
+mod change;
 mod cold;
 mod commit;
 mod evaluate;
 mod evidence;
+mod gate;
+mod line;
 mod numbers;
+mod publish;
 mod recover;
 mod set;
 mod spine;
@@ -37,25 +41,38 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{Mutex, watch};
 
+use crate::digest::Digest;
 use crate::event::Event;
+use crate::ledger::note::Note;
 use crate::ledger::{self, Ids, Log};
-use crate::policy::Release;
+use crate::policy::pseudonym::Secret;
+use crate::policy::{Grant, Publisher, Release, Validity};
+use crate::reference::List;
 use crate::sandbox::{self, Loader, Sandbox};
 use crate::sequencer::{self, Entrance};
 use crate::state::{Handover, States, Timers};
 use crate::stats::{OutcomeLabel, Stats};
 use admit::Admission;
+use change::{Change, LineRecords, Order};
 use cold::Shelf;
 use commit::Keeper;
+use line::{Installed, Lines};
 use numbers::Numbers;
-use set::Installed;
-use spine::{Change, Memory, Spine};
+use spine::{Memory, Spine};
 
 pub use crate::ledger::{Answer, Refusal};
+pub use crate::policy::Mode;
 pub use crate::sandbox::LoadError;
 pub use crate::sequencer::{Limits, Stopped};
+pub use change::By;
+pub use gate::{Difference, Shown};
+pub use line::Stale;
+pub use publish::{Offer, PromoteError};
+
+/// Who changes policies that are not published.
+const DEVELOPMENT: &str = "development";
 
 /// Events with what became of them.
 #[derive(Debug)]
@@ -120,17 +137,45 @@ pub struct Swap {
     /// The first event that the release judges: every one before it was judged by
     /// the release it replaced.
     pub sequence: u64,
+    /// What its findings count for from now on.
+    pub mode: Mode,
     /// What became of the states.
     pub state: Handover,
 }
 
-/// A policy in force.
+/// What is to be other than in the release in force.
+#[derive(Debug, Clone, Default)]
+pub struct Revision {
+    /// The component, if it changes.
+    pub component: Option<Vec<u8>>,
+    /// The settings, if they change.
+    pub settings: Option<Vec<u8>>,
+    /// The reference lists that change; the policy has to name each of them.
+    pub lists: Vec<Arc<List>>,
+    /// What it may have where it names a list that is not in `lists`: those in force, if
+    /// nothing is said.
+    pub spare: Option<Vec<Arc<List>>>,
+}
+
+/// A release that is judged with.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// Its release.
+    /// Which.
     pub release: Arc<Release>,
-    /// The first event that it judges.
+    /// What its findings count for.
+    pub mode: Mode,
+    /// Keys for which a canary counts, of ten thousand.
+    pub share: u16,
+    /// The event times at which it is in force.
+    pub validity: Validity,
+    /// Digest of the signed statement that it came with.
+    pub statement: Option<Digest>,
+    /// The first event that it judges in this mode.
     pub since: u64,
+    /// What its publisher says is out of date, and what happens then.
+    pub stale: Option<Stale>,
+    /// What it has shown since it began.
+    pub shown: Shown,
 }
 
 /// A handle to a running runtime; clones are handles to the same one. It ends,
@@ -147,8 +192,12 @@ impl std::fmt::Debug for Runtime {
 struct Inner {
     entrance: Entrance<Change>,
     loader: Loader,
-    /// The policies in force, sorted by name. The spine writes it at each swap.
-    standing: Arc<RwLock<Vec<Installed>>>,
+    /// The releases that are judged with. The spine writes it at each change.
+    standing: Arc<RwLock<Lines>>,
+    /// Those that the ledger had at the start, until they are taken up.
+    recorded: Mutex<LineRecords>,
+    /// The data directory.
+    data: Option<PathBuf>,
     /// Held while a component is loaded and put in force, so that the release
     /// that a change was made against is the one that it replaces.
     changing: Mutex<()>,
@@ -157,6 +206,8 @@ struct Inner {
     /// Why the ledger takes nothing any more.
     failure: Arc<OnceLock<String>>,
     durable: watch::Receiver<u64>,
+    /// What pseudonyms are derived from.
+    secret: Secret,
 }
 
 /// Makes a runtime.
@@ -168,6 +219,7 @@ pub struct Builder {
     cache: Option<PathBuf>,
     data: Option<PathBuf>,
     ledger: ledger::Limits,
+    replays: Option<Option<i64>>,
 }
 
 /// Why a runtime could not be made.
@@ -190,6 +242,9 @@ pub enum BuildError {
     /// The data directory is of no use, or what is in it is damaged.
     #[error(transparent)]
     Ledger(#[from] ledger::OpenError),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
     /// The path of the running program cannot be found out.
     #[error("the path of this program is not known, name the worker: {0}")]
     Worker(std::io::Error),
@@ -243,6 +298,15 @@ impl Builder {
         self
     }
 
+    /// For a replay, which makes recorded entries again: when it counts as started, in
+    /// microseconds since the Unix epoch; or that no entry is to say so, because it goes
+    /// on where an interrupted one ended.
+    #[must_use]
+    pub fn replays(mut self, started: Option<i64>) -> Self {
+        self.replays = Some(started);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -258,33 +322,38 @@ impl Builder {
         let loader = Loader::new(sandbox, worker, self.cache.as_deref())
             .map_err(|source| BuildError::Cache { folder: self.cache.unwrap_or_default(), source })?;
         let stats = Arc::new(Stats::new());
-        let standing = Arc::new(RwLock::new(Vec::new()));
+        let standing = Arc::new(RwLock::new(Lines::new()));
         let (entrance, sequencer) = sequencer::queue(&self.spine);
         let threads = |error: std::io::Error| BuildError::Threads(error.to_string());
         let failure = Arc::new(OnceLock::new());
         let (durable_out, durable) = watch::channel(0);
-        let (memory, keeper, log) = match &self.data {
+        let mut recorded = LineRecords::new();
+        let (memory, keeper, log, secret) = match &self.data {
             None => {
                 let admission = Admission::new(Ids::new(self.ledger.horizon_days), Numbers::default(), false, self.spine.lateness_s);
                 let (states, timers) = (States::default(), Timers::default());
                 let memory = Memory { states, timers, admission, next: 1, evidence: None, shelf: None };
-                (memory, Keeper::Memory { stats: stats.clone() }, None)
+                (memory, Keeper::Memory { stats: stats.clone() }, None, Secret::random().map_err(BuildError::Random)?)
             }
             Some(directory) => {
-                let (ledger, mut memory) = recover::open(directory, &self.ledger, &self.spine)?;
+                let (ledger, mut memory, lines) = recover::open(directory, &self.ledger, &self.spine)?;
                 let (placed_out, placed) = mpsc::channel();
                 let shelf = Shelf::new(ledger.reader(), placed, failure.clone());
                 memory.shelf = Some(shelf.map_err(|error| BuildError::Threads(error.to_string()))?);
+                recorded = lines;
                 let log = ledger.log();
+                let secret = Secret::from_bytes(ledger.secrets().pseudonyms());
                 durable_out.send_replace(memory.next - 1);
                 let interval = Duration::from_millis(self.ledger.checkpoint_ms);
                 let keeper = Keeper::disk(ledger, interval, stats.clone(), failure.clone(), durable_out, placed_out).map_err(threads)?;
-                (memory, keeper, Some(log))
+                (memory, keeper, Some(log), secret)
             }
         };
-        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone()).map_err(threads)?;
+        let started = self.replays.unwrap_or_else(|| Some(sequencer::now_micros()));
+        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), started).map_err(threads)?;
         let changing = Mutex::new(());
-        Ok(Runtime(Arc::new(Inner { entrance, loader, standing, changing, stats, log, failure, durable })))
+        let (recorded, data) = (Mutex::new(recorded), self.data);
+        Ok(Runtime(Arc::new(Inner { entrance, loader, standing, recorded, data, changing, stats, log, failure, durable, secret })))
     }
 }
 
@@ -324,7 +393,29 @@ impl Runtime {
     /// Why it is not taken; the release in force stays.
     pub async fn install(&self, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        self.put_in_force(None, component.into(), settings.into()).await
+        self.put_in_force(None, Offer::development(component.into(), settings.into()), Grant::development()).await
+    }
+
+    /// What a publisher was granted, for [`Runtime::install_for`]. Its pseudonyms are
+    /// derived from the ledger's secret, so they stay the same as long as the data
+    /// directory does; without one they are others after each start.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the grant, each with its key.
+    pub fn grant(&self, name: &str, publisher: &Publisher) -> Result<Grant, Vec<String>> {
+        Grant::of(name, publisher, &self.0.secret)
+    }
+
+    /// Installs a component of a publisher, which sees what the publisher was granted.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not taken, which may be that it asks for more; the release in force
+    /// stays.
+    pub async fn install_for(&self, grant: Grant, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
+        let _guard = self.0.changing.lock().await;
+        self.put_in_force(None, Offer::development(component.into(), settings.into()), grant).await
     }
 
     /// Installs a component that must be the policy of this name.
@@ -333,20 +424,16 @@ impl Runtime {
     ///
     /// Why it is not taken; the release in force stays.
     pub async fn install_as(&self, name: &str, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        self.put_in_force(Some(name), component.into(), settings.into()).await
+        self.revise(name, Revision { component: Some(component), settings: Some(settings), ..Revision::default() }).await
     }
 
-    /// Replaces the component of a policy and keeps its settings; `{}` for a
-    /// policy that is not in force yet.
+    /// Replaces the component of a policy and keeps the rest.
     ///
     /// # Errors
     ///
     /// Why it is not taken; the release in force stays.
     pub async fn replace_component(&self, name: &str, component: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        let settings = self.installed(name).map_or_else(|| b"{}".as_slice().into(), |installed| installed.settings);
-        self.put_in_force(Some(name), component.into(), settings).await
+        self.revise(name, Revision { component: Some(component), ..Revision::default() }).await
     }
 
     /// Gives a policy in force other settings.
@@ -355,27 +442,34 @@ impl Runtime {
     ///
     /// Why they are not taken; the release in force stays.
     pub async fn reconfigure(&self, name: &str, settings: Vec<u8>) -> Result<Swap, LoadError> {
-        let _guard = self.0.changing.lock().await;
-        let Some(installed) = self.installed(name) else {
-            return Err(LoadError::NotInForce { name: name.to_string() });
-        };
-        self.put_in_force(Some(name), installed.component, settings.into()).await
+        self.revise(name, Revision { settings: Some(settings), ..Revision::default() }).await
     }
 
-    async fn put_in_force(&self, name: Option<&str>, component: Arc<[u8]>, settings: Arc<[u8]>) -> Result<Swap, LoadError> {
-        let loaded = self.0.loader.load(name, &component, &settings).await;
-        self.count_load(loaded.as_ref().err());
-        let image = loaded?;
-        let found = image.release().policy();
-        if let Some(expected) = name
-            && expected != found
-        {
-            return Err(LoadError::Name { expected: expected.to_string(), found: found.to_string() });
-        }
-        let (reply, swap) = oneshot::channel();
-        let installed = Installed { image: Arc::new(image), component, settings, since: 0 };
-        self.0.entrance.change(Change::Install { installed, reply }).map_err(|Stopped| LoadError::Stopped)?;
-        swap.await.map_err(|_| LoadError::Stopped)?
+    /// Changes a part of a policy in force, or several at once, and keeps the others, what
+    /// it was granted among them. A policy that is not in force yet needs at least its
+    /// component; its settings are `{}` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// Why the change is not taken; the release in force stays.
+    pub async fn revise(&self, name: &str, revision: Revision) -> Result<Swap, LoadError> {
+        let _guard = self.0.changing.lock().await;
+        let Revision { component, settings, lists, spare } = revision;
+        let standing = self.installed(name);
+        let component = component.map(Arc::from).or_else(|| standing.as_ref().map(|standing| standing.component.clone()));
+        let Some(component) = component else { return Err(LoadError::NotInForce { name: name.to_string() }) };
+        let settings = settings.map(Arc::from).or_else(|| standing.as_ref().map(|standing| standing.settings.clone()));
+        let settings = settings.unwrap_or_else(|| b"{}".as_slice().into());
+        let in_force = || standing.as_ref().map(|standing| standing.image.lists().to_vec()).unwrap_or_default();
+        let spare = spare.unwrap_or_else(in_force);
+        let grant = standing.map_or_else(Grant::development, |standing| standing.grant);
+        self.put_in_force(Some(name), Offer { lists, spare, ..Offer::development(component, settings) }, grant).await
+    }
+
+    async fn put_in_force(&self, name: Option<&str>, offer: Offer, grant: Grant) -> Result<Swap, LoadError> {
+        let publisher = grant.publisher().map(str::to_string);
+        let installed = self.take(name, Offer { publisher, grant, ..offer }).await?;
+        self.order(Order::Install(Box::new(installed)), By::new(DEVELOPMENT)).await
     }
 
     /// Takes a policy out of force. Returns the first event that it does not
@@ -386,20 +480,33 @@ impl Runtime {
     /// If there is none of that name.
     pub async fn remove(&self, name: &str) -> Result<u64, RemoveError> {
         let _guard = self.0.changing.lock().await;
-        let (reply, removed) = oneshot::channel();
-        self.0.entrance.change(Change::Remove { name: name.to_string(), reply })?;
-        removed.await.map_err(|_| Stopped)?.ok_or_else(|| RemoveError::NotInForce(name.to_string()))
+        let removed = self.order(Order::Remove { policy: name.to_string() }, By::new(DEVELOPMENT)).await;
+        removed.map(|swap| swap.sequence).map_err(|error| match error {
+            LoadError::Stopped => RemoveError::Stopped(Stopped),
+            _ => RemoveError::NotInForce(name.to_string()),
+        })
     }
 
-    /// The policies in force, sorted by name.
+    /// The releases that are judged with, by the names of their policies; of one policy
+    /// first those in force, by the time from which on, then the one that is tried out.
     pub fn policies(&self) -> Vec<Standing> {
         let standing = self.0.standing.read().unwrap_or_else(PoisonError::into_inner);
-        standing.iter().map(|installed| Standing { release: installed.image.release().clone(), since: installed.since }).collect()
+        let view = |installed: &Installed, stale| Standing {
+            release: installed.image.release().clone(),
+            mode: installed.mode,
+            share: installed.share,
+            validity: installed.validity,
+            statement: installed.statement,
+            since: installed.since,
+            stale,
+            shown: installed.gate.shown(),
+        };
+        standing.values().flat_map(|line| line.releases().map(|installed| view(installed, line.stale))).collect()
     }
 
     fn installed(&self, name: &str) -> Option<Installed> {
         let standing = self.0.standing.read().unwrap_or_else(PoisonError::into_inner);
-        standing.iter().find(|installed| installed.name() == name).cloned()
+        standing.get(name).and_then(|line| line.current()).cloned()
     }
 
     /// What it counts. Gauges are as of now.
@@ -412,6 +519,12 @@ impl Runtime {
     /// The ledger, for reading; absent without a data directory.
     pub fn log(&self) -> Option<&Arc<Log>> {
         self.0.log.as_ref()
+    }
+
+    /// Signs a text with the ledger's key; absent without a ledger, or if the text cannot
+    /// be that of a note (C2SP signed-note).
+    pub fn sign(&self, text: &str) -> Option<Note> {
+        self.0.log.as_ref()?.sign_text(text)
     }
 
     /// The sequence of the last durable entry, and every later one.

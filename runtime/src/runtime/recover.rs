@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::admit::{Admission, bounded};
+use super::change::{LineRecord, LineRecords};
 use super::evidence::Evidence;
 use super::numbers::Numbers;
 use super::spine::Memory;
@@ -14,12 +15,17 @@ use crate::sequencer;
 use crate::state::{Form, States, Timer, Timers};
 
 /// Opens a data directory, or makes one.
-pub(super) fn open(directory: &Path, limits: &ledger::Limits, spine: &sequencer::Limits) -> Result<(Ledger, Memory), OpenError> {
+pub(super) fn open(
+    directory: &Path,
+    limits: &ledger::Limits,
+    spine: &sequencer::Limits,
+) -> Result<(Ledger, Memory, LineRecords), OpenError> {
     let (mut ids, mut numbers) = (Ids::new(limits.horizon_days), Numbers::default());
     let (mut states, mut timers) = (States::within(spine.state_memory_bytes_max), Timers::default());
+    let mut lines = LineRecords::new();
     let ledger = Ledger::open(directory, limits, &mut |record| {
         take_ids(&mut ids, &mut numbers, &record)?;
-        take_states(&mut ids, &mut states, &mut timers, &record)
+        take_states(&mut ids, &mut states, &mut timers, &mut lines, &record)
     })?;
     let memory = Memory {
         states,
@@ -29,7 +35,7 @@ pub(super) fn open(directory: &Path, limits: &ledger::Limits, spine: &sequencer:
         evidence: Some(Evidence::new(ledger.secrets())),
         shelf: None,
     };
-    Ok((ledger, memory))
+    Ok((ledger, memory, lines))
 }
 
 fn take_ids(ids: &mut Ids, numbers: &mut Numbers, record: &Record<'_>) -> Result<(), String> {
@@ -50,7 +56,13 @@ fn take_ids(ids: &mut Ids, numbers: &mut Numbers, record: &Record<'_>) -> Result
     Ok(())
 }
 
-fn take_states(ids: &mut Ids, states: &mut States, timers: &mut Timers, record: &Record<'_>) -> Result<(), String> {
+fn take_states(
+    ids: &mut Ids,
+    states: &mut States,
+    timers: &mut Timers,
+    lines: &mut LineRecords,
+    record: &Record<'_>,
+) -> Result<(), String> {
     for (place, change) in record.states() {
         match change {
             StateRef::State { policy, key, state } => states.restore(policy, key, state, place),
@@ -66,6 +78,8 @@ fn take_states(ids: &mut Ids, states: &mut States, timers: &mut Timers, record: 
                 timers.forget(policy);
                 states.forget(policy);
             }
+            StateRef::Line { policy, line } if line.is_empty() => drop(lines.remove(policy)),
+            StateRef::Line { policy, line } => drop(lines.insert(policy.to_string(), LineRecord::from_bytes(line)?)),
         }
     }
     states.shrink();

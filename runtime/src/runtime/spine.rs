@@ -4,30 +4,30 @@
 //! over all cores. Whatever happens at a change of policies happens here too,
 //! between two batches, and nowhere else.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use tokio::sync::oneshot;
-
-use super::Swap;
 use super::admit::{Admission, Admitted, Slot};
+use super::change::{self, Change};
 use super::cold::Shelf;
 use super::commit::{Ended, Keeper, Waiting, Work};
 use super::evaluate::{Bench, Round, Said, Unasked};
 use super::evidence::{About, Evidence};
+use super::gate::Difference;
+use super::line::{Line, Lines};
 use super::numbers::Gap;
-use super::set::{Installed, Set};
+use super::set::Set;
 use super::timed::Fired;
 use crate::event::Event;
-use crate::ledger::{self, StateChange};
-use crate::policy::Release;
-use crate::policy::manifest::Keyed;
-use crate::sandbox::{self, INSTANCES_MAX, LoadError};
+use crate::ledger::StateChange;
+use crate::policy::Mode;
+use crate::sandbox::{self, INSTANCES_MAX};
 use crate::sequencer::{Limits, Sequencer, Step, Submission};
-use crate::state::{Form, Handover, Key, States, Timer, Timers};
+use crate::state::{Key, States, Timer, Timers};
 use crate::stats::{FaultLabel, FindingLabel, Stats, VerdictLabel};
-use crate::verdict::{Fault, FaultKind, Finding, Verdict};
+use crate::verdict::{Decision, Fault, FaultKind, Finding, Verdict};
 
 /// Stack of the threads that evaluate: wasmtime takes 512 KiB of it for the
 /// policy, the rest is ours.
@@ -35,13 +35,7 @@ const THREAD_STACK_BYTES: usize = 4 << 20;
 
 /// Policies in force: an entry has to hold what each of them said about an event, and
 /// is as long as a tile can hold (64 KiB).
-const POLICIES_MAX: usize = 48;
-
-/// A change of the policies in force.
-pub(super) enum Change {
-    Install { installed: Installed, reply: oneshot::Sender<Result<Swap, LoadError>> },
-    Remove { name: String, reply: oneshot::Sender<Option<u64>> },
-}
+pub(super) const POLICIES_MAX: usize = 48;
 
 /// What a runtime remembers from before its start.
 pub(super) struct Memory {
@@ -58,7 +52,7 @@ pub(super) struct Memory {
 
 pub(super) struct Spine {
     set: Set,
-    standing: Arc<RwLock<Vec<Installed>>>,
+    standing: Arc<RwLock<Lines>>,
     memory: Memory,
     /// Bytes of keys and states of one policy.
     state_bytes_max: usize,
@@ -73,10 +67,11 @@ impl Spine {
     pub fn start(
         mut sequencer: Sequencer<Change>,
         limits: &Limits,
-        standing: Arc<RwLock<Vec<Installed>>>,
+        standing: Arc<RwLock<Lines>>,
         memory: Memory,
         keeper: Keeper,
         stats: Arc<Stats>,
+        started: Option<i64>,
     ) -> io::Result<()> {
         let threads = match limits.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -91,6 +86,11 @@ impl Spine {
         let state_bytes_max = limits.state_bytes_max;
         let mut spine = Spine { set: Set::default(), standing, memory, state_bytes_max, keeper, pool, stats };
         std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(move || {
+            if let Some(at) = started
+                && spine.note_start(at).is_err()
+            {
+                return;
+            }
             while let Some(step) = sequencer.next() {
                 let done = match step {
                     Step::Batch(submissions) => spine.judge(submissions),
@@ -105,105 +105,47 @@ impl Spine {
         Ok(())
     }
 
+    fn note_start(&mut self, at: i64) -> Result<(), Ended> {
+        let mut work = Work::default();
+        work.batch.first = self.memory.next;
+        change::start(&mut self.memory, at, &mut work.batch);
+        self.keep(work)
+    }
+
     fn change(&mut self, change: Change) -> Result<(), Ended> {
         let mut work = Work::default();
         work.batch.first = self.memory.next;
+        let mut lines = self.lines();
         match change {
-            Change::Install { installed, reply } => {
-                let swap = self.install(installed, &mut work.batch.states);
+            Change::Orders { orders, by, at, reply } => {
+                let done = change::carry_out(&mut self.memory, &mut lines, orders, &by, at, &mut work.batch);
                 work.changes.push(Box::new(move || {
-                    // Whoever asked may be gone; the release is in force.
-                    let _ = reply.send(swap);
+                    // Whoever asked may be gone; the change is done.
+                    let _ = reply.send(done);
                 }));
             }
-            Change::Remove { name, reply } => {
-                let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
-                let before = standing.len();
-                standing.retain(|installed| installed.name() != name);
-                let removed = standing.len() < before;
-                if removed && self.memory.states.forget(&name) {
-                    self.memory.timers.forget(&name);
-                    work.batch.states.push(StateChange::Forgotten { policy: name.as_str().into() });
-                }
-                let sequence = self.memory.next;
+            Change::Restore { lines: restored, dropped, done } => {
+                lines.extend(restored);
+                let gone = dropped.into_iter().map(|policy| StateChange::Line { policy, line: Vec::new() });
+                work.batch.states.extend(gone);
                 work.changes.push(Box::new(move || {
-                    let _ = reply.send(removed.then_some(sequence));
+                    let _ = done.send(());
                 }));
             }
         }
-        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
-        self.set = Set::of(&standing);
-        self.stats.policies.set(standing.len() as i64);
-        drop(standing);
+        self.set = Set::of(&lines);
+        self.stats.policies.set(lines.len() as i64);
+        *self.standing.write().unwrap_or_else(PoisonError::into_inner) = lines;
+        self.keep(work)
+    }
+
+    fn keep(&mut self, work: Work) -> Result<(), Ended> {
         self.memory.states.hand_in();
         self.keeper.take(work)
     }
 
-    /// Puts a release in force, with the states of the one before by the rule that it
-    /// declares. If they cannot be handed over, everything stays as it is.
-    fn install(&mut self, mut installed: Installed, changes: &mut Vec<StateChange>) -> Result<Swap, LoadError> {
-        if self.set.members.len() >= POLICIES_MAX
-            && self.set.members.iter().all(|member| member.image.release().policy() != installed.name())
-        {
-            return Err(LoadError::TooMany { max: POLICIES_MAX });
-        }
-        let sequence = self.memory.next;
-        installed.since = sequence;
-        let image = installed.image.clone();
-        let release = image.release();
-        let policy: Arc<str> = release.policy().into();
-        let keyed = release.manifest.keyed.as_ref();
-        let form = keyed.map(|keyed| form(release, keyed));
-        let (migrates_from, resets) = keyed.map_or((&[][..], true), |keyed| (&keyed.migrates_from, keyed.resets));
-        let states = &self.memory.states;
-        let (state, other) =
-            states.hand_over(&policy, form.as_ref(), migrates_from, resets).map_err(|problem| LoadError::State { problem })?;
-        let mut migrated = Vec::new();
-        if state == Handover::Migrated {
-            let all = self.memory.states.all(&policy, ledger::BATCH_BYTES_MAX, self.memory.archive());
-            let (version, before) = all.map_err(|problem| LoadError::State { problem })?;
-            let (keys, before): (Vec<Key>, Vec<Vec<u8>>) = before.into_iter().unzip();
-            let after = image.migrate(version, &before).map_err(|problem| LoadError::State { problem })?;
-            migrated = keys.into_iter().zip(after).collect();
-        }
-        let timers = if state == Handover::Migrated { self.memory.timers.all(&policy) } else { Vec::new() };
-        self.memory.check_size(&policy, &migrated, &timers).map_err(|problem| LoadError::State { problem })?;
-        let states = &mut self.memory.states;
-        if other {
-            self.memory.timers.forget(&policy);
-            match form {
-                Some(form) => {
-                    changes.push(StateChange::Form { policy: policy.clone(), form: form.to_bytes() });
-                    states.begin(&policy, form);
-                }
-                None => {
-                    changes.push(StateChange::Forgotten { policy: policy.clone() });
-                    states.forget(&policy);
-                }
-            }
-            for (key, state) in migrated {
-                changes.push(StateChange::State { policy: policy.clone(), key: key.clone(), state: state.clone() });
-                states.apply(&policy, key, state);
-            }
-            for (key, timer) in timers {
-                let kept = Some((timer.at, self.memory.admission.source(timer.source)));
-                changes.push(StateChange::Timer { policy: policy.clone(), key: key.clone(), timer: kept });
-                self.memory.timers.set(&policy, key, Some(timer));
-            }
-        }
-        if state == Handover::Reset {
-            tracing::warn!(%policy, "the new release begins without the states of the one before");
-        }
-        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
-        let place = standing.binary_search_by(|old| old.name().cmp(&policy));
-        let replaced = match place {
-            Ok(at) => Some(std::mem::replace(&mut standing[at], installed).image.release().id.clone()),
-            Err(at) => {
-                standing.insert(at, installed);
-                None
-            }
-        };
-        Ok(Swap { policy: policy.to_string(), release: release.id.clone(), replaced, sequence, state })
+    fn lines(&self) -> Lines {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn judge(&mut self, submissions: Vec<Submission>) -> Result<(), Ended> {
@@ -228,12 +170,13 @@ impl Spine {
                 stats: &self.stats,
             };
             let said = bench.evaluate(&round, &course);
-            let judged = self.combine(fresh.len(), said, gaps, &mut work.batch.states);
+            let judged = self.combine(&round, said, gaps, &mut work.batch.states);
             self.stats.missing.set(i64::try_from(self.memory.admission.missing()).unwrap_or(i64::MAX));
             if !judged.woken.is_empty() || !judged.gaps.is_empty() {
                 // Their entries stand between those of the events.
                 self.memory.admission.renumber(&events, &fresh, first, &mut slots, |row| judged.sequence(first, row));
             }
+            self.compare(&round, &judged, first);
             if let Some(evidence) = &self.memory.evidence {
                 let began = Instant::now();
                 let about = About { set: &self.set, round: &round, fresh: &fresh, judged: &judged };
@@ -250,62 +193,78 @@ impl Spine {
             let new = slots.iter().filter(|slot| **slot == Slot::New).count();
             work.submissions.push(Waiting { submission, slots, verdicts: verdicts.by_ref().take(new).collect() });
         }
-        self.memory.states.hand_in();
-        self.keeper.take(work)
+        self.keep(work)
     }
 
     /// Puts what the policies say together, event by event and timer by timer, and
     /// takes over states and timers.
-    fn combine(&mut self, events: usize, said: Said, gaps: Vec<Gap>, changes: &mut Vec<StateChange>) -> Judged {
+    fn combine(&mut self, round: &Round<'_>, said: Said, gaps: Vec<Gap>, changes: &mut Vec<StateChange>) -> Judged {
         let began = Instant::now();
-        let mut heard: Vec<(Vec<Finding>, Vec<Fault>)> = (0..events).map(|_| (Vec::new(), Vec::new())).collect();
+        let set = &self.set;
+        let mut heard: Vec<Heard> = (0..round.events.len()).map(|_| Heard::default()).collect();
+        let mut aside: BTreeMap<(u32, usize), Heard> = BTreeMap::new();
         let mut woken = Vec::new();
-        let release_of = |member: usize| self.set.members[member].image.release();
-        let fault = |release: &Arc<Release>, kind: FaultKind, detail: String| {
+        let fault = |member: usize, kind: FaultKind, detail: String| {
+            let (release, grant) = (set.members[member].image.release(), &set.members[member].grant);
             self.stats.faults.get_or_create(&FaultLabel { policy: release.policy().to_string(), fault: kind.name() }).inc();
-            Fault { release: release.clone(), kind, detail }
+            Fault { release: release.clone(), kind, detail, handling: grant.on_undetermined() }
         };
-        let hear = |release: &Arc<Release>, what: sandbox::Said, (findings, faults): &mut (Vec<Finding>, Vec<Fault>)| match what {
+        let hear = |member: usize, what: sandbox::Said, heard: &mut Heard| match what {
             sandbox::Said::Finding(rule, evidence) => {
-                let finding = Finding { release: release.clone(), rule, evidence };
-                let label = FindingLabel { policy: release.policy().to_string(), rule: finding.rule().id.clone() };
+                let (release, grant) = (set.members[member].image.release(), &set.members[member].grant);
+                let declared = &release.manifest.rules[usize::from(rule)];
+                let action = declared.action.min(grant.action());
+                let label = FindingLabel { policy: release.policy().to_string(), rule: declared.id.clone() };
                 self.stats.findings.get_or_create(&label).inc();
-                findings.push(finding);
+                heard.findings.push(Finding { release: release.clone(), rule, action, evidence });
             }
-            sandbox::Said::Fault(kind, detail) => faults.push(fault(release, kind, detail)),
+            sandbox::Said::Fault(kind, detail) => heard.faults.push(fault(member, kind, detail)),
+        };
+        // What does not count is heard as well, and set aside.
+        let counts = |row: u32, member: usize| {
+            let line = &set.lines[set.members[member].line];
+            line.candidate.is_none() || set.mode(member, round.in_canary(set, row as usize, line)) != Mode::Shadow
         };
         let Said { parts, unasked } = said;
         for Unasked { member, row, kind, detail } in &unasked {
-            heard[*row as usize].1.push(fault(release_of(*member), *kind, detail.clone()));
+            let of = if counts(*row, *member) { &mut heard[*row as usize] } else { aside.entry((*row, *member)).or_default() };
+            of.faults.push(fault(*member, *kind, detail.clone()));
         }
         let keeps = self.memory.evidence.is_some();
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
         for part in parts {
-            let release = release_of(part.member);
-            for (row, what) in part.said {
-                hear(release, what, &mut heard[row as usize]);
+            for (member, rows, time) in part.took {
+                if let Some(installed) = installed(&standing, set, member) {
+                    installed.gate.took(rows, time);
+                }
             }
-            let policy: Arc<str> = release.policy().into();
+            for (row, member, what) in part.said {
+                let of = if counts(row, member) { &mut heard[row as usize] } else { aside.entry((row, member)).or_default() };
+                hear(member, what, of);
+            }
+            let states = set.members[part.member].states.clone();
             // A key that is woken again in the same place does not come before itself.
             let mut order = i64::MIN;
-            for Fired { place, timer, nth, key, said } in part.fired {
-                let mut about = (Vec::new(), Vec::new());
-                said.into_iter().for_each(|what| hear(release, what, &mut about));
-                let verdict = Verdict::combine(about.0, about.1);
+            for Fired { place, timer, nth, key, member, said } in part.fired {
+                let mut about = Heard::default();
+                said.into_iter().for_each(|what| hear(member, what, &mut about));
+                let verdict = Verdict::combine(about.findings, about.faults);
                 order = if nth == 0 { timer.at } else { order.max(timer.at) };
-                woken.push(Woken { place, order, member: part.member, key, nth, timer, verdict });
+                let mode = set.mode(member, set.in_canary(&set.lines[set.members[member].line], &key));
+                woken.push(Woken { place, order, member, key, nth, timer, mode, verdict });
             }
             for (key, state) in part.states {
                 if keeps {
-                    changes.push(StateChange::State { policy: policy.clone(), key: key.clone(), state: state.clone() });
+                    changes.push(StateChange::State { policy: states.clone(), key: key.clone(), state: state.clone() });
                 }
-                self.memory.states.apply(&policy, key, state);
+                self.memory.states.apply(&states, key, state);
             }
             for (key, timer) in part.timers {
                 if keeps {
                     let timer = timer.map(|timer| (timer.at, self.memory.admission.source(timer.source)));
-                    changes.push(StateChange::Timer { policy: policy.clone(), key: key.clone(), timer });
+                    changes.push(StateChange::Timer { policy: states.clone(), key: key.clone(), timer });
                 }
-                self.memory.timers.set(&policy, key, timer);
+                self.memory.timers.set(&states, key, timer);
             }
         }
         woken.sort_by(|a, b| (a.place, a.order, a.member, &a.key, a.nth).cmp(&(b.place, b.order, b.member, &b.key, b.nth)));
@@ -314,22 +273,65 @@ impl Spine {
         let mut counts = [0u64; 4];
         let verdicts: Vec<Verdict> = heard
             .into_iter()
-            .map(|(findings, mut faults)| {
-                // Rows that were not given to a policy were taken first; every
-                // other fault came in the order of the policies' names.
-                if faults.len() > 1 {
-                    faults.sort_by(|a, b| a.release.policy().cmp(b.release.policy()));
-                }
-                let verdict = Verdict::combine(findings, faults);
+            .map(|heard| {
+                let verdict = heard.verdict();
                 counts[verdict.decision as usize] += 1;
                 verdict
             })
             .collect();
-        for decision in crate::verdict::Decision::ALL {
+        for decision in Decision::ALL {
             self.stats.events.get_or_create(&VerdictLabel { verdict: decision.name() }).inc_by(counts[decision as usize]);
         }
         self.stats.stage("combine", began.elapsed());
-        Judged { verdicts, gaps, woken, unasked }
+        let aside = aside.into_iter().map(|(at, heard)| (at, heard.verdict())).collect();
+        Judged { verdicts, aside, gaps, woken, unasked }
+    }
+
+    /// Notes what releases show that are tried out: how they differ from those in force.
+    fn compare(&self, round: &Round<'_>, judged: &Judged, first: u64) {
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        for line in &self.set.lines {
+            let Some((candidate, _)) = line.candidate else { continue };
+            let Some(gate) = installed(&standing, &self.set, candidate).map(|installed| &installed.gate) else { continue };
+            let others = line.members.start..candidate;
+            let (mut events, mut faults) = (0, 0);
+            for row in (0..round.events.len()).filter(|row| round.asks(&self.set, *row, candidate)) {
+                events += 1;
+                let (says, failed) = judged.said_by(&self.set, row, candidate);
+                faults += u64::from(failed);
+                let Some(other) = others.clone().find(|other| round.asks(&self.set, row, *other)) else { continue };
+                let (in_force, _) = judged.said_by(&self.set, row, other);
+                if says != in_force {
+                    let (source, id) = (round.events[row].source().to_string(), round.events[row].id().to_string());
+                    gate.differs(Difference { sequence: judged.sequence(first, row), source, id, in_force, candidate: says });
+                }
+            }
+            gate.asked(events, faults);
+        }
+    }
+}
+
+/// A member as it stands in its line.
+fn installed<'l>(lines: &'l Lines, set: &Set, member: usize) -> Option<&'l super::line::Installed> {
+    let lined = &set.lines[set.members[member].line];
+    lines.get(&lined.policy).and_then(|line: &Line| line.releases().nth(member - lined.members.start))
+}
+
+/// What is heard about one event.
+#[derive(Default)]
+struct Heard {
+    findings: Vec<Finding>,
+    faults: Vec<Fault>,
+}
+
+impl Heard {
+    fn verdict(mut self) -> Verdict {
+        // Rows that were not given to a policy were taken first; every other fault came
+        // in the order of the policies' names.
+        if self.faults.len() > 1 {
+            self.faults.sort_by(|a, b| a.release.policy().cmp(b.release.policy()));
+        }
+        Verdict::combine(self.findings, self.faults)
     }
 }
 
@@ -337,6 +339,8 @@ impl Spine {
 pub(super) struct Judged {
     /// One per event.
     pub verdicts: Vec<Verdict>,
+    /// What releases say that do not count for a row, by row and release.
+    pub aside: BTreeMap<(u32, usize), Verdict>,
     /// Numbers that sources have left out, by row.
     pub gaps: Vec<Gap>,
     /// Timers that fired, in the order in which they are recorded.
@@ -353,6 +357,22 @@ impl Judged {
         let gaps = self.gaps.partition_point(|gap| gap.place as usize <= row);
         first + (row + timers + gaps) as u64
     }
+
+    /// What a release says about a row, whether it counts or not.
+    pub fn of(&self, set: &Set, row: usize, member: usize) -> (impl Iterator<Item = &Finding>, Option<&Fault>) {
+        let verdict = self.aside.get(&(row as u32, member)).unwrap_or(&self.verdicts[row]);
+        let release = set.members[member].image.release();
+        let findings = verdict.findings.iter().filter(move |finding| Arc::ptr_eq(&finding.release, release));
+        (findings, verdict.faults.iter().find(|fault| Arc::ptr_eq(&fault.release, release)))
+    }
+
+    /// The decision that this comes to, and whether the release failed to answer.
+    fn said_by(&self, set: &Set, row: usize, member: usize) -> (Decision, bool) {
+        let (findings, fault) = self.of(set, row, member);
+        let found = findings.map(|finding| Decision::from(finding.action));
+        let decision = found.chain(fault.map(|_| Decision::Undetermined)).max().unwrap_or(Decision::Allow);
+        (decision, fault.is_some())
+    }
 }
 
 /// A timer that fired, and what its policy said then.
@@ -365,11 +385,7 @@ pub(super) struct Woken {
     pub key: Key,
     nth: u32,
     pub timer: Timer,
+    /// What its findings count for.
+    pub mode: Mode,
     pub verdict: Verdict,
-}
-
-/// The form of a release's states.
-fn form(release: &Release, keyed: &Keyed) -> Form {
-    let fields = keyed.key.iter().filter_map(|field| release.manifest.fields.get(usize::from(*field)));
-    Form { version: keyed.state_version, key: fields.map(|field| (field.pointer.clone(), field.kind)).collect() }
 }

@@ -8,6 +8,7 @@
 //! does, the rows up to it are judged again, alone, and the rest later.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use super::evaluate::{Bench, Part, Round};
 use crate::sandbox::{Keys, Outcome, Said};
@@ -66,14 +67,16 @@ pub(super) struct Fired {
     /// How many fired for the same key in the same place before.
     pub nth: u32,
     pub key: Key,
+    /// The release that was woken.
+    pub member: usize,
     pub said: Vec<Said>,
 }
 
 /// A key on its way through a round.
 pub(super) struct Run {
     key: Key,
-    /// Its rows that are not judged yet.
-    rows: Vec<u32>,
+    /// Its rows that are not judged yet, each with the release that judges it.
+    rows: Vec<(u32, u32)>,
     state: Option<Vec<u8>>,
     timer: Option<Timer>,
     was: Option<Timer>,
@@ -91,40 +94,38 @@ impl Run {
         Run { key, rows: Vec::new(), state, timer, was: timer, changed: false, from: 0, woken: 0, stride: usize::MAX }
     }
 
-    pub fn push(&mut self, row: u32) {
-        self.rows.push(row);
+    pub fn push(&mut self, row: u32, member: u32) {
+        self.rows.push((row, member));
     }
 
     /// The row before which its timer fires, before it is shown its next row.
     fn fires(&self, course: &Course) -> Option<u32> {
-        course.fires(self.timer?, self.from, self.rows.first().copied())
+        course.fires(self.timer?, self.from, self.rows.first().map(|(row, _)| *row))
     }
 }
 
 impl Bench<'_> {
-    /// Takes some keys of a policy through a round.
+    /// Takes some keys of a policy through a round. Of several releases that share
+    /// their states `member` is the first.
     pub fn run_timed(&self, round: &Round<'_>, course: &Course, member: usize, mut runs: Vec<Run>) -> Part {
         let mut timed = Part::of(member);
         loop {
             if self.wake(course, member, &mut runs, &mut timed) {
                 continue;
             }
-            let some: Vec<(usize, usize)> = runs
-                .iter()
-                .enumerate()
-                .filter(|(_, run)| !run.rows.is_empty())
-                .map(|(at, run)| (at, run.rows.len().min(run.stride)))
-                .collect();
-            if some.is_empty() {
-                break;
-            }
+            // One release after the other, each with the keys that are at a row of its own.
+            let Some(member) = runs.iter().filter_map(|run| run.rows.first()).map(|(_, member)| *member).min() else { break };
+            let own = |run: &Run| run.rows.iter().take_while(|(_, other)| *other == member).count().min(run.stride);
+            let some = runs.iter().enumerate().map(|(at, run)| (at, own(run))).filter(|(_, count)| *count > 0);
+            let some: Vec<(usize, usize)> = some.collect();
+            let member = member as usize;
             let outcome = self.judge_timed(round, member, &runs, &some, &mut timed);
             let mut again = Vec::new();
-            self.take(course, &mut runs, &some, outcome, &mut timed, Some(&mut again));
+            self.take(course, member, &mut runs, &some, outcome, &mut timed, Some(&mut again));
             if !again.is_empty() {
                 // Up to the row that the timer fires behind, nothing is between.
                 let outcome = self.judge_timed(round, member, &runs, &again, &mut timed);
-                self.take(course, &mut runs, &again, outcome, &mut timed, None);
+                self.take(course, member, &mut runs, &again, outcome, &mut timed, None);
             }
         }
         for run in runs {
@@ -138,17 +139,19 @@ impl Bench<'_> {
         timed
     }
 
-    /// Wakes every key whose timer fires before its next row. Whether there was one.
+    /// Wakes every key whose timer fires before its next row, of one release. Whether
+    /// there was one.
     fn wake(&self, course: &Course, member: usize, runs: &mut [Run], timed: &mut Part) -> bool {
+        let shared = self.set.members[member].shared.clone();
+        let woken_by = |timer: Timer| shared.clone().map_or(member, |shared| self.set.in_force(shared, timer.at));
         let mut woken = Vec::new();
         for (at, run) in runs.iter().enumerate() {
             if let (Some(place), Some(timer)) = (run.fires(course), run.timer) {
                 woken.push((at, place, timer));
             }
         }
-        if woken.is_empty() {
-            return false;
-        }
+        let Some(member) = woken.iter().map(|(.., timer)| woken_by(*timer)).min() else { return false };
+        woken.retain(|(.., timer)| woken_by(*timer) == member);
         let times: Vec<i64> = woken.iter().map(|(.., timer)| timer.at).collect();
         let states = woken.iter().map(|(at, ..)| runs[*at].state.clone()).collect();
         let outcome = self.set.members[member].image.wake(&times, states);
@@ -160,7 +163,7 @@ impl Bench<'_> {
             if *place != run.from {
                 (run.from, run.woken) = (*place, 0);
             }
-            timed.fired.push(Fired { place: *place, timer: *timer, nth: run.woken, key: run.key.clone(), said: Vec::new() });
+            timed.fired.push(Fired { place: *place, timer: *timer, nth: run.woken, key: run.key.clone(), member, said: Vec::new() });
             run.timer = None;
             run.woken += 1;
             if run.woken == WAKES_MAX {
@@ -185,7 +188,7 @@ impl Bench<'_> {
     fn judge_timed(&self, round: &Round<'_>, member: usize, runs: &[Run], some: &[(usize, usize)], timed: &mut Part) -> Judged {
         let policy = &self.set.members[member];
         let mut rows: Vec<(u32, u32)> =
-            (0..).zip(some).flat_map(|(key, (at, count))| runs[*at].rows[..*count].iter().map(move |row| (*row, key))).collect();
+            (0..).zip(some).flat_map(|(key, (at, count))| runs[*at].rows[..*count].iter().map(move |(row, _)| (*row, key))).collect();
         rows.sort_unstable();
         let keys = Keys {
             of_row: rows.iter().map(|(_, key)| *key).collect(),
@@ -193,7 +196,9 @@ impl Bench<'_> {
         };
         let cells = rows.iter().map(|(row, _)| round.row(*row as usize));
         let view = policy.grant.view(&policy.image.release().manifest, &policy.slots, cells);
+        let began = Instant::now();
         let outcome = policy.image.evaluate(&view, Some(keys));
+        timed.took.push((member, rows.len() as u64, began.elapsed()));
         timed.fuel += outcome.fuel;
         timed.calls += outcome.calls;
         Judged { rows, outcome }
@@ -201,9 +206,11 @@ impl Bench<'_> {
 
     /// Takes over what was said about rows. A key with a timer that fires between two
     /// of its rows is left as it was and put on `again`, with the rows up to there.
+    #[expect(clippy::too_many_arguments, reason = "all of it is one step of `run_timed`")]
     fn take(
         &self,
         course: &Course,
+        member: usize,
         runs: &mut [Run],
         some: &[(usize, usize)],
         judged: Judged,
@@ -222,13 +229,13 @@ impl Bench<'_> {
             let mut timer = run.timer;
             let mut wishes = wishes[key].iter().peekable();
             let mut stop = None;
-            for (nth, row) in run.rows[..*count].iter().enumerate() {
+            for (nth, (row, _)) in run.rows[..*count].iter().enumerate() {
                 let source = course.source(*row);
                 timer = timer.map(|timer| Timer { source, ..timer });
                 if let Some((_, wish)) = wishes.next_if(|(of, _)| of == row) {
                     timer = wish.map(|at| Timer { at, source });
                 }
-                if nth + 1 < *count && timer.is_some_and(|timer| course.fires(timer, row + 1, Some(run.rows[nth + 1])).is_some()) {
+                if nth + 1 < *count && timer.is_some_and(|timer| course.fires(timer, row + 1, Some(run.rows[nth + 1].0)).is_some()) {
                     stop = Some(nth + 1);
                     break;
                 }
@@ -240,7 +247,7 @@ impl Bench<'_> {
                 continue;
             }
             run.timer = timer;
-            if let Some(last) = run.rows[..*count].last() {
+            if let Some((last, _)) = run.rows[..*count].last() {
                 (run.from, run.woken) = (last + 1, 0);
             }
             run.rows.drain(..*count);
@@ -255,7 +262,7 @@ impl Bench<'_> {
         for (at, said) in outcome.said {
             let (row, key) = rows[at as usize];
             if taken[key as usize] {
-                timed.said.push((row, said));
+                timed.said.push((row, member, said));
             }
         }
     }

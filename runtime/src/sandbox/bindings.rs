@@ -2,7 +2,7 @@
 //! the rest of the runtime.
 
 use crate::column::Kind;
-use crate::policy::manifest::{Action, Field, Keyed, Manifest, Message, Rule, Severity};
+use crate::policy::manifest::{Action, AskedForm, Field, Keyed, Manifest, Message, Rule, Severity};
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -14,7 +14,7 @@ mod generated {
 
 pub(super) use generated::ephor::policy::columns::{Booleans, Column as WitColumn, Floats, Integers, Texts};
 pub(super) use generated::ephor::policy::evaluation::{Batch, Evidence, Keys, Outcome, Timer, Wakes};
-pub(super) use generated::ephor::policy::{columns, evaluation, log, manifest, reference, settings};
+pub(super) use generated::ephor::policy::{columns, evaluation, log, manifest, settings};
 pub(super) use generated::{Policy, PolicyPre};
 
 impl From<manifest::Manifest> for Manifest {
@@ -49,7 +49,13 @@ impl From<manifest::Field> for Field {
             manifest::Kind::Time => Kind::Time,
             manifest::Kind::Json => Kind::Json,
         };
-        Field { pointer: wit.pointer, kind, required: wit.required, purpose: wit.purpose }
+        let form = match wit.form {
+            manifest::Form::Plain => AskedForm::Plain,
+            manifest::Form::Pseudonym => AskedForm::Pseudonym,
+            manifest::Form::Mask => AskedForm::Mask,
+            manifest::Form::Coarse => AskedForm::Coarse,
+        };
+        Field { pointer: wit.pointer, kind, required: wit.required, purpose: wit.purpose, form }
     }
 }
 

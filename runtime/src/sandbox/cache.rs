@@ -49,6 +49,11 @@ impl Cache {
         Ok(Cache { folder: folder.to_path_buf(), key })
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn path(&self, name: Digest) -> PathBuf {
         self.folder.join(format!("{}.{ENDING}", name.hex()))
     }

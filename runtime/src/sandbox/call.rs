@@ -151,7 +151,7 @@ impl Image {
 
     pub(super) fn store(&self) -> wasmtime::Result<Store<Ctx>> {
         let limits = &self.sandbox.limits;
-        let mut store = Store::new(&self.sandbox.engine, Ctx::new(limits));
+        let mut store = Store::new(&self.sandbox.engine, Ctx::new(limits, Some(self.lists.clone())));
         store.limiter(|ctx| ctx);
         store.set_fuel(limits.event_fuel_max)?;
         store.set_epoch_deadline(ticks(limits.call_ms_max));

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::component::Linker;
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ResourceLimiter, Trap};
 
-use super::Limits;
-use super::bindings::{self, log, reference};
+use super::bindings::{self, log};
+use super::{Limits, lookup};
+use crate::reference::List;
 use crate::verdict::FaultKind;
 
 /// How often the clock of the safety net ticks.
@@ -180,6 +181,11 @@ pub(super) struct Ctx {
     pub log_dropped: u64,
     /// Bytes that may still be written; taking them in costs the guest no fuel.
     log_bytes_left: usize,
+    /// In the order of the manifest; absent while a component is described and
+    /// configured.
+    pub lists: Option<Arc<[Arc<List>]>>,
+    /// Bytes that the values of one look-up may have together.
+    pub values_bytes_max: usize,
 }
 
 /// A line that a policy wrote.
@@ -190,7 +196,7 @@ pub(crate) struct LogLine {
 }
 
 impl Ctx {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, lists: Option<Arc<[Arc<List>]>>) -> Self {
         Ctx {
             memory_left: limits.memory_bytes_max,
             table_left: limits.table_elements_max,
@@ -200,6 +206,8 @@ impl Ctx {
             log: Vec::new(),
             log_dropped: 0,
             log_bytes_left: limits.output_bytes_max,
+            lists,
+            values_bytes_max: limits.output_bytes_max,
         }
     }
 }
@@ -250,22 +258,6 @@ impl log::Host for Ctx {
     }
 }
 
-impl reference::Host for Ctx {
-    fn contains_many(&mut self, list: u16, _: bindings::Texts) -> wasmtime::Result<Vec<u8>> {
-        Err(wasmtime::Error::new(NoSuchList(list)))
-    }
-
-    fn get_many(&mut self, list: u16, _: bindings::Texts) -> wasmtime::Result<bindings::Texts> {
-        Err(wasmtime::Error::new(NoSuchList(list)))
-    }
-}
-
-/// No release binds lists yet, and one that declares any is refused at load: an
-/// index is always out of range.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no reference list {0}")]
-struct NoSuchList(u16);
-
 // Interfaces that hold nothing but types.
 impl bindings::columns::Host for Ctx {}
 impl bindings::evaluation::Host for Ctx {}
@@ -275,6 +267,14 @@ impl bindings::settings::Host for Ctx {}
 /// A linker that has what the contract imports and nothing else.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
-    bindings::Policy::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |ctx| ctx)?;
+    fn same(ctx: &mut Ctx) -> &mut Ctx {
+        ctx
+    }
+    bindings::columns::add_to_linker::<_, HasSelf<_>>(&mut linker, same)?;
+    bindings::evaluation::add_to_linker::<_, HasSelf<_>>(&mut linker, same)?;
+    bindings::manifest::add_to_linker::<_, HasSelf<_>>(&mut linker, same)?;
+    bindings::settings::add_to_linker::<_, HasSelf<_>>(&mut linker, same)?;
+    log::add_to_linker::<_, HasSelf<_>>(&mut linker, same)?;
+    lookup::add_to_linker(&mut linker)?;
     Ok(linker)
 }

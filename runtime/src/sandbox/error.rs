@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::grant::Missing;
 use crate::policy::manifest::ManifestError;
 
 /// A problem with a settings document.
@@ -95,11 +96,23 @@ pub enum LoadError {
         /// How.
         problem: String,
     },
-    /// The policy looks things up in lists that nothing binds.
-    #[error("the policy needs the reference lists {}; none are published to this runtime", .lists.join(", "))]
+    /// The lists that come with the policy are not those that its manifest names.
+    #[error("the reference lists do not fit the policy: {}", lists_problem(missing, superfluous))]
     Lists {
-        /// Their names.
-        lists: Vec<String>,
+        /// Those that the policy looks things up in, and that are not there.
+        missing: Vec<String>,
+        /// Those that are there, and that the policy does not know, or has already.
+        superfluous: Vec<String>,
+    },
+    /// The policy asks for more than its publisher was granted.
+    #[error("{publisher} was not granted what the policy {policy} needs: it {}", list(.missing))]
+    Grant {
+        /// Whose policy it is.
+        publisher: String,
+        /// The policy's name.
+        policy: String,
+        /// Everything that is missing.
+        missing: Vec<Missing>,
     },
     /// The policy has another name than the one it is installed under.
     #[error("the component is the policy {found:?}, not {expected:?}")]
@@ -126,6 +139,26 @@ pub enum LoadError {
     NotInForce {
         /// The name asked for.
         name: String,
+    },
+    /// There is no release of that policy that is tried out.
+    #[error("no release of {name:?} is in shadow or canary")]
+    NoCandidate {
+        /// The name asked for.
+        name: String,
+    },
+    /// The release must not count for so much.
+    #[error("the release says itself that it is for {strongest} at most, and {asked} was asked for")]
+    Mode {
+        /// The strongest mode that its statement gives it.
+        strongest: String,
+        /// The mode asked for.
+        asked: String,
+    },
+    /// One change has two parts about the same policy.
+    #[error("the change has two parts about the policy {policy:?}; make them one after the other")]
+    Twice {
+        /// Its name.
+        policy: String,
     },
     /// The runtime has ended.
     #[error("the runtime has stopped")]
@@ -155,14 +188,25 @@ impl LoadError {
             LoadError::Settings { .. } => "settings",
             LoadError::Configure { .. } => "configure",
             LoadError::Lists { .. } => "lists",
+            LoadError::Grant { .. } => "grant",
             LoadError::Name { .. } => "name",
             LoadError::TooMany { .. } => "too-many",
             LoadError::State { .. } => "state",
             LoadError::NotInForce { .. } => "not-in-force",
+            LoadError::NoCandidate { .. } => "no-candidate",
+            LoadError::Mode { .. } => "mode",
+            LoadError::Twice { .. } => "twice",
             LoadError::Stopped => "stopped",
             LoadError::Worker { .. } => "worker",
         }
     }
+}
+
+fn lists_problem(missing: &[String], superfluous: &[String]) -> String {
+    let missing = (!missing.is_empty()).then(|| format!("it looks things up in {}, which is missing", missing.join(" and in ")));
+    let superfluous = superfluous.join(" and ");
+    let superfluous = (!superfluous.is_empty()).then(|| format!("{superfluous} is there, which it does not know or has already"));
+    missing.into_iter().chain(superfluous).collect::<Vec<_>>().join("; ")
 }
 
 fn list<E: std::fmt::Display>(errors: &[E]) -> String {

@@ -5,21 +5,88 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bindings::PolicyPre;
 use super::engine::{Ctx, Sandbox};
-use crate::policy::Release;
+use super::error::LoadError;
+use crate::policy::{Bound, Manifest, Release};
+use crate::reference::List;
 
 /// A release that can be run.
 pub(crate) struct Image {
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) pre: PolicyPre<Ctx>,
     pub(super) release: Arc<Release>,
+    /// What it looks things up in, in the order of the manifest.
+    pub(super) lists: Arc<[Arc<List>]>,
     /// How many rows fit a call, learned from the calls so far.
     pub(super) pace: Pace,
 }
 
 impl Image {
+    /// The same, of a publisher.
+    pub fn published_by(mut self, publisher: &str) -> Self {
+        self.release = Arc::new(Release::clone(&self.release).published_by(publisher));
+        self
+    }
+
     /// What it is the image of.
     pub fn release(&self) -> &Arc<Release> {
         &self.release
+    }
+
+    /// What it looks things up in, in the order of the manifest.
+    pub fn lists(&self) -> &Arc<[Arc<List>]> {
+        &self.lists
+    }
+
+    /// The same code with other lists, as a release of its own; `component` and
+    /// `settings` are those that this one was made of. Compiles nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the lists are not those that the manifest names.
+    pub fn rebind(&self, component: &[u8], settings: &[u8], lists: &Lists) -> Result<Image, LoadError> {
+        Image::bind(self.sandbox.clone(), self.pre.clone(), component, settings, self.release.manifest.clone(), lists)
+    }
+
+    /// Binds code to the lists that its manifest names.
+    pub(super) fn bind(
+        sandbox: Arc<Sandbox>,
+        pre: PolicyPre<Ctx>,
+        component: &[u8],
+        settings: &[u8],
+        manifest: Manifest,
+        lists: &Lists,
+    ) -> Result<Image, LoadError> {
+        let lists = lists.bind(&manifest.lists)?;
+        let bound = lists.iter().map(|list| Bound { name: list.name().into(), version: list.version().into(), digest: list.digest() });
+        let release = Arc::new(Release::new(component, settings, bound.collect(), manifest));
+        Ok(Image { sandbox, pre, release, lists, pace: Pace::default() })
+    }
+}
+
+/// Lists that come with a policy.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lists {
+    /// The policy must look things up in each of them.
+    pub bound: Vec<Arc<List>>,
+    /// It may have these for what is not among the others.
+    pub spare: Vec<Arc<List>>,
+}
+
+impl Lists {
+    /// The lists of these names, in their order.
+    fn bind(&self, names: &[String]) -> Result<Arc<[Arc<List>]>, LoadError> {
+        let find = |lists: &[Arc<List>], name: &str| lists.iter().find(|list| list.name() == name).cloned();
+        let found: Vec<Option<Arc<List>>> = names.iter().map(|name| find(&self.bound, name).or_else(|| find(&self.spare, name))).collect();
+        let missing = names.iter().zip(&found).filter(|(_, list)| list.is_none()).map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let is_used = |at: usize, name: &str| {
+            names.iter().any(|known| known == name) && self.bound[..at].iter().all(|earlier| earlier.name() != name)
+        };
+        let superfluous = self.bound.iter().enumerate().filter(|(at, list)| !is_used(*at, list.name()));
+        let superfluous: Vec<String> = superfluous.map(|(_, list)| list.name().to_string()).collect();
+        if missing.is_empty() && superfluous.is_empty() {
+            return Ok(found.into_iter().flatten().collect());
+        }
+        Err(LoadError::Lists { missing, superfluous })
     }
 }
 
@@ -51,6 +118,27 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference::Draft;
+
+    #[test]
+    fn lists_are_bound_in_the_order_of_the_manifest() {
+        let list = |name: &str, version: &str| Arc::new(Draft::new(name, version, &["key"]).and_then(Draft::finish).expect("a list"));
+        let versions = |offer: &Lists, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            offer.bind(&names).map(|lists| lists.iter().map(|list| list.version().to_string()).collect::<Vec<_>>())
+        };
+        let offer = Lists { bound: vec![list("a", "1"), list("b", "1")], spare: vec![list("c", "0"), list("a", "0")] };
+        assert_eq!(versions(&offer, &["b", "a"]), Ok(vec!["1".into(), "1".into()]));
+        assert_eq!(versions(&offer, &["c", "a", "b"]), Ok(vec!["0".into(), "1".into(), "1".into()]));
+        let refused = |missing: &[&str], superfluous: &[&str]| {
+            let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+            Err(LoadError::Lists { missing: texts(missing), superfluous: texts(superfluous) })
+        };
+        assert_eq!(versions(&offer, &["a", "d"]), refused(&["d"], &["b"]));
+        let twice = Lists { bound: vec![list("a", "1"), list("a", "2")], spare: Vec::new() };
+        assert_eq!(versions(&twice, &["a"]), refused(&[], &["a"]));
+        assert_eq!(versions(&Lists::default(), &[]), Ok(Vec::new()));
+    }
 
     #[test]
     fn the_pace_keeps_a_call_within_half_of_the_fuel() {

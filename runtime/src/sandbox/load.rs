@@ -12,13 +12,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::bindings::PolicyPre;
 use super::cache::{Cache, Found};
-use super::engine::{Sandbox, linker};
+use super::engine::{Ctx, Sandbox, linker};
 use super::error::LoadError;
-use super::image::{Image, Pace};
+use super::image::{Image, Lists};
 use super::worker::{Described, Reply, Request, split_message, write_message};
 use super::{Limits, code};
 use crate::digest::Digest;
-use crate::policy::{Manifest, Release};
+use crate::policy::Manifest;
+use crate::reference::List;
 
 /// Loads components, and counts how.
 #[derive(Debug)]
@@ -42,8 +43,21 @@ impl Loader {
         Ok(Loader { sandbox, worker, cache, hits: 0.into(), misses: 0.into(), forged: 0.into() })
     }
 
-    /// Loads a component with settings; with a name, only if it is that policy.
-    pub async fn load(&self, name: Option<&str>, component: &[u8], settings: &[u8]) -> Result<Image, LoadError> {
+    /// What it was made with: limits, worker, and the folder of compiled code.
+    pub fn origin(&self) -> (&Limits, &Path, Option<&Path>) {
+        (&self.sandbox.limits, &self.worker, self.cache.as_ref().map(Cache::folder))
+    }
+
+    /// Loads a component with settings and lists; with a name, only if it is that
+    /// policy. The lists have to be those that its manifest names, in any order.
+    pub async fn load(&self, name: Option<&str>, component: &[u8], settings: &[u8], lists: &[Arc<List>]) -> Result<Image, LoadError> {
+        self.load_with(name, component, settings, &Lists { bound: lists.to_vec(), spare: Vec::new() }).await
+    }
+
+    /// The same, where some of the lists may be left.
+    ///
+    /// What is compiled, and kept in the cache, does not depend on the lists.
+    pub async fn load_with(&self, name: Option<&str>, component: &[u8], settings: &[u8], lists: &Lists) -> Result<Image, LoadError> {
         let limits = &self.sandbox.limits;
         let max = limits.worker.settings_bytes_max;
         if settings.len() > max {
@@ -55,10 +69,10 @@ impl Loader {
         let entry = self.cache_name(component, settings);
         if let Some(cache) = &self.cache {
             match cache.get(entry) {
-                Found::Hit(bytes) => match self.image(component, settings, &bytes) {
-                    Ok(image) => {
+                Found::Hit(bytes) => match self.code(&bytes) {
+                    Ok((pre, manifest)) => {
                         self.hits.fetch_add(1, Ordering::Relaxed);
-                        return Ok(image);
+                        return Image::bind(self.sandbox.clone(), pre, component, settings, manifest, lists);
                     }
                     Err(error) => tracing::warn!(%error, "cached code is of no use; compiling again"),
                 },
@@ -75,13 +89,13 @@ impl Loader {
         let mut bytes = Vec::with_capacity(code.len() + 4096);
         write_message(&mut bytes, &described).map_err(here)?;
         bytes.extend_from_slice(&code);
-        let image = self.image(component, settings, &bytes)?;
+        let (pre, manifest) = self.code(&bytes)?;
         if let Some(cache) = &self.cache
             && let Err(error) = cache.put(entry, &bytes)
         {
             tracing::warn!(%error, "compiled code could not be cached; the next start will compile again");
         }
-        Ok(image)
+        Image::bind(self.sandbox.clone(), pre, component, settings, manifest, lists)
     }
 
     /// Names code by everything that it depends on.
@@ -90,18 +104,17 @@ impl Loader {
         self.sandbox.engine.precompile_compatibility_hash().hash(&mut hasher);
         let limits = serde_json::to_vec(&self.sandbox.limits).unwrap_or_default();
         let version = env!("CARGO_PKG_VERSION").as_bytes();
-        Digest::of_parts(&[b"ephor code 2", version, &hasher.finish().to_le_bytes(), &limits, component, settings])
+        Digest::of_parts(&[b"ephor code 3", version, &hasher.finish().to_le_bytes(), &limits, component, settings])
     }
 
-    /// Makes an image of what a worker or the cache gave.
-    fn image(&self, component: &[u8], settings: &[u8], bytes: &[u8]) -> Result<Image, LoadError> {
+    /// Makes code of what a worker or the cache gave.
+    fn code(&self, bytes: &[u8]) -> Result<(PolicyPre<Ctx>, Manifest), LoadError> {
         let (described, code): (Described, _) = split_message(bytes).map_err(here)?;
         let fail = |error: wasmtime::Error| LoadError::Worker { problem: format!("{error:#}") };
         let engine = &self.sandbox.engine;
         let compiled = code::deserialize(engine, code).map_err(fail)?;
         let pre = linker(engine).and_then(|linker| linker.instantiate_pre(&compiled)).and_then(PolicyPre::new).map_err(fail)?;
-        let release = Arc::new(Release::new(component, settings, described.manifest));
-        Ok(Image { sandbox: self.sandbox.clone(), pre, release, pace: Pace::default() })
+        Ok((pre, described.manifest))
     }
 }
 
@@ -124,6 +137,18 @@ pub struct Inspection {
     pub exports: Vec<String>,
 }
 
+impl Inspection {
+    fn of(component: &[u8], described: Described) -> Self {
+        Inspection {
+            manifest: described.manifest,
+            digest: Digest::of(component),
+            bytes: component.len() as u64,
+            imports: described.imports,
+            exports: described.exports,
+        }
+    }
+}
+
 /// Reads a component and has it describe itself, in a worker.
 ///
 /// # Errors
@@ -131,13 +156,20 @@ pub struct Inspection {
 /// Why it would not be taken.
 pub async fn inspect(component: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
     let (described, _) = run_worker(worker, &Request { limits, settings: None, name: None }, component).await?;
-    Ok(Inspection {
-        manifest: described.manifest,
-        digest: Digest::of(component),
-        bytes: component.len() as u64,
-        imports: described.imports,
-        exports: described.exports,
-    })
+    Ok(Inspection::of(component, described))
+}
+
+/// Reads a component and has it take its settings, in a worker: all that a runtime
+/// does before it puts a release in force.
+///
+/// # Errors
+///
+/// Why it would not be taken.
+pub async fn rehearse(component: &[u8], settings: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
+    let text =
+        std::str::from_utf8(settings).map_err(|error| LoadError::SettingsDocument { problem: format!("they are not UTF-8: {error}") })?;
+    let (described, _) = run_worker(worker, &Request { limits, settings: Some(text.to_string()), name: None }, component).await?;
+    Ok(Inspection::of(component, described))
 }
 
 /// Has a child process load a component, and waits for it within limits.

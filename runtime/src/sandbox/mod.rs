@@ -4,7 +4,8 @@
 //! described, configured and compiled in a child process that can be thrown away
 //! ([`worker`]), and comes back as code ([`code`]) that is kept in an
 //! authenticated cache ([`cache`]). From then on every call runs in an instance
-//! of its own ([`call`]) within limits ([`limits`]).
+//! of its own ([`call`]) within limits ([`limits`]), and looks things up in the
+//! lists of its release ([`lookup`]).
 //!
 //! Knows nothing of HTTP, of storage, or of where columns come from.
 
@@ -18,14 +19,15 @@ mod gate;
 mod image;
 pub mod limits;
 mod load;
+mod lookup;
 mod migrate;
 pub mod worker;
 
 pub(crate) use call::{Keys, Outcome, Said};
 pub(crate) use engine::{INSTANCES_MAX, Sandbox};
-pub(crate) use image::Image;
+pub(crate) use image::{Image, Lists};
 pub(crate) use load::Loader;
 
 pub use error::{LoadError, SettingsError};
 pub use limits::Limits;
-pub use load::{Inspection, inspect};
+pub use load::{Inspection, inspect, rehearse};

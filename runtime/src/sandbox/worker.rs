@@ -131,9 +131,6 @@ fn load(request: &Request, component: &[u8]) -> Result<(Described, Vec<u8>), Loa
     }
     let described = Described { manifest, imports: seen.imports, exports: seen.exports };
     let Some(settings) = &request.settings else { return Ok((described, Vec::new())) };
-    if !described.manifest.lists.is_empty() {
-        return Err(LoadError::Lists { lists: described.manifest.lists });
-    }
     check_settings(&described.manifest.settings_schema, settings)?;
     let (store, instance) = configure(&pre, limits, settings)?;
     let mut state = State { store, instance };
@@ -146,7 +143,9 @@ fn load(request: &Request, component: &[u8]) -> Result<(Described, Vec<u8>), Loa
 }
 
 fn store(engine: &Engine, limits: &Limits) -> wasmtime::Result<Store<Ctx>> {
-    let mut store = Store::new(engine, Ctx::new(limits));
+    // No list is here: the image of memory must not depend on one, so that a list can
+    // be replaced without compiling.
+    let mut store = Store::new(engine, Ctx::new(limits, None));
     store.limiter(|ctx| ctx);
     store.set_fuel(limits.setup_fuel_max)?;
     store.set_epoch_deadline(ticks(limits.worker.wall_seconds_max * 1_000));

@@ -11,8 +11,7 @@ use crate::event::Event;
 use crate::ingest::{Place, Rejection};
 use crate::ledger::entry::{Entry, number, string};
 use crate::ledger::{Answer, Line, Recorded, Refusal};
-use crate::policy::manifest::{Action, Severity};
-use crate::verdict::{Finding, Verdict};
+use crate::verdict::{Action, Decision, Finding, Handling, Mode, Severity, Verdict, is_overridden};
 
 /// Where in its request an item without a verdict stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +47,11 @@ fn again(out: &mut Vec<u8>, recorded: &Recorded<Line>) {
     number(out, entry.sequence);
     out.extend_from_slice(b",\"duplicate\":true,\"verdict\":\"");
     out.extend_from_slice(entry.verdict.name().as_bytes());
+    handling(out, entry.handling);
     out.extend_from_slice(b"\",\"findings\":[");
-    let findings = entry.asked.iter().flat_map(|asked| asked.findings.iter().map(move |finding| (asked, finding)));
+    // What does not count is in the entry and in no answer.
+    let asked = || entry.asked.iter().filter(|asked| asked.mode != Mode::Shadow);
+    let findings = asked().flat_map(|asked| asked.findings.iter().map(move |finding| (asked, finding)));
     for (index, (asked, finding)) in findings.enumerate() {
         if index > 0 {
             out.push(b',');
@@ -63,16 +65,17 @@ fn again(out: &mut Vec<u8>, recorded: &Recorded<Line>) {
             severity: finding.severity,
             message: &finding.message,
             legal_basis: &finding.legal_basis,
+            overridden: is_overridden(entry.verdict, finding.action),
         }
         .write(out, evidence);
     }
     out.push(b']');
-    let faults = entry.asked.iter().filter_map(|asked| Some((asked, asked.fault.as_ref()?)));
+    let faults = asked().filter_map(|asked| Some((asked, asked.fault.as_ref()?)));
     for (index, (asked, one)) in faults.enumerate() {
         out.extend_from_slice(if index == 0 { b",\"faults\":[" } else { b"," });
         fault(out, &asked.policy, &asked.release, one.kind.name(), &one.detail);
     }
-    if entry.asked.iter().any(|asked| asked.fault.is_some()) {
+    if asked().any(|asked| asked.fault.is_some()) {
         out.push(b']');
     }
     out.push(b'}');
@@ -103,12 +106,13 @@ fn verdict(out: &mut Vec<u8>, event: &Event, recorded: &Recorded<Verdict>) {
     number(out, recorded.sequence());
     out.extend_from_slice(b",\"verdict\":\"");
     out.extend_from_slice(verdict.decision.name().as_bytes());
+    handling(out, verdict.handling());
     out.extend_from_slice(b"\",\"findings\":[");
     for (index, one) in verdict.findings.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        finding(out, one);
+        finding(out, one, verdict.decision);
     }
     out.push(b']');
     if !verdict.faults.is_empty() {
@@ -124,16 +128,25 @@ fn verdict(out: &mut Vec<u8>, event: &Event, recorded: &Recorded<Verdict>) {
     out.push(b'}');
 }
 
-fn finding(out: &mut Vec<u8>, finding: &Finding) {
+/// Continues behind the verdict's word.
+fn handling(out: &mut Vec<u8>, handling: Option<Handling>) {
+    if let Some(handling) = handling {
+        out.extend_from_slice(b"\",\"handling\":\"");
+        out.extend_from_slice(handling.name().as_bytes());
+    }
+}
+
+fn finding(out: &mut Vec<u8>, finding: &Finding, decision: Decision) {
     let rule = finding.rule();
     Said {
         policy: finding.release.policy(),
         release: &finding.release.id,
         rule: &rule.id,
-        action: rule.action,
+        action: finding.action,
         severity: rule.severity,
         message: &finding.message(),
         legal_basis: &rule.legal_basis,
+        overridden: is_overridden(decision, finding.action),
     }
     .write(out, finding.evidence.iter().map(|(name, value)| (name.as_str(), value.as_str())));
 }
@@ -147,6 +160,7 @@ struct Said<'f> {
     severity: Severity,
     message: &'f str,
     legal_basis: &'f str,
+    overridden: bool,
 }
 
 impl Said<'_> {
@@ -180,7 +194,7 @@ impl Said<'_> {
         }
         out.extend_from_slice(b"},\"legal_basis\":");
         string(out, self.legal_basis);
-        out.push(b'}');
+        out.extend_from_slice(if self.overridden { b",\"overridden\":true}" } else { b"}" });
     }
 }
 

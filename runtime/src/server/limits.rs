@@ -3,6 +3,8 @@
 //! What one event may be is bounded in `ingest::Limits`; here is what one
 //! connection and one request may cost.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -62,8 +64,15 @@ pub struct Limits {
     pub component_bytes_max: usize,
     /// Bytes of a policy's settings. Boundaries of a city as GeoJSON fit.
     pub settings_bytes_max: usize,
+    /// Bytes of a reference list that comes with a policy. A sanctions list of 15,000
+    /// names has one megabyte.
+    pub list_bytes_max: usize,
     /// Seconds after which a refused client is asked to come back.
     pub retry_after_s: u64,
+    /// Repositories of releases that are served as they are under
+    /// `/v1/repositories/NAME/`: folders by name. No bound, but the one other thing
+    /// that the surface is told.
+    pub repositories: BTreeMap<String, PathBuf>,
 }
 
 impl Default for Limits {
@@ -88,7 +97,9 @@ impl Default for Limits {
             stream_submissions_max: 128,
             component_bytes_max: 8 * 1024 * 1024,
             settings_bytes_max: 4 * 1024 * 1024,
+            list_bytes_max: 16 * 1024 * 1024,
             retry_after_s: 1,
+            repositories: BTreeMap::new(),
         }
     }
 }

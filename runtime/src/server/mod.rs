@@ -18,7 +18,10 @@ mod log;
 mod metrics;
 mod policies;
 mod problem;
+mod releases;
+mod repositories;
 mod routes;
+mod status;
 mod stream;
 mod verdicts;
 
@@ -35,6 +38,7 @@ use tokio::time::{sleep, timeout};
 pub use limits::Limits;
 
 use crate::ingest;
+use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use body::Room;
 use metrics::Counters;
@@ -51,6 +55,8 @@ pub struct Options {
     pub dev: bool,
     /// What one event, line and batch may be.
     pub ingest: ingest::Limits,
+    /// The publishers whose releases are judged with.
+    pub publishers: Option<Arc<Publishers>>,
 }
 
 /// Where the server is in its life. Only ever moves on.
@@ -67,6 +73,8 @@ enum Phase {
 struct Shared {
     runtime: Runtime,
     limits: Limits,
+    /// Whether only this machine reaches it.
+    loopback: bool,
     options: Options,
     counters: Counters,
     room: Room,
@@ -115,7 +123,7 @@ impl Server {
         let counters = Counters::default();
         runtime.stats().register(|registry| counters.register(registry));
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
-        let shared = Arc::new(Shared { runtime, limits, options, counters, room, phase: phase_seen });
+        let shared = Arc::new(Shared { runtime, limits, loopback: address.ip().is_loopback(), options, counters, room, phase: phase_seen });
         Ok(Server { listener, address, shared, phase })
     }
 

@@ -15,12 +15,14 @@ use super::Shared;
 use super::body::{Coding, RequestBody, ResponseBody};
 use super::events::{MediaType, json};
 use super::problem::{Cause, Problem};
+use crate::policy::Bound;
 use crate::policy::manifest::{Field, Rule};
-use crate::runtime::{RemoveError, Standing};
+use crate::reference::List;
+use crate::runtime::{Mode, RemoveError, Revision, Standing};
 use crate::sandbox::LoadError;
 
-/// Parts of a multipart body that are looked for.
-const PARTS: [&str; 2] = ["component", "settings"];
+/// Parts of a multipart body that are looked for. There may be several lists.
+const PARTS: [&str; 3] = ["component", "settings", "list"];
 
 /// A policy in force, as a client sees it.
 #[derive(Serialize)]
@@ -32,6 +34,13 @@ struct View<'a> {
     component: String,
     component_bytes: u64,
     settings: String,
+    /// Versions of the reference lists that it looks things up in.
+    lists: &'a [Bound],
+    /// What its findings count for.
+    mode: &'static str,
+    /// Keys for which a canary counts, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<f64>,
     /// The first sequence that this release judges.
     since: u64,
     events: &'a [String],
@@ -54,6 +63,9 @@ impl<'a> View<'a> {
             component: release.component.to_string(),
             component_bytes: release.component_bytes,
             settings: release.settings.to_string(),
+            lists: &release.lists,
+            mode: standing.mode.name(),
+            share: (standing.mode == Mode::Canary).then(|| f64::from(standing.share) / 10_000.0),
             since: standing.since,
             events: &manifest.events,
             fields: &manifest.fields,
@@ -78,14 +90,8 @@ pub(super) fn get(shared: &Shared, name: &str) -> Result<Response<ResponseBody>,
     }
 }
 
-/// What a PUT brings.
-enum Publication {
-    Component(Vec<u8>),
-    Settings(Vec<u8>),
-    Both { component: Vec<u8>, settings: Vec<u8> },
-}
-
-/// Puts a component, settings, or both in force.
+/// Puts a component, settings, lists, or several of them in force; what does not come
+/// stays as it is.
 pub(super) async fn put(
     shared: &Arc<Shared>,
     parts: &Parts,
@@ -93,17 +99,13 @@ pub(super) async fn put(
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
-    let publication = read(shared, parts, body).await?;
+    let revision = read(shared, parts, body).await?;
     let runtime = shared.runtime.clone();
     let policy = name.to_owned();
     // In a task of its own: a client that hangs up must not leave a swap half
     // done.
     let swap = tokio::spawn(async move {
-        let swap = match publication {
-            Publication::Component(component) => runtime.replace_component(&policy, component).await,
-            Publication::Settings(settings) => runtime.reconfigure(&policy, settings).await,
-            Publication::Both { component, settings } => runtime.install_as(&policy, component, settings).await,
-        };
+        let swap = runtime.revise(&policy, revision).await;
         match &swap {
             Ok(swap) => tracing::info!(
                 policy,
@@ -155,18 +157,23 @@ pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> R
     render(&Removed { policy: name, sequence })
 }
 
-/// Development mode, and a request that names this machine: a web page that had
-/// its own name resolve to the loopback address would be let through otherwise.
+/// Development mode, and a request from this machine.
 fn check_allowed(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
     if !shared.options.dev {
         let detail = "Policies are put in force over HTTP only in development mode. Start the server with --dev, which listens on the loopback interface only.";
         return Err(Problem::new(Cause::DevelopmentOnly, detail));
     }
+    check_local(shared, parts)
+}
+
+/// A request to the loopback interface that names this machine: a web page that had
+/// its own name resolve to the loopback address would be let through otherwise.
+pub(super) fn check_local(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
     let host = parts.uri.host().or_else(|| parts.headers.get(HOST).and_then(|value| value.to_str().ok()).map(without_port));
     match host {
-        Some(host) if is_loopback(host) => Ok(()),
+        Some(host) if shared.loopback && is_loopback(host) => Ok(()),
         _ => {
-            let detail = "In development mode policies are put in force from this machine only; use localhost or 127.0.0.1 in the URL.";
+            let detail = "What is judged with is changed from this machine only: on a server that listens on the loopback interface, with localhost or 127.0.0.1 in the URL.";
             Err(Problem::new(Cause::ForeignHost, detail).at_header("host"))
         }
     }
@@ -184,7 +191,7 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
-async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<Publication, Problem> {
+async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<Revision, Problem> {
     let limits = &shared.limits;
     let media = MediaType::of(&parts.headers)?.map(|media| media.essence);
     body.decode(Coding::of(&parts.headers)?);
@@ -192,21 +199,23 @@ async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<
         Some("application/wasm") => limits.component_bytes_max,
         Some("application/json") => limits.settings_bytes_max,
         // A few hundred bytes of boundaries and part headers.
-        Some("multipart/form-data") => limits.component_bytes_max.saturating_add(limits.settings_bytes_max).saturating_add(4 * 1024),
+        Some("multipart/form-data") => {
+            [limits.component_bytes_max, limits.settings_bytes_max, limits.list_bytes_max].into_iter().fold(4 * 1024, usize::saturating_add)
+        }
         _ => {
-            let detail = "Send the component as application/wasm, settings as application/json, or both as multipart/form-data with the parts `component` and `settings`.";
+            let detail = "Send the component as application/wasm, settings as application/json, or several things as multipart/form-data with the parts `component`, `settings` and `list`.";
             return Err(Problem::new(Cause::PolicyMediaType, detail).at_header("content-type"));
         }
     };
     let whole = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
     match media.as_deref() {
-        Some("application/wasm") => Ok(Publication::Component(whole.into())),
-        Some("application/json") => Ok(Publication::Settings(whole.into())),
+        Some("application/wasm") => Ok(Revision { component: Some(whole.into()), ..Revision::default() }),
+        Some("application/json") => Ok(Revision { settings: Some(whole.into()), ..Revision::default() }),
         _ => read_parts(shared, parts, whole).await,
     }
 }
 
-async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Publication, Problem> {
+async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Revision, Problem> {
     let broken = |error: multer::Error| match error {
         multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => {
             Problem::new(Cause::BodyTooLarge, sentence(&error))
@@ -217,29 +226,36 @@ async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Publ
     let boundary = multer::parse_boundary(content_type).map_err(broken)?;
     let sizes = multer::SizeLimit::new()
         .for_field(PARTS[0], shared.limits.component_bytes_max as u64)
-        .for_field(PARTS[1], shared.limits.settings_bytes_max as u64);
+        .for_field(PARTS[1], shared.limits.settings_bytes_max as u64)
+        .for_field(PARTS[2], shared.limits.list_bytes_max as u64);
     let constraints = multer::Constraints::new().allowed_fields(PARTS.to_vec()).size_limit(sizes);
     let mut multipart = multer::Multipart::with_constraints(BodyDataStream::new(Full::new(whole)), boundary, constraints);
-    let mut component = None;
-    let mut settings = None;
+    let mut revision = Revision::default();
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
-        let place = if field.name() == Some(PARTS[0]) { &mut component } else { &mut settings };
+        let place = match field.name() {
+            Some("component") => &mut revision.component,
+            Some("settings") => &mut revision.settings,
+            _ => {
+                let bytes = field.bytes().await.map_err(broken)?;
+                let list = List::open(bytes[..].into()).map_err(|error| Problem::new(Cause::Load(error.kind()), sentence(&error)))?;
+                revision.lists.push(Arc::new(list));
+                continue;
+            }
+        };
         if place.is_some() {
             return Err(Problem::new(Cause::Multipart, "A part is there twice."));
         }
         *place = Some(Vec::from(field.bytes().await.map_err(broken)?));
     }
-    match (component, settings) {
-        (Some(component), Some(settings)) => Ok(Publication::Both { component, settings }),
-        (Some(component), None) => Ok(Publication::Component(component)),
-        (None, Some(settings)) => Ok(Publication::Settings(settings)),
-        (None, None) => Err(Problem::new(Cause::Multipart, "Neither a part `component` nor a part `settings` is there.")),
+    if revision.component.is_none() && revision.settings.is_none() && revision.lists.is_empty() {
+        return Err(Problem::new(Cause::Multipart, "None of the parts `component`, `settings` and `list` is there."));
     }
+    Ok(revision)
 }
 
 /// A load error is for the policy's author; where it has several causes, all of
 /// them, with their places.
-fn refused(error: &LoadError) -> Problem {
+pub(super) fn refused(error: &LoadError) -> Problem {
     #[derive(Serialize)]
     struct Detail<'a> {
         pointer: &'a str,
@@ -247,11 +263,14 @@ fn refused(error: &LoadError) -> Problem {
     }
     let errors: Vec<Detail<'_>> = match error {
         LoadError::Manifest { errors } => errors.iter().map(|error| Detail { pointer: &error.place, message: &error.problem }).collect(),
+        LoadError::Grant { missing, .. } => {
+            missing.iter().map(|missing| Detail { pointer: &missing.what, message: &missing.message }).collect()
+        }
         LoadError::Settings { errors } => errors.iter().map(|error| Detail { pointer: &error.pointer, message: &error.message }).collect(),
         _ => Vec::new(),
     };
     let cause = match error {
-        LoadError::NotInForce { .. } => Cause::NoSuchPolicy,
+        LoadError::NotInForce { .. } | LoadError::NoCandidate { .. } => Cause::NoSuchPolicy,
         LoadError::Worker { .. } => Cause::Worker,
         error => Cause::Load(error.kind()),
     };
@@ -265,7 +284,7 @@ fn refused(error: &LoadError) -> Problem {
     }
 }
 
-fn stopped() -> Problem {
+pub(super) fn stopped() -> Problem {
     Problem::new(Cause::Stopping, "The runtime has stopped; nothing was changed.")
 }
 
@@ -287,7 +306,7 @@ fn sentence(error: &impl ToString) -> String {
     format!("{}{}{end}", first.to_uppercase(), chars.as_str())
 }
 
-fn render(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
+pub(super) fn render(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
     match serde_json::to_vec(value) {
         Ok(mut body) => {
             body.push(b'\n');

@@ -83,6 +83,10 @@ pub(crate) enum Cause {
     ForeignHost,
     /// The policy could not be put in force; the word is the load error's.
     Load(&'static str),
+    /// A release has not shown what its promotion asks for.
+    Gate,
+    /// A publisher's repository cannot be followed.
+    Repository,
     /// The machine did not let a component be loaded.
     Worker,
     /// A bug of ours. The details are in the log.
@@ -130,6 +134,8 @@ impl Cause {
             Cause::DevelopmentOnly => (S::FORBIDDEN, "development-only", "Only in development mode"),
             Cause::ForeignHost => (S::FORBIDDEN, "foreign-host", "Only under the name of the loopback interface"),
             Cause::Load(kind) => (S::UNPROCESSABLE_ENTITY, kind, "The policy was not put in force"),
+            Cause::Gate => (S::CONFLICT, "gate", "The release has not shown what is asked for"),
+            Cause::Repository => (S::BAD_GATEWAY, "repository", "The publisher's repository is not followed right now"),
             Cause::Worker => (S::INTERNAL_SERVER_ERROR, "worker", "The policy could not be loaded on this machine"),
             Cause::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side"),
         }

@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{RequestBody, ResponseBody};
 use super::problem::{Cause, Problem};
-use super::{Phase, Shared, events, log, metrics, policies, verdicts};
+use super::{Phase, Shared, events, log, metrics, policies, releases, repositories, status, verdicts};
 
 /// A path that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,13 @@ enum Route<'a> {
     Policy(&'a str),
     Verdicts,
     Log(&'a str),
+    Repository(&'a str),
+    Releases,
+    /// An act on the releases of a policy: the policy's name, and the act.
+    Act(&'a str, &'a str),
+    /// A look into a publisher's repository.
+    Look(&'a str),
+    Status,
     Live,
     Ready,
     Metrics,
@@ -30,14 +37,29 @@ impl<'a> Route<'a> {
             "/v1/events" => Route::Events,
             "/v1/policies" => Route::Policies,
             "/v1/verdicts" => Route::Verdicts,
+            "/v1/releases" => Route::Releases,
+            "/v1/status" => Route::Status,
             "/livez" => Route::Live,
             "/readyz" => Route::Ready,
             "/metrics" => Route::Metrics,
-            _ => match (path.strip_prefix("/v1/policies/"), path.strip_prefix("/v1/log/")) {
-                (Some(name), _) if !name.is_empty() && !name.contains('/') => Route::Policy(name),
-                (_, Some(rest)) if !rest.is_empty() => Route::Log(rest),
-                _ => return None,
-            },
+            _ => {
+                let below = |prefix: &str| path.strip_prefix(prefix).filter(|rest| !rest.is_empty());
+                // A published policy has its publisher's name before its own.
+                let is_policy = |name: &str| {
+                    let mut parts = name.split('/');
+                    parts.by_ref().take(2).all(|part| !part.is_empty() && part != "..") && parts.next().is_none()
+                };
+                if let Some(name) = below("/v1/policies/").filter(|name| is_policy(name)) {
+                    return Some(Route::Policy(name));
+                }
+                if let Some((policy, act)) = below("/v1/releases/").and_then(|rest| rest.rsplit_once('/')) {
+                    return is_policy(policy).then_some(Route::Act(policy, act));
+                }
+                if let Some(name) = below("/v1/publishers/").and_then(|rest| rest.strip_suffix("/look")) {
+                    return Some(Route::Look(name));
+                }
+                return below("/v1/log/").map(Route::Log).or(below("/v1/repositories/").map(Route::Repository));
+            }
         })
     }
 
@@ -49,6 +71,11 @@ impl<'a> Route<'a> {
             Route::Policy(_) => "policy",
             Route::Verdicts => "verdicts",
             Route::Log(_) => "log",
+            Route::Repository(_) => "repository",
+            Route::Releases => "releases",
+            Route::Act(..) => "act",
+            Route::Look(_) => "look",
+            Route::Status => "status",
             Route::Live => "livez",
             Route::Ready => "readyz",
             Route::Metrics => "metrics",
@@ -57,9 +84,17 @@ impl<'a> Route<'a> {
 
     fn methods(self) -> &'static str {
         match self {
-            Route::Events | Route::Log("cosignatures") => "POST",
+            Route::Events | Route::Log("cosignatures") | Route::Act(..) | Route::Look(_) => "POST",
             Route::Policy(_) => "GET, HEAD, PUT, DELETE",
-            Route::Policies | Route::Verdicts | Route::Log(_) | Route::Live | Route::Ready | Route::Metrics => "GET, HEAD",
+            Route::Policies
+            | Route::Verdicts
+            | Route::Log(_)
+            | Route::Repository(_)
+            | Route::Releases
+            | Route::Status
+            | Route::Live
+            | Route::Ready
+            | Route::Metrics => "GET, HEAD",
         }
     }
 }
@@ -100,7 +135,7 @@ async fn dispatch(
 ) -> Result<Response<ResponseBody>, Problem> {
     check_header(&parts.headers, shared.limits.header_bytes_max)?;
     let Some(route) = route else {
-        let detail = "There are POST /v1/events, GET /v1/verdicts, /v1/log/checkpoint, /v1/policies, /livez, /readyz and /metrics.";
+        let detail = "There are POST /v1/events, GET /v1/verdicts, /v1/log/checkpoint, /v1/policies, /v1/releases, /v1/status, /livez, /readyz and /metrics.";
         return Err(Problem::new(Cause::NotFound, detail));
     };
     let read = parts.method == Method::GET || parts.method == Method::HEAD;
@@ -113,6 +148,11 @@ async fn dispatch(
         Route::Verdicts if parts.method == Method::GET => verdicts::get(shared, parts),
         Route::Log("cosignatures") if parts.method == Method::POST => log::cosign(shared, body).await,
         Route::Log(path) if read => log::get(shared, path).await,
+        Route::Repository(path) if read => repositories::get(shared, &parts.method, path).await,
+        Route::Releases if read => releases::list(shared),
+        Route::Act(policy, act) if parts.method == Method::POST => releases::act(shared, parts, policy, act, body).await,
+        Route::Look(name) if parts.method == Method::POST => releases::look(shared, parts, name).await,
+        Route::Status if read => status::get(shared, parts),
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
@@ -174,7 +214,12 @@ mod tests {
     fn paths_are_matched_whole() {
         assert_eq!(Route::of("/v1/events"), Some(Route::Events));
         assert_eq!(Route::of("/v1/policies/geofence"), Some(Route::Policy("geofence")));
-        for path in ["/", "", "/v1/events/", "/v1/policies/", "/v1/policies/a/b", "/V1/events", "/v1/policies/../x"] {
+        assert_eq!(Route::of("/v1/policies/office/geofence"), Some(Route::Policy("office/geofence")));
+        assert_eq!(Route::of("/v1/releases/office/geofence/promote"), Some(Route::Act("office/geofence", "promote")));
+        assert_eq!(Route::of("/v1/publishers/office/look"), Some(Route::Look("office")));
+        assert_eq!(Route::of("/v1/repositories/office/root.json"), Some(Route::Repository("office/root.json")));
+        assert_eq!(Route::of("/v1/repositories/"), None);
+        for path in ["/", "", "/v1/events/", "/v1/policies/", "/v1/policies/a/b/c", "/v1/releases/a", "/V1/events", "/v1/policies/../x"] {
             assert_eq!(Route::of(path), None, "{path}");
         }
     }

@@ -103,6 +103,10 @@ impl Query {
             Ok(Entry::Gap(_, gap)) => {
                 self.subject.is_none() && self.policy.is_none() && self.verdict.is_none() && is(&self.source, Some(&gap.source))
             }
+            Ok(Entry::Change(_, change)) => {
+                self.subject.is_none() && self.source.is_none() && self.verdict.is_none() && is(&self.policy, Some(&change.policy))
+            }
+            Ok(Entry::Start(..)) => self.subject.is_none() && self.source.is_none() && self.verdict.is_none() && self.policy.is_none(),
             Err(_) => false,
         }
     }

@@ -33,11 +33,15 @@ impl Handover {
 }
 
 /// What must be the same for a release to go on with the states of another: the
-/// version of the encoding, and the fields of the key with their types.
+/// version of the encoding, and the fields of the key with their types and the forms in
+/// which the policy sees them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Form {
     pub version: u32,
     pub key: Vec<(String, Kind)>,
+    /// What tells the forms of the key's fields from others; empty if all are plain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<String>,
 }
 
 impl Form {
@@ -59,8 +63,10 @@ mod tests {
 
     #[test]
     fn a_form_is_read_back() {
-        let form = Form { version: 3, key: vec![("/data/a".into(), Kind::Text)] };
-        assert_eq!(Form::from_bytes(&form.to_bytes()), Ok(form));
+        for shown in [Vec::new(), vec!["mask (keep 4)".to_string()]] {
+            let form = Form { version: 3, key: vec![("/data/a".into(), Kind::Text)], shown };
+            assert_eq!(Form::from_bytes(&form.to_bytes()), Ok(form));
+        }
         assert!(Form::from_bytes(b"{}").is_err());
     }
 }

@@ -293,13 +293,14 @@ impl States {
             return Ok((if before.index.keys() == 0 { Handover::None } else { Handover::Reset }, true));
         };
         let (keys, old) = (before.index.keys(), &before.form);
+        let same_key = old.key == form.key && old.shown == form.shown;
         match (before.form == *form, keys) {
             (same, 0) => Ok((Handover::None, !same)),
             (true, _) => Ok((Handover::Kept, false)),
-            (false, _) if old.key == form.key && migrates_from.contains(&old.version) => Ok((Handover::Migrated, true)),
+            (false, _) if same_key && migrates_from.contains(&old.version) => Ok((Handover::Migrated, true)),
             (false, _) if resets => Ok((Handover::Reset, true)),
-            (false, _) if old.key != form.key => Err(format!(
-                "the release in force has states of {keys} keys, kept by other fields than this one has; let it say `resets` if it may begin without them"
+            (false, _) if !same_key => Err(format!(
+                "the release in force has states of {keys} keys, kept by other fields than this one has, or by the same in other forms; let it say `resets` if it may begin without them"
             )),
             (false, _) => Err(format!(
                 "the release in force has states of {keys} keys in version {}, this one has version {}; let it migrate them (`migrates_from`), or say `resets` if it may begin without them",

@@ -22,7 +22,7 @@ fn keys_are_equal_if_and_only_if_their_values_are() {
 fn states_cross_a_swap_by_a_declared_rule() {
     let mut states = States::default();
     let one = key([Cell::Integer(1)].iter());
-    let form = |version, pointer: &str| Form { version, key: vec![(pointer.to_string(), Kind::Integer)] };
+    let form = |version, pointer: &str| Form { version, key: vec![(pointer.to_string(), Kind::Integer)], shown: Vec::new() };
     let first = form(1, "/data/a");
     assert_eq!(states.hand_over("p", Some(&first), &[], false), Ok((Handover::None, true)));
     states.begin("p", first.clone());
@@ -34,6 +34,7 @@ fn states_cross_a_swap_by_a_declared_rule() {
         (Some(&form(2, "/data/a")), vec![3, 1], false, Ok((Handover::Migrated, true))),
         (Some(&form(2, "/data/a")), vec![3], true, Ok((Handover::Reset, true))),
         (Some(&form(1, "/data/b")), vec![1], true, Ok((Handover::Reset, true))),
+        (Some(&Form { shown: vec!["pseudonym".into()], ..first.clone() }), vec![1], true, Ok((Handover::Reset, true))),
         (None, vec![], false, Ok((Handover::Reset, true))),
     ] {
         assert_eq!(states.hand_over("p", form, &migrates_from, resets), expected);

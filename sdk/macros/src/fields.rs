@@ -10,11 +10,15 @@ use crate::text;
 /// `manifest.fields` holds at most this many.
 const MOST_FIELDS: usize = 64;
 
+const FORMS: [(&str, &str); 4] = [("plain", "Plain"), ("pseudonym", "Pseudonym"), ("mask", "Mask"), ("coarse", "Coarse")];
+
 struct Declared {
     ident: Ident,
     kind: Type,
     pointer: LitStr,
     purpose: LitStr,
+    /// As a variant of the contract's `form`.
+    form: Ident,
 }
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
@@ -35,7 +39,9 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let own = input.generics.params.first().map(|_| quote!(<#lifetime>));
     let value = quote!(::ephor_sdk::fields::Value<#lifetime>);
     let manifest = declared.iter().map(|field| {
-        let Declared { kind, pointer, purpose, .. } = field;
+        let Declared { kind, pointer, purpose, form, .. } = field;
+        // The span makes a form that the type cannot have an error at the form.
+        let form = quote_spanned!(form.span()=> ::ephor_sdk::fields::form(::ephor_sdk::fields::Form::#form, <#kind as #value>::KIND));
         // The span makes "`Value` is not implemented" point at the field's type.
         quote_spanned! {kind.span()=>
             ::ephor_sdk::fields::FieldDeclaration {
@@ -43,6 +49,7 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
                 kind: <#kind as #value>::KIND,
                 required: <#kind as #value>::REQUIRED,
                 purpose: #purpose,
+                form: #form,
             }
         }
     });
@@ -91,13 +98,13 @@ fn declared(field: &Field) -> Result<Declared> {
     let (Some(attribute), None) = (attributes.next(), attributes.next()) else {
         return Err(Error::new(ident.span(), "each field needs one `#[field(\"/data/…\", purpose = \"…\")]`"));
     };
-    let (pointer, purpose) = arguments(attribute)?;
+    let (pointer, purpose, form) = arguments(attribute)?;
     text::pointer(&pointer)?;
     text::sentence(&purpose)?;
-    Ok(Declared { ident, kind: field.ty.clone(), pointer, purpose })
+    Ok(Declared { ident, kind: field.ty.clone(), pointer, purpose, form })
 }
 
-fn arguments(attribute: &Attribute) -> Result<(LitStr, LitStr)> {
+fn arguments(attribute: &Attribute) -> Result<(LitStr, LitStr, Ident)> {
     attribute.parse_args_with(|input: ParseStream<'_>| {
         let pointer = input.parse()?;
         input.parse::<Token![,]>()?;
@@ -107,10 +114,27 @@ fn arguments(attribute: &Attribute) -> Result<(LitStr, LitStr)> {
         }
         input.parse::<Token![=]>()?;
         let purpose = input.parse()?;
-        input.parse::<Option<Token![,]>>()?;
-        if !input.is_empty() {
-            return Err(input.error("a field has a pointer and a purpose only"));
+        let mut form = Ident::new("Plain", attribute.span());
+        if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+            let key: Ident = input.parse()?;
+            if key != "form" {
+                return Err(Error::new(key.span(), "expected `form = …`, or nothing: a field has a pointer, a purpose and a form"));
+            }
+            input.parse::<Token![=]>()?;
+            form = parse_form(input)?;
+            input.parse::<Option<Token![,]>>()?;
         }
-        Ok((pointer, purpose))
+        if !input.is_empty() {
+            return Err(input.error("a field has a pointer, a purpose and a form only"));
+        }
+        Ok((pointer, purpose, form))
     })
+}
+
+fn parse_form(input: ParseStream<'_>) -> Result<Ident> {
+    let word: Ident = input.parse()?;
+    match FORMS.iter().find(|(name, _)| word == name) {
+        Some((_, variant)) => Ok(Ident::new(variant, word.span())),
+        None => Err(Error::new(word.span(), "expected one of `plain`, `pseudonym`, `mask`, `coarse`")),
+    }
 }

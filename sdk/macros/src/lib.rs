@@ -11,7 +11,10 @@ use proc_macro::TokenStream;
 
 /// Declares what a rule sees of an event: one column per field of the struct.
 ///
-/// Each field carries `#[field("<JSON Pointer>", purpose = "<one sentence>")]`.
+/// Each field carries `#[field("<JSON Pointer>", purpose = "<one sentence>")]`,
+/// with `, form = pseudonym | mask | coarse` where the rule needs no more than that
+/// (`manifest.form`): a `&str` can be a pseudonym or masked, an `i64`, `f64` or
+/// `Time` coarse.
 /// Its type says the kind: `bool`, `i64`, `f64`, `&str`, `Time` or `Json`; an
 /// `Option` of one of them makes it optional (`manifest.field.required`).
 /// A struct may have one lifetime parameter and no type parameters.

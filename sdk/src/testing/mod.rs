@@ -4,11 +4,14 @@
 //! `manifest.field.required`), timers fire by the event times of the events that
 //! are judged, and the code that judges the rows is the one that the component
 //! runs. Some things differ from a host: events are [`Value`]s, so a field of
-//! kind `json` holds the value's compact form instead of its source text;
+//! kind `json` holds the value's compact form instead of its source text; what a
+//! field shows is what a platform gives that grants it plain, with pseudonyms that are
+//! the same everywhere ([`pseudonym`]);
 //! nothing bounds time or memory; and nothing arrives at a time of its own, so an
 //! event without the attribute `time` is as late as the latest of its source,
 //! and no event time is too far in the future.
 
+mod forms;
 pub(crate) mod lists;
 mod projection;
 mod timers;
@@ -26,6 +29,7 @@ use crate::wit::ephor::policy::manifest::Manifest;
 use timers::{MOST_WAKES_IN_A_PLACE, Place, Timers};
 
 pub use crate::wit::ephor::policy::evaluation::{Batch, Outcome, Wakes};
+pub use forms::pseudonym;
 pub use vectors::vectors;
 
 /// The lateness that a host allows where nothing else is configured, in seconds.
@@ -141,7 +145,7 @@ impl<P: crate::Policy> Policy<P> {
     }
 
     /// The state of a key; the default if it has none. `key` holds the values of
-    /// the fields of the key, in the order of the declaration.
+    /// the fields of the key as the policy sees them, in the order of the declaration.
     ///
     /// # Panics
     ///

@@ -1,15 +1,17 @@
 //! Events to columns, as the contract says.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+use super::forms;
 use crate::reference::column;
 use crate::time;
 use crate::wit::ephor::policy::{
     columns::{Booleans, Column, Floats, Integers},
     evaluation::{Batch, Keys},
-    manifest::{Kind, Manifest},
+    manifest::{Field, Form, Kind, Manifest},
 };
 
 /// Whether `text` matches `pattern`, in which `*` is any run of characters.
@@ -33,15 +35,17 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
 
 /// The pointer of the first field that keeps the policy from being asked.
 pub(super) fn unreadable<'m>(manifest: &'m Manifest, event: &Value) -> Option<&'m str> {
-    let unreadable = |value: Option<&Value>, kind: Kind, required: bool| match value {
-        None => required,
-        Some(value) => !is(value, kind),
+    let unreadable = |field: &&Field| match (at(event, &field.pointer), field.form) {
+        (None, _) => field.required,
+        (Some(value), Form::Pseudonym) => !forms::has_pseudonym(value),
+        (Some(value), _) => !is(value, field.kind),
     };
-    manifest
-        .fields
-        .iter()
-        .find(|field| unreadable(at(event, &field.pointer), field.kind, field.required))
-        .map(|field| field.pointer.as_str())
+    manifest.fields.iter().find(unreadable).map(|field| field.pointer.as_str())
+}
+
+/// What the policy sees of a field, in a readable event.
+fn seen<'e>(event: &'e Value, field: &Field) -> Option<Cow<'e, Value>> {
+    at(event, &field.pointer).map(|value| forms::show(field, value))
 }
 
 fn at<'e>(event: &'e Value, pointer: &str) -> Option<&'e Value> {
@@ -69,12 +73,12 @@ pub(super) fn key_of(manifest: &Manifest, event: &Value) -> String {
     let values: Vec<_> = indices
         .map(|&index| {
             let field = &manifest.fields[usize::from(index)];
-            let value = at(event, &field.pointer).expect("a field of the key is required");
+            let value = seen(event, field).expect("a field of the key is required");
             // Two spellings of one point in time, or of one number, are one key.
             match field.kind {
                 Kind::Time => value.as_str().and_then(time::parse).map(|time| time.0).into(),
                 Kind::Float => value.as_f64().map(|float| float + 0.0).into(),
-                _ => value.clone(),
+                _ => value.into_owned(),
             }
         })
         .collect();
@@ -100,7 +104,8 @@ pub(super) fn distinct(keys: &[String]) -> (Vec<String>, Vec<u32>) {
 /// `events` are readable ones, `keys` has one for each.
 pub(super) fn batch(manifest: &Manifest, events: &[&Value], keys: &[String], states: &BTreeMap<String, Vec<u8>>) -> Batch {
     let columns = manifest.fields.iter().map(|field| {
-        let values: Vec<_> = events.iter().map(|event| at(event, &field.pointer)).collect();
+        let values: Vec<_> = events.iter().map(|event| seen(event, field)).collect();
+        let values: Vec<_> = values.iter().map(Option::as_deref).collect();
         fill(field.kind, &values)
     });
     Batch {

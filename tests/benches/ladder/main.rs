@@ -1,6 +1,6 @@
 //! What each step of the way costs, on the same events and in one run: the rule
 //! native, over columns in Wasm, parsing JSON in the guest, a fresh instance,
-//! projection and decoding alone; the whole way over HTTP against a server that only
+//! projection and decoding alone; look-ups in a list; the whole way over HTTP against a server that only
 //! parses the same lines; and what a ledger costs.
 //!
 //! Rungs take turns, round by round, so that a machine that slows down slows all
@@ -11,6 +11,7 @@
 mod durable;
 mod http;
 mod keys;
+mod lists;
 #[path = "../../guests/examples/order_limit.rs"]
 mod order_limit;
 mod orders;
@@ -18,8 +19,11 @@ mod orders;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use ephor::bench::Policy;
+use ephor::bench::{Form, Policy};
+use ephor::column::Kind;
 use ephor::ingest;
+use ephor::policy::manifest::AskedForm;
+use ephor::policy::publisher::FieldForm;
 use ephor_tests::{binary, guest, target_dir};
 use order_limit::OrderLimit;
 use serde_json::{Value, json};
@@ -75,7 +79,7 @@ fn policies(threads: &Runtime) -> Vec<Value> {
     let values: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect("an event")).collect();
     let native = ephor_sdk::testing::Policy::<OrderLimit>::new(settings).expect("the settings fit");
     let native_batch = native.columns(&values);
-    let load = |name| async move { Policy::load(&binary(), &guest(name), settings.as_bytes()).await };
+    let load = |name| async move { Policy::load(&binary(), &guest(name), settings.as_bytes(), &[]).await };
     let columns = threads.block_on(load("order_limit")).expect("a policy");
     let column_view = columns.view(&columns.project(&events));
     let documents = threads.block_on(load("json_in_guest")).expect("a policy");
@@ -139,6 +143,50 @@ fn policies(threads: &Runtime) -> Vec<Value> {
     ]
 }
 
+/// What the forms of fields cost for a value, reading it included.
+fn forms() -> Vec<Value> {
+    const VALUES: usize = 4_096;
+    let word = |word: &str| FieldForm::from(word);
+    let coarse = |step, unit: Option<&str>, geohash: Option<u8>| {
+        let axis = geohash.map(|_| "latitude".to_string());
+        FieldForm { form: "coarse".into(), step, unit: unit.map(str::to_string), geohash, axis, ..FieldForm::default() }
+    };
+    let texts: Vec<String> = (0..VALUES).map(|n| format!("\"1380013{n:04}\"")).collect();
+    let integers: Vec<String> = (0..VALUES).map(|n| (n * 7_919).to_string()).collect();
+    let floats: Vec<String> = (0..VALUES).map(|n| format!("39.{:06}", n * 217)).collect();
+    let times: Vec<String> = (0..VALUES).map(|n| format!("\"2026-02-{:02}T12:{:02}:{:02}Z\"", 1 + n % 28, n / 60 % 60, n % 60)).collect();
+    let mask = FieldForm { keep: Some(4), ..word("mask") };
+    let rows: [(&str, Kind, AskedForm, FieldForm, &[String]); 10] = [
+        ("a text, plain", Kind::Text, AskedForm::Plain, word("plain"), &texts),
+        ("a text, pseudonym", Kind::Text, AskedForm::Pseudonym, word("pseudonym"), &texts),
+        ("a text, masked", Kind::Text, AskedForm::Mask, mask, &texts),
+        ("an integer, plain", Kind::Integer, AskedForm::Plain, word("plain"), &integers),
+        ("an integer, to a step", Kind::Integer, AskedForm::Coarse, coarse(Some(100.0), None, None), &integers),
+        ("a float, plain", Kind::Float, AskedForm::Plain, word("plain"), &floats),
+        ("a float, to a step", Kind::Float, AskedForm::Coarse, coarse(Some(0.1), None, None), &floats),
+        ("a float, to a geohash of 6", Kind::Float, AskedForm::Coarse, coarse(None, None, Some(6)), &floats),
+        ("a time, plain", Kind::Time, AskedForm::Plain, word("plain"), &times),
+        ("a time, to the month", Kind::Time, AskedForm::Coarse, coarse(None, Some("month"), None), &times),
+    ];
+    let forms: Vec<Form> = rows.iter().map(|(_, kind, asked, form, _)| Form::new(*kind, *asked, form.clone()).expect("a form")).collect();
+    let mut rungs: Vec<Rung> = rows.iter().map(|(name, ..)| Rung { name, times: Vec::new() }).collect();
+    for round in 0..=ROUNDS {
+        for (rung, (form, (_, kind, _, _, values))) in rungs.iter_mut().zip(forms.iter().zip(&rows)) {
+            let time = time(values.len(), || assert_eq!(form.show(*kind, black_box(values)), values.len(), "every value is shown"));
+            // The first round warms up.
+            if round > 0 {
+                rung.times.push(time);
+            }
+        }
+    }
+    println!("\nForms of fields, {VALUES} values, median of {ROUNDS} rounds");
+    println!("{:<28}{:>16}", "", "ns per value");
+    for rung in &rungs {
+        println!("{:<28}{:>16}", rung.name, median(rung.times.iter().copied()).as_nanos());
+    }
+    vec![row("pseudonym_vs_plain", ratio(&rungs, "a text, pseudonym", "a text, plain"), "time to read the same text plain", None)]
+}
+
 fn whole_path(threads: &Runtime) -> Vec<Value> {
     let (events, rates) = threads.block_on(http::rounds(ROUNDS));
     println!("\n{events} sample events over HTTP on two connections, median of {ROUNDS} rounds");
@@ -160,6 +208,8 @@ fn main() {
         return;
     }
     let mut rows = policies(&threads);
+    rows.extend(forms());
+    rows.extend(lists::report(&threads));
     rows.extend(whole_path(&threads));
     rows.extend(threads.block_on(durable::report(ROUNDS)));
     rows.extend(keys::report());

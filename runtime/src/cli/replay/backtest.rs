@@ -114,7 +114,7 @@ impl Side {
         if let Some(key) = key {
             ledger::adopt(&data, key).or_exit(Exit::Failed)?;
         }
-        let mut drive = Drive::start(config, args.cache.as_deref(), &data)?;
+        let mut drive = Drive::start(config, args.cache.as_deref(), &data, Some(0)).await?;
         let mut installed: Vec<(String, String)> = Vec::new();
         // Later ones take the place of earlier ones of the same policy.
         for parts in context.iter().chain(releases) {

@@ -16,7 +16,7 @@ use super::drive::{Came, Drive};
 use super::files::{Rejected, Stream, bytes_of, files_of};
 use super::finder::{Finder, Wanted};
 use super::force::Force;
-use super::script::{Script, lines};
+use super::script::{Script, Step, lines};
 use super::shelf::Shelf;
 use super::{Args, Place, secret};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
@@ -52,7 +52,9 @@ pub async fn run(args: &Args, recorded: &Path) -> Outcome {
     let secret = secret(&key)
         .context("the recorded ledger's key is needed to make the same salts; where it is kept elsewhere, name it with --key")
         .or_exit(Exit::Usage)?;
-    let folders: Vec<PathBuf> = args.policies.iter().chain(&args.releases).cloned().collect();
+    let mut folders: Vec<PathBuf> = args.policies.iter().chain(&args.releases).cloned().collect();
+    // What releases are made of is kept beside the ledger.
+    folders.extend(Some(recorded.join("releases")).filter(|kept| kept.is_dir()));
     let shelf = Shelf::open(&folders).or_exit(Exit::Usage)?;
     let script = Script::open(recorded);
     let groups = args.events.iter().map(|path| files_of(path)).collect::<anyhow::Result<Vec<_>>>().or_exit(Exit::Usage)?;
@@ -98,22 +100,46 @@ async fn replay(
     mut finder: Finder,
     bar: &ProgressBar,
 ) -> Outcome<Replayed> {
-    let mut drive = Drive::start(config, args.cache.as_deref(), &place.data)?;
-    let resumed = drive.log()?.size();
-    while let Some(moment) = script.next()? {
-        let wanted = Wanted { sequence: moment.sequence, source: &moment.source, id: &moment.id, digest: moment.digest };
-        let event = finder.find(&wanted).await?;
-        if moment.sequence <= resumed {
-            force.pass(&moment);
-            continue;
-        }
-        drive = force.apply(drive, &moment).await?;
-        if drive.push(event.with_arrival(moment.arrived)).await? {
-            bar.set_message(format!("entry {}", grouped(moment.sequence)));
+    let start = async |started| Drive::start(config, args.cache.as_deref(), &place.data, started).await;
+    let mut drive = if args.resume { Some(start(None).await?) } else { None };
+    let resumed = drive.as_ref().map(|drive| drive.log().map(|log| log.size())).transpose()?.unwrap_or_default();
+    while let Some((sequence, step)) = script.next()? {
+        let done = sequence <= resumed;
+        let running = |drive: Option<Drive>| {
+            drive.ok_or_else(|| {
+                let why = "the recorded ledger does not begin with an entry about a start; it was made by an older version, and cannot be replayed";
+                failed(Exit::Refused, why)
+            })
+        };
+        match step {
+            Step::Start(_) | Step::Change(_) if done => {}
+            Step::Start(at) => {
+                drive = Some(match drive {
+                    Some(drive) => drive.reopen(at).await?,
+                    None => start(Some(at)).await?,
+                });
+            }
+            Step::Change(change) => {
+                let mut running = running(drive)?;
+                force.apply(&mut running, sequence, &change).await?;
+                drive = Some(running);
+            }
+            Step::Event(moment) => {
+                let mut running = running(drive)?;
+                let wanted = Wanted { sequence, source: &moment.source, id: &moment.id, digest: moment.digest };
+                let event = finder.find(&wanted).await?;
+                if !done && running.push(event.with_arrival(moment.arrived)).await? {
+                    bar.set_message(format!("entry {}", grouped(sequence)));
+                }
+                drive = Some(running);
+            }
         }
     }
     let (left, rejected) = finder.finish().await?;
-    let came = drive.finish().await?;
+    let came = match drive {
+        Some(drive) => drive.finish().await?,
+        None => Came::default(),
+    };
     Ok(Replayed { last: script.read, came, swaps: force.swaps, left, rejected, resumed })
 }
 

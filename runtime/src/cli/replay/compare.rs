@@ -177,6 +177,8 @@ fn name(line: &str) -> Option<[String; 4]> {
     Some(match Entry::read(line).ok()? {
         Entry::Event(event) => ["event".into(), event.source.to_string(), event.id.to_string(), String::new()],
         Entry::Timer(timer) => ["timer".into(), timer.asked.policy.to_string(), timer.key.to_string(), timer.due.to_string()],
+        Entry::Change(change) => ["change".into(), change.policy.to_string(), change.digest.to_string(), change.what.to_string()],
+        Entry::Start(_) => ["start".into(), String::new(), String::new(), String::new()],
         Entry::Other(name, content) => [name.into(), content.into(), String::new(), String::new()],
     })
 }

@@ -49,7 +49,7 @@ impl Counts {
                 self.timers[timer.verdict as usize] += 1;
                 self.asked(sequence, &timer.asked);
             }
-            Entry::Other(..) => {}
+            Entry::Change(_) | Entry::Start(_) | Entry::Other(..) => {}
         }
         Ok(())
     }

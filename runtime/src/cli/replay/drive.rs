@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use ephor::digest::Digest;
 use ephor::event::Event;
 use ephor::ledger::Log;
-use ephor::policy::Release;
-use ephor::runtime::{Judged, Pending};
+use ephor::policy::{Bound, Grant, Release};
+use ephor::runtime::{By, Judged, Offer, Pending};
 use ephor::{Config, Runtime};
 
 use super::shelf::Parts;
@@ -50,10 +51,19 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// Starts a runtime on a data directory.
-    pub fn start(config: &Config, cache: Option<&Path>, data: &Path) -> Outcome<Self> {
+    /// Starts a runtime on a data directory. `started` is when it counts as started
+    /// (microseconds since 1970); without it, it goes on where an interrupted replay
+    /// ended, with the releases that were in force there.
+    pub async fn start(config: &Config, cache: Option<&Path>, data: &Path, started: Option<i64>) -> Outcome<Self> {
         let cache = cache.map(Path::to_path_buf);
-        let runtime = local::runtime(config, cache.clone(), Some(data.to_path_buf()))?;
+        let builder = local::builder(config, cache.clone(), Some(data.to_path_buf()))?;
+        let runtime = builder.replays(started).build().context("cannot start the runtime").or_exit(Exit::Failed)?;
+        let goes_on = started.is_none();
+        let grant = |publisher: Option<&str>| match publisher {
+            Some(publisher) => local::grant(&runtime, config, publisher),
+            None => goes_on.then(Grant::development),
+        };
+        runtime.restore(grant).await.context("cannot take up the releases that were in force").or_exit(Exit::Failed)?;
         Ok(Drive {
             runtime,
             config: config.clone(),
@@ -85,7 +95,8 @@ impl Drive {
         Ok(full)
     }
 
-    async fn flush(&mut self) -> Outcome {
+    /// Submits what was pushed.
+    pub async fn flush(&mut self) -> Outcome {
         if self.group.is_empty() {
             return Ok(());
         }
@@ -128,31 +139,46 @@ impl Drive {
         Ok(())
     }
 
-    /// Puts a release in force, behind every event that was pushed before.
+    /// Puts a release in force, behind every event that was pushed before. It counts as
+    /// put in force at the beginning of time: nothing depends on when a replay is made.
     pub async fn install(&mut self, parts: Parts) -> Outcome<Arc<Release>> {
         self.flush().await?;
-        let Parts { file, component, settings } = parts;
-        let swap = self.runtime.install(component, settings).await;
-        let swap = swap.with_context(|| format!("{} is not taken", file.display())).or_exit(Exit::Refused)?;
-        let standing = self.runtime.policies().into_iter().find(|standing| standing.release.policy() == swap.policy);
-        standing
-            .map(|standing| standing.release)
-            .ok_or_else(|| failed(Exit::Failed, format!("{} is not in force", table::plain(&swap.policy))))
+        let Parts { file, component, settings, lists } = parts;
+        let offer = Offer { spare: lists, ..Offer::development(component.into(), settings.into()) };
+        let by = By { at: Some(0), ..By::new("replay") };
+        let swaps = self.runtime.publish(vec![offer], by).await;
+        let swaps = swaps.with_context(|| format!("{} is not taken", file.display())).or_exit(Exit::Refused)?;
+        let policy = swaps.first().map(|swap| swap.policy.as_str()).unwrap_or_default();
+        let standing = self.runtime.policies().into_iter().find(|standing| standing.release.policy() == policy);
+        standing.map(|standing| standing.release).ok_or_else(|| failed(Exit::Failed, format!("{} is not in force", table::plain(policy))))
     }
 
-    /// Takes a policy out of force, behind every event that was pushed before.
-    pub async fn remove(&mut self, policy: &str) -> Outcome {
-        self.flush().await?;
-        self.runtime.remove(policy).await.map(drop).with_context(|| format!("cannot take {} out of force", table::plain(policy)))?;
-        Ok(())
+    /// Whether a release is in force.
+    pub fn judges_with(&self, parts: &Parts) -> bool {
+        let (component, settings) = (Digest::of(&parts.component), Digest::of(&parts.settings));
+        let has = |list: &Bound| parts.lists.iter().any(|spare| spare.digest() == list.digest);
+        self.runtime.policies().iter().any(|standing| {
+            let Release { component: of, settings: with, lists, .. } = &*standing.release;
+            (*of, *with) == (component, settings) && lists.iter().all(has)
+        })
     }
 
-    /// Starts the runtime again, without any policies: their states stay.
-    pub async fn reopen(mut self) -> Outcome<Self> {
+    /// What a publisher was granted, as far as the configuration says.
+    pub fn grant(&self, publisher: &str) -> Option<Grant> {
+        local::grant(&self.runtime, &self.config, publisher)
+    }
+
+    /// The runtime.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Starts the runtime again, at that time: only what is published is in force then.
+    pub async fn reopen(mut self, started: i64) -> Outcome<Self> {
         self.settle().await?;
         let Drive { runtime, config, cache, data, came, .. } = self;
         runtime.close().await;
-        let drive = Drive::start(&config, cache.as_deref(), &data)?;
+        let drive = Drive::start(&config, cache.as_deref(), &data, Some(started)).await?;
         Ok(Drive { came, ..drive })
     }
 

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use anyhow::{Context as _, bail};
 use ephor::policy::manifest::Action;
-use ephor::verdict::Decision;
+use ephor::verdict::{Decision, Mode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -23,6 +23,32 @@ impl Deref for Text<'_> {
     }
 }
 
+/// The versions of a release's reference lists by their names, in its own order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Lists<'a>(pub Vec<(Text<'a>, Text<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Lists<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> serde::de::Visitor<'de> for InOrder {
+            type Value = Lists<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Lists<'de>, A::Error> {
+                let mut lists = Vec::new();
+                while let Some(list) = map.next_entry()? {
+                    lists.push(list);
+                }
+                Ok(Lists(lists))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
 /// What a release said about an event or a timer.
 #[derive(Debug, Deserialize)]
 pub struct Asked<'a> {
@@ -30,9 +56,6 @@ pub struct Asked<'a> {
     pub policy: Text<'a>,
     #[serde(borrow)]
     pub release: Text<'a>,
-    /// 64 hexadecimal digits.
-    #[serde(borrow)]
-    pub digest: Text<'a>,
     #[serde(borrow, default)]
     pub findings: Vec<Finding<'a>>,
     #[serde(borrow)]
@@ -66,8 +89,6 @@ pub struct EventEntry<'a> {
     pub source: Text<'a>,
     #[serde(borrow)]
     pub id: Text<'a>,
-    #[serde(borrow, rename = "type")]
-    pub kind: Text<'a>,
     #[serde(borrow)]
     pub subject: Option<Text<'a>>,
     #[serde(borrow)]
@@ -90,13 +111,64 @@ pub struct TimerEntry<'a> {
     pub verdict: Decision,
 }
 
+/// The entry of a change of the releases in force.
+#[derive(Debug, Deserialize)]
+pub struct ChangeEntry<'a> {
+    #[serde(borrow)]
+    pub what: Text<'a>,
+    #[serde(borrow)]
+    pub policy: Text<'a>,
+    #[serde(borrow)]
+    pub release: Text<'a>,
+    /// 64 hexadecimal digits.
+    #[serde(borrow)]
+    pub digest: Text<'a>,
+    #[serde(borrow, default)]
+    pub lists: Lists<'a>,
+    #[serde(borrow)]
+    pub statement: Option<Text<'a>>,
+    pub mode: Mode,
+    pub share: Option<u16>,
+    #[serde(borrow)]
+    pub from: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub until: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub by: Text<'a>,
+    #[serde(borrow)]
+    pub reason: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub at: Text<'a>,
+}
+
+/// The entry of a start of the runtime.
+#[derive(Debug, Deserialize)]
+pub struct StartEntry<'a> {
+    #[serde(borrow)]
+    pub at: Text<'a>,
+}
+
 /// One entry.
 #[derive(Debug)]
 pub enum Entry<'a> {
     Event(EventEntry<'a>),
     Timer(TimerEntry<'a>),
+    Change(ChangeEntry<'a>),
+    Start(StartEntry<'a>),
     /// About something else; what, and its content as it stands in the line.
     Other(&'a str, &'a str),
+}
+
+#[derive(Deserialize)]
+struct ChangeLine<'a> {
+    #[serde(borrow)]
+    change: ChangeEntry<'a>,
+}
+
+#[derive(Deserialize)]
+struct StartLine<'a> {
+    #[serde(borrow)]
+    start: StartEntry<'a>,
 }
 
 #[derive(Deserialize)]
@@ -113,8 +185,6 @@ struct TimerParts<'a> {
     #[serde(borrow)]
     release: Text<'a>,
     #[serde(borrow)]
-    digest: Text<'a>,
-    #[serde(borrow)]
     source: Text<'a>,
     #[serde(borrow)]
     key: Text<'a>,
@@ -129,8 +199,8 @@ struct TimerParts<'a> {
 
 impl<'a> From<TimerParts<'a>> for TimerEntry<'a> {
     fn from(parts: TimerParts<'a>) -> Self {
-        let TimerParts { policy, release, digest, source, key, due, verdict, findings, fault } = parts;
-        TimerEntry { asked: Asked { policy, release, digest, findings, fault }, source, key, due, verdict }
+        let TimerParts { policy, release, source, key, due, verdict, findings, fault } = parts;
+        TimerEntry { asked: Asked { policy, release, findings, fault }, source, key, due, verdict }
     }
 }
 
@@ -142,6 +212,8 @@ impl<'a> Entry<'a> {
             Ok(match name {
                 "source" => Entry::Event(serde_json::from_str(line)?),
                 "timer" => Entry::Timer(serde_json::from_str::<TimerLine<'_>>(line)?.timer.into()),
+                "change" => Entry::Change(serde_json::from_str::<ChangeLine<'_>>(line)?.change),
+                "start" => Entry::Start(serde_json::from_str::<StartLine<'_>>(line)?.start),
                 other => Entry::Other(other, content),
             })
         };
@@ -165,20 +237,6 @@ pub fn is_event(line: &str) -> bool {
 /// place.
 pub fn without_sequence(line: &str) -> &str {
     line.split_once(',').map_or(line, |(_, rest)| rest)
-}
-
-/// The 32 bytes that 64 hexadecimal digits stand for.
-pub fn bytes_of(digest: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    let (pairs, []) = digest.as_bytes().as_chunks::<2>() else { return None };
-    if pairs.len() != bytes.len() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = (digit(0)? << 4 | digit(1)?) as u8;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -227,11 +285,5 @@ pub mod tests {
             assert!(Entry::read(bad).is_err(), "{bad}");
         }
         assert_eq!(without_sequence("{\"sequence\":1,\"a\":2}"), "\"a\":2}");
-    }
-
-    #[test]
-    fn digests_are_64_digits() {
-        assert_eq!(bytes_of(&"0f".repeat(32)), Some([15; 32]));
-        assert!(bytes_of(&"0f".repeat(31)).is_none() && bytes_of(&"0g".repeat(32)).is_none());
     }
 }

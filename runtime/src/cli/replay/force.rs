@@ -1,130 +1,99 @@
-//! Which releases are in force, made to be what recorded entries say.
-//!
-//! Entries say which releases were asked, not when one was put in force. A release is
-//! put in force right before the first event that it was asked about: between that and
-//! the moment when it really was, nobody asked the policy, so nothing can be different.
+//! Changes of the releases in force, made again as they were recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use ephor::policy::Release;
+use anyhow::Context as _;
+use ephor::policy::{Grant, Mode};
+use ephor::runtime::{Offer, Stale};
 
 use super::drive::Drive;
-use super::script::{Moment, Need};
+use super::script::Change;
 use super::shelf::Shelf;
-use crate::cli::exit::{Exit, Outcome, failed};
+use crate::cli::exit::{Exit, Or as _, Outcome, failed};
 use crate::cli::table::{grouped, plain};
 
-/// The policies in force, and where releases come from.
+/// Where releases come from, and who may see what.
 pub struct Force {
     shelf: Shelf,
     folders: Vec<PathBuf>,
-    /// By policy.
-    standing: BTreeMap<String, Standing>,
-    /// Policies that lost their states since they were asked last.
-    forgotten: BTreeSet<String>,
     /// Releases that took the place of another one.
     pub swaps: u64,
 }
 
-struct Standing {
-    need: Need,
-    /// Absent for what an earlier run had in force.
-    release: Option<Arc<Release>>,
-}
-
 impl Force {
     pub fn new(shelf: Shelf, folders: Vec<PathBuf>) -> Self {
-        Force { shelf, folders, standing: BTreeMap::new(), forgotten: BTreeSet::new(), swaps: 0 }
+        Force { shelf, folders, swaps: 0 }
     }
 
-    /// Takes note of a moment that an earlier run replayed.
-    pub fn pass(&mut self, moment: &Moment) {
-        self.forgotten.extend(moment.forgotten.iter().cloned());
-        for need in &moment.needs {
-            self.forgotten.remove(&need.policy);
-            if self.standing.get(&need.policy).is_none_or(|standing| standing.need.digest != need.digest) {
-                self.standing.insert(need.policy.clone(), Standing { need: need.clone(), release: None });
+    /// Makes a change, behind every event that was pushed before.
+    pub async fn apply(&mut self, drive: &mut Drive, sequence: u64, change: &Change) -> Outcome {
+        drive.flush().await?;
+        let runtime = drive.runtime();
+        let Change { what, policy, release, mode, share, by, .. } = change;
+        let by = by.clone();
+        let done = match what.as_str() {
+            "install" => {
+                let offer = self.offer(drive, sequence, change)?;
+                let swaps = runtime.publish(vec![offer], by).await;
+                self.swaps += swaps.iter().flatten().filter(|swap| swap.replaced.is_some()).count() as u64;
+                swaps.map(drop).map_err(anyhow::Error::from)
             }
-        }
+            "promote" => runtime.promote(policy, *mode, *share, |_| Vec::new(), by).await.map(drop).map_err(anyhow::Error::from),
+            "demote" => runtime.demote(policy, by).await.map(drop).map_err(anyhow::Error::from),
+            "withdraw" => runtime.withdraw(policy, Some(release), by).await.map(drop).map_err(anyhow::Error::from),
+            "remove" => runtime.withdraw(policy, None, by).await.map(drop).map_err(anyhow::Error::from),
+            "stale" | "stop" | "fresh" => {
+                let stale = match what.as_str() {
+                    "stale" => Some(Stale::Keep),
+                    "stop" => Some(Stale::Stop),
+                    _ => None,
+                };
+                runtime.mark_stale(policy, stale, by).await.map(drop).map_err(anyhow::Error::from)
+            }
+            other => Err(anyhow::anyhow!("{other:?} is no change that this program knows")),
+        };
+        done.with_context(|| format!("entry {}, about the release {} of {}", grouped(sequence), plain(release), plain(policy)))
+            .or_exit(Exit::Refused)
     }
 
-    /// Puts in force what was in force at a moment, behind all events before it.
-    pub async fn apply(&mut self, mut drive: Drive, moment: &Moment) -> Outcome<Drive> {
-        self.forgotten.extend(moment.forgotten.iter().cloned());
-        let earlier: Vec<Need> =
-            self.standing.values().filter(|standing| standing.release.is_none()).map(|standing| standing.need.clone()).collect();
-        for need in earlier {
-            self.install(&mut drive, &need).await?;
-        }
-        drive = self.take_out(drive, moment).await?;
-        for need in &moment.needs {
-            if self.forgotten.remove(&need.policy) {
-                // In force or not, it may have states here.
-                if !self.standing.contains_key(&need.policy) {
-                    self.install(&mut drive, need).await?;
-                }
-                drive.remove(&need.policy).await?;
-                self.standing.remove(&need.policy);
-            }
-            match self.standing.get(&need.policy) {
-                Some(standing) if standing.need.digest == need.digest => {}
-                standing => {
-                    self.swaps += u64::from(standing.is_some());
-                    self.install(&mut drive, need).await?;
-                }
-            }
-        }
-        Ok(drive)
-    }
-
-    /// Takes policies out of force that would be asked about the moment's event and were
-    /// not.
-    async fn take_out(&mut self, mut drive: Drive, moment: &Moment) -> Outcome<Drive> {
-        let would_ask = |standing: &Standing| standing.release.as_ref().is_some_and(|release| release.manifest.asks_about(&moment.kind));
-        let gone = self.standing.extract_if(.., |policy, standing| would_ask(standing) && !moment.asks(policy));
-        let gone: Vec<(String, Standing)> = gone.collect();
-        let mut restarted = false;
-        for (policy, standing) in gone {
-            let keyed = standing.release.is_some_and(|release| release.manifest.keyed.is_some());
-            if !keyed || self.forgotten.remove(&policy) {
-                drive.remove(&policy).await?;
-            } else {
-                // Nobody dropped its states: the server was started again without it.
-                restarted = true;
-            }
-        }
-        if restarted {
-            drive = drive.reopen().await?;
-            let needs: Vec<Need> = self.standing.values().map(|standing| standing.need.clone()).collect();
-            for need in needs {
-                self.install(&mut drive, &need).await?;
-            }
-        }
-        Ok(drive)
-    }
-
-    async fn install(&mut self, drive: &mut Drive, need: &Need) -> Outcome {
-        let Need { sequence, policy, release, digest } = need;
-        let Some(parts) = self.shelf.find(digest) else {
+    fn offer(&self, drive: &Drive, sequence: u64, change: &Change) -> Outcome<Offer> {
+        let Change { policy, release, digest, lists, statement, mode, share, validity, .. } = change;
+        let Some(parts) = self.shelf.find(digest, lists)? else {
             let folders: Vec<String> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
             let (components, settings) = self.shelf.size();
+            let with: Vec<String> = lists.iter().map(|(name, version)| format!("the list {} {}", plain(name), plain(version))).collect();
+            let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(" and ")) };
             let why = format!(
-                "entry {} asked the release {} of {} (digest {digest}), and no component with any settings in {} is that release ({components} components and {settings} documents of settings were tried). Name the folder that has it with --releases",
-                grouped(*sequence),
+                "entry {} put the release {} of {} in force (digest {digest}){with}, and no component with any settings in {} is that release ({components} components and {settings} documents of settings were tried). Name the folder that has it with --releases",
+                grouped(sequence),
                 plain(release),
                 plain(policy),
                 folders.join(", "),
             );
             return Err(failed(Exit::Refused, why));
         };
-        let installed = drive.install(parts).await?;
-        if installed.policy() != policy {
-            let why = format!("entry {} says that the release {} is of {}", grouped(*sequence), plain(release), plain(policy));
-            return Err(failed(Exit::Refused, format!("{why}, and it is of {}", plain(installed.policy()))));
-        }
-        self.standing.insert(policy.clone(), Standing { need: need.clone(), release: Some(installed) });
-        Ok(())
+        let publisher = policy.split_once('/').map(|(publisher, _)| publisher.to_string());
+        let grant = match &publisher {
+            None => Grant::development(),
+            Some(name) => drive.grant(name).ok_or_else(|| {
+                let why = format!(
+                    "entry {} is about a policy of {}; what that publisher was granted decides as well: name the server's configuration with --config",
+                    grouped(sequence),
+                    plain(name)
+                );
+                failed(Exit::Usage, why)
+            })?,
+        };
+        Ok(Offer {
+            publisher,
+            grant,
+            statement: *statement,
+            mode: *mode,
+            share: *share,
+            strongest: Mode::Enforce,
+            validity: *validity,
+            spare: parts.lists,
+            ..Offer::development(parts.component.into(), parts.settings.into())
+        })
     }
 }

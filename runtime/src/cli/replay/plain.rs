@@ -31,12 +31,16 @@ pub async fn run(args: &Args) -> Outcome {
     if let Some(key) = key {
         ledger::adopt(&place.data, &key).or_exit(Exit::Usage)?;
     }
-    let mut drive = Drive::start(&config, args.cache.as_deref(), &place.data)?;
-    for parts in releases {
-        drive.install(parts).await?;
-    }
+    let started = (!args.resume).then_some(0);
+    let mut drive = Drive::start(&config, args.cache.as_deref(), &place.data, started).await?;
     let log = drive.log()?;
     let resumed = log.size();
+    for parts in releases {
+        // In force already, if an interrupted replay is taken up.
+        if !drive.judges_with(&parts) {
+            drive.install(parts).await?;
+        }
+    }
     let last = last_event(&log)?;
     let mut entries = log.entries(1);
     drop(log);

@@ -1,49 +1,55 @@
 //! What a recorded ledger says about how it came to be: which events in which order,
-//! when they arrived, and which releases were asked.
+//! when they arrived, and what was changed between them.
 
 use std::path::{Path, PathBuf};
 
+use ephor::digest::Digest;
 use ephor::ledger::verify::{Entries, EntryLine, Finding};
+use ephor::policy::{Mode, Validity};
+use ephor::runtime::By;
 
-use super::entry::{Asked, Entry, bytes_of};
+use super::entry::Entry;
 use super::finder::Name;
 use crate::cli::exit::{Exit, Outcome, failed};
 use crate::cli::table::{self, grouped};
 
-/// A release that an entry names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
-    /// Of the entry.
-    pub sequence: u64,
+/// What is to be done next, as it was recorded.
+#[derive(Debug)]
+pub enum Step {
+    /// The server was started, at this time (microseconds since 1970).
+    Start(i64),
+    /// The releases in force were changed.
+    Change(Box<Change>),
+    /// An event came.
+    Event(Moment),
+}
+
+/// A recorded change of the releases in force.
+#[derive(Debug)]
+pub struct Change {
+    pub what: String,
     pub policy: String,
     /// Version and short digest.
     pub release: String,
     /// 64 hexadecimal digits.
     pub digest: String,
+    /// Its reference lists and their versions, in the order of its manifest.
+    pub lists: Vec<(String, String)>,
+    pub statement: Option<Digest>,
+    pub mode: Mode,
+    pub share: u16,
+    pub validity: Validity,
+    pub by: By,
 }
 
-/// A recorded event, with what was recorded right before it because of it.
+/// A recorded event.
 #[derive(Debug)]
 pub struct Moment {
-    pub sequence: u64,
     pub source: String,
     pub id: String,
-    pub kind: String,
     pub digest: Name,
     /// Microseconds since 1970.
     pub arrived: i64,
-    /// Releases that were in force.
-    pub needs: Vec<Need>,
-    /// Policies that lost their states by being taken out of force at some time after
-    /// the moment before, as far as is known.
-    pub forgotten: Vec<String>,
-}
-
-impl Moment {
-    /// Whether a policy was asked about the event or one of its timers.
-    pub fn asks(&self, policy: &str) -> bool {
-        self.needs.iter().any(|need| need.policy == policy)
-    }
 }
 
 /// Reads a data directory.
@@ -59,44 +65,51 @@ impl Script {
         Script { directory: directory.to_path_buf(), entries: Entries::new(directory, 1), read: 0 }
     }
 
-    /// The next event.
-    pub fn next(&mut self) -> Outcome<Option<Moment>> {
-        let mut needs = Vec::new();
+    /// The next step, with the sequence of its entry.
+    pub fn next(&mut self) -> Outcome<Option<(u64, Step)>> {
         while let Some(entry) = self.entries.next() {
             let (sequence, line) = text_of(&self.directory, entry)?;
             self.read = sequence;
-            let need = |asked: &Asked<'_>| Need {
-                sequence,
-                policy: asked.policy.to_string(),
-                release: asked.release.to_string(),
-                digest: asked.digest.to_string(),
-            };
-            match Entry::read(&line)? {
-                Entry::Timer(timer) => needs.push(need(&timer.asked)),
-                // It follows from the events.
-                Entry::Other("gap", _) => {}
+            let bad = |what: &str| failed(Exit::Failed, format!("entry {}: {what} cannot be read", grouped(sequence)));
+            let micros = |text: &str| micros_of(text).ok_or_else(|| bad("a time"));
+            let digest = |text: &str| Digest::from_hex(text).ok_or_else(|| bad("a digest"));
+            let step = match Entry::read(&line)? {
+                // They follow from the events.
+                Entry::Timer(_) | Entry::Other("gap", _) => continue,
+                Entry::Start(start) => Step::Start(micros(&start.at)?),
+                Entry::Change(change) => Step::Change(Box::new(Change {
+                    what: change.what.to_string(),
+                    policy: change.policy.to_string(),
+                    release: change.release.to_string(),
+                    digest: change.digest.to_string(),
+                    lists: change.lists.0.iter().map(|(name, version)| (name.to_string(), version.to_string())).collect(),
+                    statement: change.statement.as_deref().map(digest).transpose()?,
+                    mode: change.mode,
+                    share: change.share.unwrap_or_default(),
+                    validity: Validity {
+                        from: change.from.as_deref().map(micros).transpose()?,
+                        until: change.until.as_deref().map(micros).transpose()?,
+                    },
+                    by: By {
+                        who: change.by.to_string(),
+                        reason: change.reason.as_deref().map(str::to_string),
+                        at: Some(micros(&change.at)?),
+                    },
+                })),
+                Entry::Event(event) => Step::Event(Moment {
+                    digest: *digest(&event.digest)?.bytes(),
+                    arrived: micros(&event.arrived)?,
+                    source: event.source.to_string(),
+                    id: event.id.to_string(),
+                }),
                 Entry::Other(name, _) => {
-                    let name = table::plain(name);
-                    let sequence = grouped(sequence);
+                    let (name, sequence) = (table::plain(name), grouped(sequence));
                     let why =
                         format!("entry {sequence} is of the kind {name:?}, which does not follow from events, so it cannot be replayed");
                     return Err(failed(Exit::Refused, why));
                 }
-                Entry::Event(event) => {
-                    let bad = |what: &str| failed(Exit::Failed, format!("entry {sequence}: {what} cannot be read"));
-                    needs.extend(event.asked.iter().map(need));
-                    return Ok(Some(Moment {
-                        sequence,
-                        digest: bytes_of(&event.digest).ok_or_else(|| bad("the digest"))?,
-                        arrived: micros_of(&event.arrived).ok_or_else(|| bad("the time of arrival"))?,
-                        source: event.source.to_string(),
-                        id: event.id.to_string(),
-                        kind: event.kind.to_string(),
-                        needs,
-                        forgotten: self.entries.forgotten(),
-                    }));
-                }
-            }
+            };
+            return Ok(Some((sequence, step)));
         }
         Ok(None)
     }

@@ -1,32 +1,47 @@
-//! Releases in folders: `NAME.wasm` with `NAME.settings.json`, and which component
-//! and settings make a release that an entry names.
+//! Releases in folders: `NAME.wasm` with `NAME.settings.json` and `lists/NAME.list`,
+//! and which of them make a release that an entry names.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
+use ephor::List;
 use ephor::digest::Digest;
+use ephor::policy::Release;
+
+use crate::cli::exit::Outcome;
+use crate::cli::{follow, list};
 
 const COMPONENT_SUFFIX: &str = ".wasm";
 const SETTINGS_SUFFIX: &str = ".settings.json";
 
+/// What WebAssembly begins with, and a reference list.
+const WASM_MAGIC: &[u8] = b"\0asm";
+const LIST_MAGIC: &[u8] = b"EPHRLIST";
+
 /// What stands for settings where there are none.
 const NO_SETTINGS: &[u8] = b"{}";
 
-/// A component and its settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A component, its settings, and lists that it may have.
+#[derive(Debug, Clone)]
 pub struct Parts {
     /// The file that the component is in.
     pub file: PathBuf,
     pub component: Vec<u8>,
     pub settings: Vec<u8>,
+    pub lists: Vec<Arc<List>>,
 }
 
 /// What `--against` and `--with` name: the releases of a folder, or one component with
 /// its settings beside it.
 pub fn releases(path: &Path) -> anyhow::Result<Vec<Parts>> {
     let metadata = path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
-    if metadata.is_dir() { folder(path) } else { Ok(vec![parts(path)?]) }
+    if metadata.is_dir() {
+        return folder(path);
+    }
+    let beside = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(vec![parts(path, &lists(beside)?)?])
 }
 
 /// The releases of a folder, in the order of their files' names: the same that `serve
@@ -34,16 +49,30 @@ pub fn releases(path: &Path) -> anyhow::Result<Vec<Parts>> {
 pub fn folder(path: &Path) -> anyhow::Result<Vec<Parts>> {
     let components = listed(path, COMPONENT_SUFFIX)?;
     ensure!(!components.is_empty(), "no policies in {}; build some with `ephor policy build`", path.display());
-    components.iter().map(|file| parts(file)).collect()
+    let lists = lists(path)?;
+    components.iter().map(|file| parts(file, &lists)).collect()
 }
 
-fn parts(file: &Path) -> anyhow::Result<Parts> {
+/// The lists that policies of a folder have: `lists/NAME.list`.
+fn lists(folder: &Path) -> anyhow::Result<Vec<Arc<List>>> {
+    let folder = folder.join(follow::LISTS);
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    listed(&folder, follow::LIST_SUFFIX)?.iter().map(|file| open(file).map(Arc::new)).collect()
+}
+
+fn open(file: &Path) -> anyhow::Result<List> {
+    list::open(file).map_err(|failed| failed.error)
+}
+
+fn parts(file: &Path, lists: &[Arc<List>]) -> anyhow::Result<Parts> {
     let settings = match file.file_name().and_then(|name| name.to_str()?.strip_suffix(COMPONENT_SUFFIX)) {
         Some(name) => file.with_file_name(format!("{name}{SETTINGS_SUFFIX}")),
         None => file.with_extension("settings.json"),
     };
     let settings = if settings.exists() { read(&settings)? } else { NO_SETTINGS.to_vec() };
-    Ok(Parts { file: file.to_path_buf(), component: read(file)?, settings })
+    Ok(Parts { file: file.to_path_buf(), component: read(file)?, settings, lists: lists.to_vec() })
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
@@ -65,30 +94,49 @@ fn listed(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Components and settings, from which releases are put together by their digest: a
-/// release that was made by a change of settings alone is not in a file of its own.
+/// Components, settings and lists, from which releases are put together by their digest:
+/// a release that was made by a change of settings or of a list alone is not in a file of
+/// its own.
 #[derive(Debug)]
 pub struct Shelf {
     components: Vec<(PathBuf, Vec<u8>)>,
     settings: Vec<Vec<u8>>,
-    /// By digest, the places of component and settings.
+    /// By digest, the places of component and settings, for releases without lists.
     releases: HashMap<String, (usize, usize)>,
+    /// By name and version. Opened when they are needed: there may be many versions.
+    lists: HashMap<(String, String), Vec<(PathBuf, Digest)>>,
 }
 
 impl Shelf {
-    /// Takes all components and all JSON documents of the folders.
+    /// Takes all components, all JSON documents and all lists of the folders, and what a data
+    /// directory keeps of releases, named by digests.
     pub fn open(folders: &[PathBuf]) -> anyhow::Result<Self> {
-        let mut shelf = Shelf { components: Vec::new(), settings: vec![NO_SETTINGS.to_vec()], releases: HashMap::new() };
+        let (settings, lists) = (vec![NO_SETTINGS.to_vec()], HashMap::new());
+        let mut shelf = Shelf { components: Vec::new(), settings, releases: HashMap::new(), lists };
         for folder in folders {
-            for file in listed(folder, COMPONENT_SUFFIX)? {
-                let bytes = read(&file)?;
-                if !shelf.components.iter().any(|(_, known)| *known == bytes) {
-                    shelf.components.push((file, bytes));
-                }
+            let beside = folder.join(follow::LISTS);
+            if beside.is_dir() {
+                listed(&beside, follow::LIST_SUFFIX)?.into_iter().try_for_each(|file| shelf.take_list(file))?;
             }
-            for file in listed(folder, ".json")? {
+            for file in listed(folder, "")? {
+                let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let kept = Digest::from_hex(name).is_some();
+                if name.ends_with(follow::LIST_SUFFIX) {
+                    shelf.take_list(file)?;
+                    continue;
+                }
+                if !kept && !name.ends_with(COMPONENT_SUFFIX) && !name.ends_with(".json") {
+                    continue;
+                }
                 let bytes = read(&file)?;
-                if !shelf.settings.contains(&bytes) {
+                if kept && bytes.starts_with(LIST_MAGIC) {
+                    shelf.take_list(file)?;
+                    continue;
+                }
+                let is_component = name.ends_with(COMPONENT_SUFFIX) || kept && bytes.starts_with(WASM_MAGIC);
+                if is_component && !shelf.components.iter().any(|(_, known)| *known == bytes) {
+                    shelf.components.push((file, bytes));
+                } else if !is_component && !shelf.settings.contains(&bytes) {
                     shelf.settings.push(bytes);
                 }
             }
@@ -101,11 +149,46 @@ impl Shelf {
         Ok(shelf)
     }
 
-    /// The release of this digest (64 hexadecimal digits).
-    pub fn find(&self, digest: &str) -> Option<Parts> {
-        let (at, with) = self.releases.get(digest)?;
-        let (file, component) = &self.components[*at];
-        Some(Parts { file: file.clone(), component: component.clone(), settings: self.settings[*with].clone() })
+    fn take_list(&mut self, file: PathBuf) -> anyhow::Result<()> {
+        let list = open(&file)?;
+        let known = self.lists.entry((list.name().into(), list.version().into())).or_default();
+        if known.iter().all(|(_, digest)| *digest != list.digest()) {
+            known.push((file, list.digest()));
+        }
+        Ok(())
+    }
+
+    /// The release of this digest (64 hexadecimal digits) with lists of these names and
+    /// versions.
+    pub fn find(&self, digest: &str, lists: &[(String, String)]) -> Outcome<Option<Parts>> {
+        let found = match lists {
+            [] => self.releases.get(digest).map(|&(at, with)| (at, with, Vec::new())),
+            lists => self.choices(lists).into_iter().find_map(|lists| self.find_with(digest, &lists)),
+        };
+        let Some((at, with, files)) = found else { return Ok(None) };
+        let (file, component) = &self.components[at];
+        let lists = files.into_iter().map(|file| list::open(file).map(Arc::new)).collect::<Outcome<_>>()?;
+        Ok(Some(Parts { file: file.clone(), component: component.clone(), settings: self.settings[with].clone(), lists }))
+    }
+
+    /// The component and the settings that make the release of this digest with these
+    /// lists, and the files of the lists.
+    fn find_with<'s>(&self, digest: &str, lists: &[&'s (PathBuf, Digest)]) -> Option<(usize, usize, Vec<&'s Path>)> {
+        let mut pairs = (0..self.components.len()).flat_map(|at| (0..self.settings.len()).map(move |with| (at, with)));
+        let (at, with) = pairs.find(|&(at, with)| {
+            let lists = lists.iter().map(|(_, list)| list);
+            Release::digest_of(&self.components[at].1, &self.settings[with], lists).hex() == digest
+        })?;
+        Some((at, with, lists.iter().map(|(file, _)| file.as_path()).collect()))
+    }
+
+    /// The files that can be lists of these names and versions, in all ways if a version
+    /// was given twice.
+    fn choices(&self, lists: &[(String, String)]) -> Vec<Vec<&(PathBuf, Digest)>> {
+        lists.iter().fold(vec![Vec::new()], |choices, list| {
+            let files = self.lists.get(list).map(Vec::as_slice).unwrap_or_default();
+            choices.iter().flat_map(|chosen| files.iter().map(move |file| [chosen.clone(), vec![file]].concat())).collect()
+        })
     }
 
     /// Number of components and of settings, for people.
@@ -116,6 +199,8 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
+    use ephor::reference::Draft;
+
     use super::*;
 
     fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -144,8 +229,35 @@ mod tests {
         assert_eq!(shelf.size(), (1, 2));
         for settings in ["{\"a\":1}", "{\"a\":2}", "{}"] {
             let digest = Digest::of_parts(&[b"component", settings.as_bytes()]).hex();
-            assert_eq!(shelf.find(&digest).map(|parts| parts.settings), Some(settings.as_bytes().to_vec()));
+            let found = shelf.find(&digest, &[]).expect("a look-up");
+            assert_eq!(found.map(|parts| parts.settings), Some(settings.as_bytes().to_vec()));
         }
-        assert_eq!(shelf.find(&Digest::of(b"other").hex()), None);
+        assert!(shelf.find(&Digest::of(b"other").hex(), &[]).expect("a look-up").is_none());
+    }
+
+    #[test]
+    fn a_release_with_lists_is_found_by_their_names_and_versions() {
+        let list = |version: &str, key: &str| {
+            let mut draft = Draft::new("words", version, &["word"]).expect("a draft");
+            draft.push(key, "").expect("an entry");
+            draft.finish().expect("a list")
+        };
+        let (one, two, other) = (list("1", "a"), list("2", "a"), list("2", "b"));
+        let some = folder_with(&[("p.wasm", "component"), ("q.wasm", "another")]);
+        std::fs::create_dir(some.path().join(follow::LISTS)).expect("a folder");
+        // Beside the policies, in the folder for lists, and as a data directory keeps it.
+        for (name, list) in [("old.list", &one), ("lists/words.list", &two), (&other.digest().hex(), &other)] {
+            std::fs::write(some.path().join(name), list.bytes()).expect("written");
+        }
+        let shelf = Shelf::open(&[some.path().into()]).expect("a shelf");
+        for list in [&one, &two, &other] {
+            let digest = Release::digest_of(b"component", b"{}", [&list.digest()]).hex();
+            let need = [("words".to_string(), list.version().to_string())];
+            let parts = shelf.find(&digest, &need).expect("a look-up").expect("a release");
+            assert_eq!(parts.lists.iter().map(|list| list.digest()).collect::<Vec<_>>(), [list.digest()]);
+            assert_eq!(parts.component, b"component");
+            assert!(shelf.find(&digest, &[("words".into(), "3".into())]).expect("a look-up").is_none());
+            assert!(shelf.find(&digest, &[]).expect("a look-up").is_none());
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::fields::{Evidence, Text, Time, digest, hex, member, number, present, present_digest, string};
+use super::fields::{Evidence, Lists, Text, Time, digest, hex, member, number, present, present_digest, strings};
 use crate::digest::Digest;
-use crate::verdict::{Action, Decision, FaultKind, Severity};
+use crate::verdict::{Action, Decision, FaultKind, Handling, Mode, Severity};
 
 /// What is recorded about one event.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -35,9 +35,17 @@ pub(crate) struct EventEntry<'a> {
     #[serde(deserialize_with = "digest")]
     pub digest: Digest,
     pub verdict: Decision,
-    /// The releases that were asked, in the order of their policies' names.
+    /// What the platform does with the event, if it is undetermined.
+    #[serde(default, deserialize_with = "present")]
+    pub handling: Option<Handling>,
+    /// The releases that were asked, in the order of their policies' names; of one
+    /// policy first the one in force, then the one that is tried out.
     #[serde(borrow)]
     pub asked: Vec<Asked<'a>>,
+    /// Policies that ask about the event's type and had no release in force at its
+    /// time. Left out if empty.
+    #[serde(borrow, default)]
+    pub without: Vec<Text<'a>>,
 }
 
 impl EventEntry<'_> {
@@ -67,6 +75,10 @@ impl EventEntry<'_> {
         hex(out, &self.digest);
         out.extend_from_slice(b"\",\"verdict\":\"");
         out.extend_from_slice(self.verdict.name().as_bytes());
+        if let Some(handling) = self.handling {
+            out.extend_from_slice(b"\",\"handling\":\"");
+            out.extend_from_slice(handling.name().as_bytes());
+        }
         out.extend_from_slice(b"\",\"asked\":[");
         for (index, asked) in self.asked.iter().enumerate() {
             if index > 0 {
@@ -74,7 +86,11 @@ impl EventEntry<'_> {
             }
             asked.write(out);
         }
-        out.extend_from_slice(b"]}");
+        out.push(b']');
+        for (index, policy) in self.without.iter().enumerate() {
+            member(out, if index == 0 { b",\"without\":[" } else { b"," }, policy);
+        }
+        out.extend_from_slice(if self.without.is_empty() { b"}" } else { b"]}" });
     }
 }
 
@@ -87,10 +103,18 @@ pub(crate) struct Asked<'a> {
     /// Version and short digest, for people.
     #[serde(borrow)]
     pub release: Text<'a>,
-    /// Over component and settings.
+    /// Over component, settings and lists.
     #[serde(deserialize_with = "digest")]
     pub digest: Digest,
+    /// The versions of the reference lists that it looks things up in, by name, in its
+    /// own order. Left out if it has none.
+    #[serde(borrow, default)]
+    pub lists: Lists<'a>,
+    /// What its findings count for here.
     pub mode: Mode,
+    /// What its publisher says was out of date. Left out if not.
+    #[serde(default)]
+    pub stale: bool,
     /// Commits to what the release saw: SHA-256 over the event's salt and the values.
     /// Left out if it could not be given the event.
     #[serde(default, deserialize_with = "present_digest")]
@@ -100,26 +124,6 @@ pub(crate) struct Asked<'a> {
     pub findings: Vec<Finding<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub fault: Option<Fault<'a>>,
-}
-
-/// How a release was in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Mode {
-    Shadow,
-    Canary,
-    Enforce,
-}
-
-impl Mode {
-    /// The word used in entries.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Shadow => "shadow",
-            Mode::Canary => "canary",
-            Mode::Enforce => "enforce",
-        }
-    }
 }
 
 /// One rule's statement.
@@ -153,9 +157,14 @@ impl Asked<'_> {
         member(out, b",\"release\":", &self.release);
         out.extend_from_slice(b",\"digest\":\"");
         hex(out, &self.digest);
-        out.extend_from_slice(b"\",\"mode\":\"");
+        out.push(b'"');
+        bound(out, &self.lists);
+        out.extend_from_slice(b",\"mode\":\"");
         out.extend_from_slice(self.mode.name().as_bytes());
         out.push(b'"');
+        if self.stale {
+            out.extend_from_slice(b",\"stale\":true");
+        }
         if let Some(columns) = &self.columns {
             out.extend_from_slice(b",\"columns\":\"");
             hex(out, columns);
@@ -163,6 +172,14 @@ impl Asked<'_> {
         }
         said(out, &self.findings, self.fault.as_ref());
         out.push(b'}');
+    }
+}
+
+/// Writes the versions of a release's lists: a member that is left out if it is empty.
+pub(super) fn bound(out: &mut Vec<u8>, lists: &Lists<'_>) {
+    if !lists.0.is_empty() {
+        out.extend_from_slice(b",\"lists\":");
+        strings(out, lists);
     }
 }
 
@@ -194,20 +211,9 @@ impl Finding<'_> {
         out.extend_from_slice(b"\",\"severity\":\"");
         out.extend_from_slice(self.severity.name().as_bytes());
         member(out, b"\",\"message\":", &self.message);
-        out.extend_from_slice(b",\"evidence\":{");
-        let evidence = &self.evidence.0;
-        for (index, (name, value)) in evidence.iter().enumerate() {
-            if evidence[..index].iter().any(|(earlier, _)| earlier == name) {
-                continue;
-            }
-            if index > 0 {
-                out.push(b',');
-            }
-            string(out, name);
-            out.push(b':');
-            string(out, value);
-        }
-        member(out, b"},\"legal_basis\":", &self.legal_basis);
+        out.extend_from_slice(b",\"evidence\":");
+        strings(out, &self.evidence);
+        member(out, b",\"legal_basis\":", &self.legal_basis);
         out.push(b'}');
     }
 }

@@ -58,10 +58,30 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 /// What a finding rests on: names and values, in the order in which they were given.
 ///
-/// A name has one value. Where a list has a name twice, the first one is written,
+/// A name has one value. Where there is a name twice, the first one is written,
 /// which is also the one in the message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Evidence<'a>(pub Vec<(Text<'a>, Text<'a>)>);
+
+/// The versions of reference lists, by the lists' names: the same shape.
+pub(crate) type Lists<'a> = Evidence<'a>;
+
+/// Writes an object of strings.
+pub(super) fn strings(out: &mut Vec<u8>, Evidence(members): &Evidence<'_>) {
+    out.push(b'{');
+    for (index, (name, value)) in members.iter().enumerate() {
+        if members[..index].iter().any(|(earlier, _)| earlier == name) {
+            continue;
+        }
+        if index > 0 {
+            out.push(b',');
+        }
+        string(out, name);
+        out.push(b':');
+        string(out, value);
+    }
+    out.push(b'}');
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Evidence<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -77,7 +97,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Evidence<'a> {
                 let mut evidence: Vec<(Text<'de>, Text<'de>)> = Vec::new();
                 while let Some((name, value)) = map.next_entry::<Text<'de>, Text<'de>>()? {
                     if evidence.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom(format_args!("evidence has {:?} twice", &*name)));
+                        return Err(A::Error::custom(format_args!("{:?} is there twice", &*name)));
                     }
                     evidence.push((name, value));
                 }

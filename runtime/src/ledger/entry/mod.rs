@@ -12,6 +12,7 @@
 //! An entry is about an event, and then its second member is `source`; or it is about
 //! something else, and then its second and last member has the name of that.
 
+mod change;
 mod event;
 mod fields;
 mod other;
@@ -25,9 +26,10 @@ use serde::Deserialize;
 use crate::digest::Digest;
 use fields::parse_digest;
 
-pub(crate) use event::{Asked, EventEntry, Fault, Finding, Mode};
-pub(crate) use fields::{Evidence, Time, number, string};
-pub(crate) use other::{GapEntry, TimerEntry};
+pub(crate) use change::{ChangeEntry, What};
+pub(crate) use event::{Asked, EventEntry, Fault, Finding};
+pub(crate) use fields::{Evidence, Lists, Time, number, string};
+pub(crate) use other::{GapEntry, StartEntry, TimerEntry};
 
 /// The longest line, without its `\n`: an entry of a C2SP tile has its length in 16
 /// bits.
@@ -41,6 +43,10 @@ pub(crate) enum Entry<'a> {
     Timer(u64, TimerEntry<'a>),
     /// With its sequence.
     Gap(u64, GapEntry<'a>),
+    /// With its sequence.
+    Change(u64, ChangeEntry<'a>),
+    /// With its sequence.
+    Start(u64, StartEntry<'a>),
 }
 
 /// An entry is longer than a tile can hold. Nothing was written; whoever made the
@@ -72,6 +78,10 @@ struct Other<'a> {
     timer: Option<TimerEntry<'a>>,
     #[serde(borrow, default)]
     gap: Option<GapEntry<'a>>,
+    #[serde(borrow, default)]
+    change: Option<ChangeEntry<'a>>,
+    #[serde(borrow, default)]
+    start: Option<StartEntry<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -79,7 +89,7 @@ impl<'a> Entry<'a> {
     pub fn sequence(&self) -> u64 {
         match self {
             Entry::Event(event) => event.sequence,
-            Entry::Timer(sequence, _) | Entry::Gap(sequence, _) => *sequence,
+            Entry::Timer(sequence, _) | Entry::Gap(sequence, _) | Entry::Change(sequence, _) | Entry::Start(sequence, _) => *sequence,
         }
     }
 
@@ -87,18 +97,16 @@ impl<'a> Entry<'a> {
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), OversizedEntry> {
         let start = out.len();
         out.reserve(512);
+        if !matches!(self, Entry::Event(_)) {
+            out.extend_from_slice(b"{\"sequence\":");
+            number(out, self.sequence());
+        }
         match self {
             Entry::Event(event) => event.write(out),
-            Entry::Timer(sequence, timer) => {
-                out.extend_from_slice(b"{\"sequence\":");
-                number(out, *sequence);
-                timer.write(out);
-            }
-            Entry::Gap(sequence, gap) => {
-                out.extend_from_slice(b"{\"sequence\":");
-                number(out, *sequence);
-                gap.write(out);
-            }
+            Entry::Timer(_, timer) => timer.write(out),
+            Entry::Gap(_, gap) => gap.write(out),
+            Entry::Change(_, change) => change.write(out),
+            Entry::Start(_, start) => start.write(out),
         }
         let bytes = out.len() - start;
         if bytes > ENTRY_BYTES_MAX {
@@ -114,10 +122,16 @@ impl<'a> Entry<'a> {
         match is_event(line) {
             true => Ok(Entry::Event(serde_json::from_slice(line)?)),
             false => {
-                let Other { sequence, timer, gap } = serde_json::from_slice(line)?;
-                match (timer, gap) {
-                    (Some(timer), None) => Ok(Entry::Timer(sequence, timer)),
-                    (None, Some(gap)) => Ok(Entry::Gap(sequence, gap)),
+                let Other { sequence, timer, gap, change, start } = serde_json::from_slice(line)?;
+                let all = [
+                    timer.map(|timer| Entry::Timer(sequence, timer)),
+                    gap.map(|gap| Entry::Gap(sequence, gap)),
+                    change.map(|change| Entry::Change(sequence, change)),
+                    start.map(|start| Entry::Start(sequence, start)),
+                ];
+                let mut all = all.into_iter().flatten();
+                match (all.next(), all.next()) {
+                    (Some(entry), None) => Ok(entry),
                     _ => Err(EntryError::NotCanonical { at: 0 }),
                 }
             }

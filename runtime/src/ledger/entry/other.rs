@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::event::{Fault, Finding, Mode, said};
-use super::fields::{Text, Time, digest, hex, member, number, present};
+use super::event::{Fault, Finding, bound, said};
+use super::fields::{Lists, Text, Time, digest, hex, member, number, present};
 use crate::digest::Digest;
-use crate::verdict::Decision;
+use crate::verdict::{Decision, Mode};
 
 /// A timer that fired, and what its policy said then.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -16,9 +16,12 @@ pub(crate) struct TimerEntry<'a> {
     /// Version and short digest, for people.
     #[serde(borrow)]
     pub release: Text<'a>,
-    /// Over component and settings.
+    /// Over component, settings and lists.
     #[serde(deserialize_with = "digest")]
     pub digest: Digest,
+    /// As in the entry of an event.
+    #[serde(borrow, default)]
+    pub lists: Lists<'a>,
     pub mode: Mode,
     /// Whose watermark it waited for.
     #[serde(borrow)]
@@ -44,7 +47,9 @@ impl TimerEntry<'_> {
         member(out, b",\"release\":", &self.release);
         out.extend_from_slice(b",\"digest\":\"");
         hex(out, &self.digest);
-        out.extend_from_slice(b"\",\"mode\":\"");
+        out.push(b'"');
+        bound(out, &self.lists);
+        out.extend_from_slice(b",\"mode\":\"");
         out.extend_from_slice(self.mode.name().as_bytes());
         member(out, b"\",\"source\":", &self.source);
         out.extend_from_slice(b",\"key\":\"");
@@ -88,6 +93,26 @@ impl GapEntry<'_> {
         }
         out.extend_from_slice(b",\"arrived\":\"");
         self.arrived.write(out);
+        out.extend_from_slice(b"\"}}");
+    }
+}
+
+/// The runtime was started. Policies that were not published are out of force until
+/// they are put in force again; whatever happened since the entry before was not seen.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartEntry<'a> {
+    /// Of the program.
+    #[serde(borrow)]
+    pub version: Text<'a>,
+    pub at: Time,
+}
+
+impl StartEntry<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        member(out, b",\"start\":{\"version\":", &self.version);
+        out.extend_from_slice(b",\"at\":\"");
+        self.at.write(out);
         out.extend_from_slice(b"\"}}");
     }
 }

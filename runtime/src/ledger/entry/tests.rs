@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::fields::{Text, civil, days, string};
 use super::*;
-use crate::verdict::{Action, Decision, FaultKind, Severity};
+use crate::verdict::{Action, Decision, FaultKind, Handling, Mode, Severity};
 
 const MODES: [Mode; 3] = [Mode::Shadow, Mode::Canary, Mode::Enforce];
 
@@ -13,7 +13,9 @@ fn clean(sequence: u64) -> EventEntry<'static> {
         policy: policy.into(),
         release: "0.1.0-ca2949c7d59a".into(),
         digest: Digest::of(policy.as_bytes()),
+        lists: Lists::default(),
         mode: Mode::Enforce,
+        stale: false,
         columns: Some(Digest::of(b"columns")),
         findings: Vec::new(),
         fault: None,
@@ -30,6 +32,8 @@ fn clean(sequence: u64) -> EventEntry<'static> {
         late: false,
         digest: Digest::of(b"event"),
         verdict: Decision::Allow,
+        handling: None,
+        without: Vec::new(),
         asked: vec![asked("geofence"), asked("price-fairness")],
     }
 }
@@ -58,12 +62,13 @@ fn an_entry_has_its_published_form() {
         legal_basis: "§ 3".into(),
     });
     entry.asked[0].fault = Some(Fault { kind: FaultKind::Trap, detail: "unreachable".into() });
+    entry.asked[0].lists = Evidence(vec![("streets".into(), "2026-01".into()), ("parks".into(), "7".into())]);
     let expected = format!(
         concat!(
             r#"{{"sequence":1,"source":"urn:example:fleet:7","id":"6f2c1c1e-3b5a-4a56-9c6e-0d6f2c1c1e3b","type":"org.example.trip.ended","#,
             r#""subject":"vehicle-4711","time":"2026-11-24T07:59:59Z","arrived":"2026-11-24T08:00:00.000000Z","digest":"{}","#,
-            r#""verdict":"deny","asked":[{{"policy":"geofence","release":"0.1.0-ca2949c7d59a","digest":"{}","mode":"enforce","columns":"{}","#,
-            r#""findings":[{{"rule":"outside","action":"deny","severity":"high","message":"ended \"outside\"","#,
+            r#""verdict":"deny","asked":[{{"policy":"geofence","release":"0.1.0-ca2949c7d59a","digest":"{}","lists":{{"streets":"2026-01","parks":"7"}},"#,
+            r#""mode":"enforce","columns":"{}","findings":[{{"rule":"outside","action":"deny","severity":"high","message":"ended \"outside\"","#,
             r#""evidence":{{"zone":"b","at":"1\n2"}},"legal_basis":"§ 3"}}],"fault":{{"kind":"trap","detail":"unreachable"}}}}]}}"#
         ),
         Digest::of(b"event").hex(),
@@ -81,7 +86,20 @@ fn entries_about_something_else_have_their_published_form() {
     let (digest, key) = (Digest::of(b"geofence"), Digest::of(b"key"));
     let (mode, verdict) = (Mode::Enforce, Decision::Undetermined);
     let fault = Some(Fault { kind: FaultKind::Trap, detail: "unreachable".into() });
-    let timer = TimerEntry { policy, release, digest, mode, source, key, due, arrived, verdict, findings: Vec::new(), fault };
+    let timer = TimerEntry {
+        policy,
+        release,
+        digest,
+        lists: Lists::default(),
+        mode,
+        source,
+        key,
+        due,
+        arrived,
+        verdict,
+        findings: Vec::new(),
+        fault,
+    };
     let gap = GapEntry { source: "urn:example:fleet:7".into(), after: 811, before: 815, missing: 3, arrived };
     let expected = format!(
         concat!(
@@ -98,13 +116,43 @@ fn entries_about_something_else_have_their_published_form() {
         whole(&gap),
         r#"{"sequence":3,"gap":{"source":"urn:example:fleet:7","after":811,"before":815,"missing":3,"arrived":"2026-11-24T08:00:00.000000Z"}}"#
     );
-    for entry in [timer, gap] {
+    let change = ChangeEntry {
+        what: What::Install,
+        policy: "transport-office/geofence".into(),
+        release: "0.1.0-ca2949c7d59a".into(),
+        digest,
+        lists: Evidence(vec![("zones".into(), "2026-11".into())]),
+        statement: Some(key),
+        mode: Mode::Canary,
+        share: Some(500),
+        from: Some(due),
+        until: Some(arrived),
+        replaced: Some("0.0.9-0123456789ab".into()),
+        state: Some("kept".into()),
+        by: "transport-office".into(),
+        reason: Some("a try".into()),
+        at: arrived,
+    };
+    let expected = format!(
+        concat!(
+            r#"{{"sequence":4,"change":{{"what":"install","policy":"transport-office/geofence","release":"0.1.0-ca2949c7d59a","#,
+            r#""digest":"{}","lists":{{"zones":"2026-11"}},"statement":"{}","mode":"canary","share":500,"from":"2026-11-24T07:59:00.000000Z","#,
+            r#""until":"2026-11-24T08:00:00.000000Z","replaced":"0.0.9-0123456789ab","state":"kept","by":"transport-office","#,
+            r#""reason":"a try","at":"2026-11-24T08:00:00.000000Z"}}}}"#
+        ),
+        digest.hex(),
+        key.hex()
+    );
+    let (change, start) = (Entry::Change(4, change), Entry::Start(5, StartEntry { version: "0.1.0".into(), at: arrived }));
+    assert_eq!(whole(&change), expected);
+    assert_eq!(whole(&start), r#"{"sequence":5,"start":{"version":"0.1.0","at":"2026-11-24T08:00:00.000000Z"}}"#);
+    for entry in [timer, gap, change, start] {
         let text = whole(&entry);
         assert_eq!(Entry::parse_canonical(text.as_bytes()).expect("an entry"), entry);
         for wrong in [
             text.replace("\"sequence\":", "\"timer\":null,\"sequence\":"),
             text.replace("}}", "},\"gap\":null}"),
-            text.replace("\"source\"", "\"extra\":1,\"source\""),
+            text.replace("\"source\"", "\"extra\":1,\"source\"").replace("\"at\"", "\"extra\":1,\"at\""),
             text.replace("\"timer\"", "\"gap\"").replace("\"gap\":{\"source\"", "\"timer\":{\"source\""),
             format!("{},\"source\":\"s\"}}", &text[..text.len() - 1]),
         ] {
@@ -225,10 +273,9 @@ fn any_digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest::from_bytes)
 }
 
-fn finding() -> impl Strategy<Value = Finding<'static>> {
-    let action = prop::sample::select(vec![Action::Flag, Action::Deny]);
-    let severity = prop::sample::select(vec![Severity::Low, Severity::Medium, Severity::High, Severity::Critical]);
-    let evidence = prop::collection::vec((text(), text()), 0..4).prop_map(|pairs| {
+/// Members of an object, each name once.
+fn unique(count: std::ops::Range<usize>) -> impl Strategy<Value = Evidence<'static>> {
+    prop::collection::vec((text(), text()), count).prop_map(|pairs| {
         let mut unique: Vec<(Text<'_>, Text<'_>)> = Vec::new();
         for (name, value) in pairs {
             if unique.iter().all(|(known, _)| *known != name) {
@@ -236,8 +283,13 @@ fn finding() -> impl Strategy<Value = Finding<'static>> {
             }
         }
         Evidence(unique)
-    });
-    (text(), action, severity, text(), evidence, text()).prop_map(|(rule, action, severity, message, evidence, legal_basis)| Finding {
+    })
+}
+
+fn finding() -> impl Strategy<Value = Finding<'static>> {
+    let action = prop::sample::select(vec![Action::Flag, Action::Deny]);
+    let severity = prop::sample::select(vec![Severity::Low, Severity::Medium, Severity::High, Severity::Critical]);
+    (text(), action, severity, text(), unique(0..4), text()).prop_map(|(rule, action, severity, message, evidence, legal_basis)| Finding {
         rule,
         action,
         severity,
@@ -251,8 +303,20 @@ fn asked() -> impl Strategy<Value = Asked<'static>> {
     let fault = (prop::sample::select(FaultKind::ALL.to_vec()), text()).prop_map(|(kind, detail)| Fault { kind, detail });
     let mode = prop::sample::select(MODES.to_vec());
     let findings = prop::collection::vec(finding(), 0..3);
-    (text(), text(), any_digest(), mode, prop::option::of(any_digest()), findings, prop::option::of(fault)).prop_map(
-        |(policy, release, digest, mode, columns, findings, fault)| Asked { policy, release, digest, mode, columns, findings, fault },
+    let mode = (mode, any::<bool>());
+    let release = (text(), any_digest(), unique(0..3));
+    (text(), release, mode, prop::option::of(any_digest()), findings, prop::option::of(fault)).prop_map(
+        |(policy, (release, digest, lists), (mode, stale), columns, findings, fault)| Asked {
+            policy,
+            release,
+            digest,
+            lists,
+            mode,
+            stale,
+            columns,
+            findings,
+            fault,
+        },
     )
 }
 
@@ -263,8 +327,10 @@ fn time() -> impl Strategy<Value = Time> {
 fn event() -> impl Strategy<Value = EventEntry<'static>> {
     let event = (any::<u64>(), text(), text(), text(), prop::option::of(text()), prop::option::of(text()), prop::option::of(any::<u64>()));
     let verdict = prop::sample::select(Decision::ALL.to_vec());
-    (event, time(), any::<bool>(), any_digest(), verdict, prop::collection::vec(asked(), 0..3)).prop_map(
-        |((sequence, source, id, kind, subject, time, number), arrived, late, digest, verdict, asked)| EventEntry {
+    let handling = prop::option::of(prop::sample::select(vec![Handling::LetPass, Handling::Hold, Handling::Refuse]));
+    let asked = (prop::collection::vec(asked(), 0..3), prop::collection::vec(text(), 0..3));
+    (event, time(), any::<bool>(), any_digest(), verdict, handling, asked).prop_map(
+        |((sequence, source, id, kind, subject, time, number), arrived, late, digest, verdict, handling, (asked, without))| EventEntry {
             sequence,
             source,
             id,
@@ -276,7 +342,9 @@ fn event() -> impl Strategy<Value = EventEntry<'static>> {
             late,
             digest,
             verdict,
+            handling,
             asked,
+            without,
         },
     )
 }
@@ -284,8 +352,8 @@ fn event() -> impl Strategy<Value = EventEntry<'static>> {
 fn timer() -> impl Strategy<Value = Entry<'static>> {
     (any::<u64>(), asked(), text(), any_digest(), time(), time(), prop::sample::select(Decision::ALL.to_vec())).prop_map(
         |(sequence, asked, source, key, due, arrived, verdict)| {
-            let Asked { policy, release, digest, mode, findings, fault, .. } = asked;
-            let timer = TimerEntry { policy, release, digest, mode, source, key, due, arrived, verdict, findings, fault };
+            let Asked { policy, release, digest, lists, mode, findings, fault, .. } = asked;
+            let timer = TimerEntry { policy, release, digest, lists, mode, source, key, due, arrived, verdict, findings, fault };
             Entry::Timer(sequence, timer)
         },
     )
@@ -295,7 +363,24 @@ fn entry() -> impl Strategy<Value = Entry<'static>> {
     let gap = (any::<u64>(), text(), any::<u64>(), any::<u64>(), any::<u64>(), time()).prop_map(
         |(sequence, source, after, before, missing, arrived)| Entry::Gap(sequence, GapEntry { source, after, before, missing, arrived }),
     );
-    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap]
+    let start = (any::<u64>(), text(), time()).prop_map(|(sequence, version, at)| Entry::Start(sequence, StartEntry { version, at }));
+    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap, 1 => change(), 1 => start]
+}
+
+fn change() -> impl Strategy<Value = Entry<'static>> {
+    let what = [What::Install, What::Promote, What::Demote, What::Withdraw, What::Remove, What::Stale, What::Stop, What::Fresh];
+    let what = (any::<u64>(), prop::sample::select(what.to_vec()), prop::option::of(any::<u64>()));
+    let texts = (prop::option::of(text()), prop::option::of(text()), text(), prop::option::of(text()));
+    let times = (prop::option::of(time()), prop::option::of(time()), time());
+    (what, asked(), prop::option::of(any_digest()), texts, times).prop_map(
+        |((sequence, what, share), asked, statement, (replaced, state, by, reason), (from, until, at))| {
+            let Asked { policy, release, digest, lists, mode, .. } = asked;
+            Entry::Change(
+                sequence,
+                ChangeEntry { what, policy, release, digest, lists, statement, mode, share, from, until, replaced, state, by, reason, at },
+            )
+        },
+    )
 }
 
 proptest! {
@@ -323,7 +408,7 @@ proptest! {
                 arrived: event.arrived,
                 digest: event.digest,
             }),
-            Entry::Timer(..) | Entry::Gap(..) => None,
+            Entry::Timer(..) | Entry::Gap(..) | Entry::Change(..) | Entry::Start(..) => None,
         };
         prop_assert_eq!(front, expected);
     }

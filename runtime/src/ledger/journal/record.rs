@@ -53,6 +53,8 @@ pub(crate) enum StateChange {
     Form { policy: Arc<str>, form: Vec<u8> },
     /// The policy's states, timers and form are gone.
     Forgotten { policy: Arc<str> },
+    /// The policy's releases are these, as the runtime writes them down; empty for none.
+    Line { policy: Arc<str>, line: Vec<u8> },
 }
 
 /// A [`StateChange`] as it stands in a record.
@@ -62,6 +64,7 @@ pub(crate) enum StateRef<'a> {
     Timer { policy: &'a str, key: &'a [u8], timer: Option<(i64, &'a str)> },
     Form { policy: &'a str, form: &'a [u8] },
     Forgotten { policy: &'a str },
+    Line { policy: &'a str, line: &'a [u8] },
 }
 
 /// A record whose checksum was right and whose sections are whole: one or more
@@ -309,6 +312,7 @@ mod kind {
     pub const FORGOTTEN: u8 = 3;
     pub const TIMER: u8 = 4;
     pub const NO_TIMER: u8 = 5;
+    pub const LINE: u8 = 6;
 }
 
 impl Batch {
@@ -342,7 +346,7 @@ impl StateChange {
             StateChange::Timer { policy, key, timer } => {
                 long(policy.as_bytes()) + long(key) + timer.as_ref().map_or(0, |(_, source)| 8 + long(source.as_bytes()))
             }
-            StateChange::Form { policy, form } => long(policy.as_bytes()) + long(form),
+            StateChange::Form { policy, form: bytes } | StateChange::Line { policy, line: bytes } => long(policy.as_bytes()) + long(bytes),
             StateChange::Forgotten { policy } => long(policy.as_bytes()),
         }
     }
@@ -367,6 +371,10 @@ impl StateChange {
                 put_long(out, form);
             }
             StateChange::Forgotten { policy } => begin(kind::FORGOTTEN, policy),
+            StateChange::Line { policy, line } => {
+                begin(kind::LINE, policy);
+                put_long(out, line);
+            }
             StateChange::Timer { policy, key, timer: Some((at, source)) } => {
                 begin(kind::TIMER, policy);
                 put_long(out, key);
@@ -391,6 +399,7 @@ impl<'a> StateRef<'a> {
             kind::STATE => StateRef::State { policy, key: take_long(rest)?, state: Some(take_long(rest)?) },
             kind::FORM => StateRef::Form { policy, form: take_long(rest)? },
             kind::FORGOTTEN => StateRef::Forgotten { policy },
+            kind::LINE => StateRef::Line { policy, line: take_long(rest)? },
             kind::TIMER => {
                 let key = take_long(rest)?;
                 let at = i64::from_le_bytes(take(rest, 8)?.try_into().ok()?);

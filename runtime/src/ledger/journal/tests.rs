@@ -34,11 +34,12 @@ fn batch(first: u64, count: u32, seed: u64) -> Batch {
 fn change(random: &mut Random) -> StateChange {
     let policy = ["one", "", "drei🚲"][random.below(3)].into();
     let key = random.next().to_le_bytes()[..random.below(9)].into();
-    match random.below(6) {
+    match random.below(7) {
         0 => StateChange::State { policy, key, state: None },
         1 => StateChange::State { policy, key, state: Some(vec![b'E'; random.below(60)]) },
         2 => StateChange::Form { policy, form: vec![0xf0; random.below(40)] },
         3 => StateChange::Forgotten { policy },
+        6 => StateChange::Line { policy, line: vec![b'{'; random.below(40)] },
         4 => StateChange::Timer { policy, key, timer: Some((random.next() as i64, ["", "urn:a"][random.below(2)].into())) },
         _ => StateChange::Timer { policy, key, timer: None },
     }
@@ -54,6 +55,7 @@ fn owned(change: StateRef<'_>) -> StateChange {
         }
         StateRef::Form { policy, form } => StateChange::Form { policy: policy.into(), form: form.to_vec() },
         StateRef::Forgotten { policy } => StateChange::Forgotten { policy: policy.into() },
+        StateRef::Line { policy, line } => StateChange::Line { policy: policy.into(), line: line.to_vec() },
     }
 }
 
@@ -568,10 +570,11 @@ fn a_record_has_its_published_bytes() {
         [&[1][..], &p, &k, &long(b"state")].concat(),
         [&[2][..], &p, &long(b"form")].concat(),
         [&[3][..], &p].concat(),
+        [&[6][..], &p, &long(b"line")].concat(),
         [&[4][..], &p, &k, &(-7i64).to_le_bytes(), &long(b"urn:s")].concat(),
         [&[5][..], &p, &k].concat(),
     ];
-    let (one, checksum) = record([0; 32], 1, &["{\"a\":1}", "", "{}"], 6, &states.concat());
+    let (one, checksum) = record([0; 32], 1, &["{\"a\":1}", "", "{}"], 7, &states.concat());
     let (two, _) = record(checksum, 4, &[], 1, &states[3]);
 
     let disk = Faulty::new(0);
@@ -586,6 +589,7 @@ fn a_record_has_its_published_bytes() {
             StateChange::State { policy: policy.clone(), key: key.clone(), state: Some(b"state".to_vec()) },
             StateChange::Form { policy: policy.clone(), form: b"form".to_vec() },
             StateChange::Forgotten { policy: policy.clone() },
+            StateChange::Line { policy: policy.clone(), line: b"line".to_vec() },
             StateChange::Timer { policy: policy.clone(), key: key.clone(), timer: Some((-7, "urn:s".into())) },
             StateChange::Timer { policy: policy.clone(), key, timer: None },
         ],

@@ -10,9 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::records::{
-    GENESIS, HEADER, JOURNAL, MAGIC, PREFIX, VERSION, checksum, first_of, forgotten, next_record, record_at, sections, segment,
-};
+use super::records::{GENESIS, HEADER, JOURNAL, MAGIC, PREFIX, VERSION, checksum, first_of, next_record, record_at, sections, segment};
 use super::{Damage, Finding, Severity};
 use crate::ledger::tree::{Hash, leaf_hash};
 
@@ -48,16 +46,7 @@ pub struct Entries {
     /// The entries of a record, and how many of them were given.
     read: Vec<EntryLine>,
     given: usize,
-    /// Policies that lost their states in that record, and in the records before it.
-    losing: Vec<String>,
-    forgotten: Vec<String>,
     failed: bool,
-}
-
-/// What a record says.
-struct Said {
-    entries: Vec<EntryLine>,
-    forgotten: Vec<String>,
 }
 
 /// Between two records of a segment.
@@ -76,22 +65,7 @@ struct Place {
 impl Entries {
     /// The entries of this directory from `from` on; 0 is taken for 1.
     pub fn new(directory: impl Into<PathBuf>, from: u64) -> Self {
-        Entries {
-            directory: directory.into(),
-            next: from.max(1),
-            place: None,
-            read: Vec::new(),
-            given: 0,
-            losing: Vec::new(),
-            forgotten: Vec::new(),
-            failed: false,
-        }
-    }
-
-    /// Policies that lost their states by being taken out of force, in records whose
-    /// entries have all been given, since this was asked last. No entry says so.
-    pub fn forgotten(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.forgotten)
+        Entries { directory: directory.into(), next: from.max(1), place: None, read: Vec::new(), given: 0, failed: false }
     }
 
     /// Finds the segment that has the next entry, or would have it.
@@ -168,23 +142,19 @@ impl Entries {
                 return Err(place.damaged(Damage::Sequence { expected: place.upcoming, found: header.first }));
             }
             let following = header.first.saturating_add(u64::from(header.count));
-            // A record without entries may still say something.
-            if following <= self.next && (header.count > 0 || following < self.next) {
+            if following <= self.next {
                 // Not the one. If its header lies, the one that follows will not fit.
                 (place.before, place.offset, place.upcoming) = (header.checksum, header.end, following);
                 continue;
             }
             let Some(read) = place.record(&header)? else { return place.unfinished(&self.directory, length) };
-            let Said { entries: read, mut forgotten } = read;
             if read.len() as u64 != u64::from(header.count) {
                 return Err(place.damaged(Damage::Count { said: header.count, found: read.len() as u64 }));
             }
             (place.before, place.offset, place.upcoming) = (header.checksum, header.end, following);
             if read.is_empty() {
-                self.forgotten.append(&mut forgotten);
                 continue;
             }
-            self.losing = forgotten;
             self.given = usize::try_from(self.next - header.first).unwrap_or(usize::MAX);
             self.read = read;
             return Ok(true);
@@ -239,8 +209,8 @@ impl Place {
         Ok(read(&bytes))
     }
 
-    /// What the record here says; absent if its checksum does not fit.
-    fn record(&self, header: &Header) -> Result<Option<Said>, Box<Finding>> {
+    /// The entries of the record here; absent if its checksum does not fit.
+    fn record(&self, header: &Header) -> Result<Option<Vec<EntryLine>>, Box<Finding>> {
         let bytes = self.bytes(header.end)?;
         let Some(record) = record_at(&bytes, 0) else { return Ok(None) };
         let Some(lines) = sections(&bytes[PREFIX..]) else { return Ok(None) };
@@ -252,7 +222,7 @@ impl Place {
             .collect();
         let leaves: Vec<Hash> = entries.iter().map(|entry| entry.leaf).collect();
         let sound = checksum(&bytes, &record, &leaves, &self.before) == record.checksum;
-        Ok(sound.then(|| Said { entries, forgotten: forgotten(&bytes[PREFIX..]) }))
+        Ok(sound.then_some(entries))
     }
 
     /// What it means that no sound record is here: one that is being written if nothing
@@ -283,7 +253,6 @@ impl Iterator for Entries {
         if self.given >= self.read.len() {
             self.read.clear();
             self.given = 0;
-            self.forgotten.append(&mut self.losing);
             match self.load() {
                 Ok(true) => {}
                 Ok(false) => return None,
@@ -369,42 +338,6 @@ mod tests {
         }
         assert_eq!(sequences(directory(&[]).path(), 1), Ok(vec![]));
         assert_eq!(sequences(directory(&[&[]]).path(), 1), Ok(vec![]));
-    }
-
-    #[test]
-    fn states_that_were_dropped_are_known_behind_their_record() {
-        use crate::ledger::{Batch, Ledger, Limits, StateChange};
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut ledger = Ledger::open(folder.path(), &Limits::default(), &mut |_| Ok(())).expect("a new ledger");
-        let policy = |name: &str| name.into();
-        let others = || {
-            vec![
-                StateChange::Form { policy: policy("a"), form: vec![1] },
-                StateChange::State { policy: policy("a"), key: [1].into(), state: Some(vec![2]) },
-                StateChange::State { policy: policy("a"), key: [1].into(), state: None },
-                StateChange::Timer { policy: policy("a"), key: [1].into(), timer: Some((3, "/s".into())) },
-                StateChange::Timer { policy: policy("a"), key: [1].into(), timer: None },
-            ]
-        };
-        let forgotten = |name| StateChange::Forgotten { policy: policy(name) };
-        for (first, count, states) in [
-            (1, 2, [others(), vec![forgotten("a")], others(), vec![forgotten("b")]].concat()),
-            (3, 0, vec![forgotten("c")]),
-            (3, 1, others()),
-            (4, 0, vec![forgotten("d")]),
-        ] {
-            let lines: Vec<String> = (first..first + count).map(line).collect();
-            let leaves = lines.iter().map(|line| leaf_hash(line.as_bytes())).collect();
-            let lines = lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
-            ledger.commit([Batch { first, lines, leaves, states }].iter()).expect("committed");
-        }
-        let mut entries = Entries::new(folder.path(), 1);
-        for (sequence, before) in [(1, &[][..]), (2, &[]), (3, &["a", "b", "c"])] {
-            assert_eq!(entries.next().expect("an entry").expect("readable").sequence, sequence);
-            assert_eq!(entries.forgotten(), before, "before entry {sequence}");
-        }
-        assert!(entries.next().is_none());
-        assert_eq!(entries.forgotten(), ["d"]);
     }
 
     #[test]

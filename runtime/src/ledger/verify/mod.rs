@@ -15,6 +15,7 @@
 
 mod entries;
 mod records;
+mod releases;
 mod report;
 #[cfg(test)]
 pub(super) mod tests;
@@ -27,8 +28,8 @@ use std::{fmt, fs, io, thread};
 use super::checkpoint::{Checkpoint, Frames, OpenError};
 use super::keys::parse_seed;
 use super::note::{Algorithm, KeyError, Note, SignerKey, VerifierKey};
-use super::storage;
 use super::tree::{Hash, TILE_BYTES, TILES, TileFiles, TileId, TileKind, TileStore, Tree};
+use super::{blobs, storage};
 use records::{Chain, Checked, GENESIS, JOURNAL, Record, check_all, check_line, checksum, cut, first_of, segment};
 
 pub use entries::{Entries, EntryLine};
@@ -126,6 +127,7 @@ impl<'p> Verifier<'p> {
         check.checkpoints(key.as_ref());
         let tree = check.journal();
         check.tiles(tree);
+        check.releases();
         check.report
     }
 }
@@ -175,7 +177,8 @@ impl Check<'_> {
 
     /// What nothing of ours put into the directory.
     fn strangers(&mut self) {
-        const OURS: [&str; 8] = ["FORMAT", "lock", "ledger.key", "ledger.pub", "journal", "checkpoint", "checkpoints", TILES];
+        const OURS: [&str; 10] =
+            ["FORMAT", "lock", "ledger.key", "ledger.pub", "journal", "checkpoint", "checkpoints", TILES, blobs::FOLDER, "publishers"];
         let items = match fs::read_dir(&self.verifier.directory) {
             Ok(items) => items,
             Err(error) => return self.find(Severity::Evidence, "", None, Damage::Unreadable(error.to_string())),

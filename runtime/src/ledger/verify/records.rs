@@ -75,38 +75,6 @@ pub(super) fn sections(payload: &[u8]) -> Option<Range<usize>> {
     (u32::from_le_bytes(*length) as usize == states.len()).then_some(4..4 + lines)
 }
 
-/// Policies whose states, timers and form are gone with a record (changes of the kind 3),
-/// in order. What is no change ends it.
-pub(super) fn forgotten(payload: &[u8]) -> Vec<String> {
-    fn long<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-        let (length, tail) = rest.split_first_chunk::<4>()?;
-        let (bytes, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        *rest = tail;
-        Some(bytes)
-    }
-    /// Takes a change off the front; gives the policy, if it is of that kind.
-    fn change(rest: &mut &[u8]) -> Option<Option<String>> {
-        let (kind, tail) = rest.split_first()?;
-        *rest = tail;
-        let policy = long(rest)?;
-        match kind {
-            0 | 2 | 5 => drop(long(rest)?),
-            1 => drop((long(rest)?, long(rest)?)),
-            3 => return Some(std::str::from_utf8(policy).ok().map(str::to_string)),
-            4 => {
-                long(rest)?;
-                (_, *rest) = rest.split_first_chunk::<8>()?;
-                long(rest)?;
-            }
-            _ => return None,
-        }
-        Some(None)
-    }
-    let states = sections(payload).and_then(|lines| payload.get(lines.end + 4..));
-    let Some((count, mut rest)) = states.and_then(<[u8]>::split_first_chunk::<4>) else { return Vec::new() };
-    (0..u32::from_le_bytes(*count)).map_while(|_| change(&mut rest)).flatten().collect()
-}
-
 /// The record at this place, if one can be there: magic, version, a length that the
 /// file has, and a payload whose parts add up to it.
 pub(super) fn record_at(bytes: &[u8], offset: usize) -> Option<Record> {

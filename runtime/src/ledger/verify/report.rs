@@ -45,6 +45,9 @@ pub enum Damage {
     /// A file that nothing put there.
     #[error("does not belong here")]
     Unexpected,
+    /// It is named by the digest of other bytes.
+    #[error("is not what its name says: the bytes have another digest")]
+    NotItsName,
     /// More than can be read.
     #[error("has {0} bytes, more than a segment can have")]
     TooLarge(u64),

@@ -1,0 +1,145 @@
+//! The entry of a change of the releases in force.
+
+use serde::Deserialize;
+
+use super::event::bound;
+use super::fields::{Lists, Text, Time, digest, hex, member, number, present, present_digest};
+use crate::digest::Digest;
+use crate::verdict::Mode;
+
+/// What became of a release, between the entries before and behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// It was put in force, or began in shadow or canary.
+    Install,
+    /// It counts for more than before.
+    Promote,
+    /// It counts for less than before.
+    Demote,
+    /// It is out of force, because its publisher or the platform took it back.
+    Withdraw,
+    /// The policy is out of force, with everything that it remembered.
+    Remove,
+    /// What its publisher says is out of date; it is asked all the same.
+    Stale,
+    /// What its publisher says is out of date, and it is not asked until that is over.
+    Stop,
+    /// What its publisher says is up to date again.
+    Fresh,
+}
+
+impl What {
+    /// The word used in entries, the same that serde has.
+    pub fn name(self) -> &'static str {
+        match self {
+            What::Install => "install",
+            What::Promote => "promote",
+            What::Demote => "demote",
+            What::Withdraw => "withdraw",
+            What::Remove => "remove",
+            What::Stale => "stale",
+            What::Stop => "stop",
+            What::Fresh => "fresh",
+        }
+    }
+}
+
+/// A change of the releases in force.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangeEntry<'a> {
+    pub what: What,
+    #[serde(borrow)]
+    pub policy: Text<'a>,
+    /// Version and short digest, for people.
+    #[serde(borrow)]
+    pub release: Text<'a>,
+    /// Over component, settings and lists.
+    #[serde(deserialize_with = "digest")]
+    pub digest: Digest,
+    /// As in the entry of an event.
+    #[serde(borrow, default)]
+    pub lists: Lists<'a>,
+    /// Of the signed statement that it came with; left out for one that was not signed.
+    #[serde(default, deserialize_with = "present_digest")]
+    pub statement: Option<Digest>,
+    /// From here on.
+    pub mode: Mode,
+    /// Keys for which a canary counts, of ten thousand; left out for other modes.
+    #[serde(default, deserialize_with = "present")]
+    pub share: Option<u64>,
+    /// The first event time at which it is in force; left out if that is any.
+    #[serde(default, deserialize_with = "present")]
+    pub from: Option<Time>,
+    /// The first event time at which it is in force no more.
+    #[serde(default, deserialize_with = "present")]
+    pub until: Option<Time>,
+    /// The release that it took the place of.
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub replaced: Option<Text<'a>>,
+    /// What became of the states: `none`, `kept`, `migrated`, `reset`.
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub state: Option<Text<'a>>,
+    /// Who did it.
+    #[serde(borrow)]
+    pub by: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub reason: Option<Text<'a>>,
+    pub at: Time,
+}
+
+impl ChangeEntry<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"change\":{\"what\":\"");
+        out.extend_from_slice(self.what.name().as_bytes());
+        member(out, b"\",\"policy\":", &self.policy);
+        member(out, b",\"release\":", &self.release);
+        out.extend_from_slice(b",\"digest\":\"");
+        hex(out, &self.digest);
+        out.push(b'"');
+        bound(out, &self.lists);
+        if let Some(statement) = &self.statement {
+            out.extend_from_slice(b",\"statement\":\"");
+            hex(out, statement);
+            out.push(b'"');
+        }
+        out.extend_from_slice(b",\"mode\":\"");
+        out.extend_from_slice(self.mode.name().as_bytes());
+        out.push(b'"');
+        if let Some(share) = self.share {
+            out.extend_from_slice(b",\"share\":");
+            number(out, share);
+        }
+        for (name, time) in [("from", self.from), ("until", self.until)] {
+            if let Some(time) = time {
+                time_member(out, name, time);
+            }
+        }
+        for (name, text) in [("replaced", &self.replaced), ("state", &self.state)] {
+            if let Some(text) = text {
+                text_member(out, name, text);
+            }
+        }
+        text_member(out, "by", &self.by);
+        if let Some(reason) = &self.reason {
+            text_member(out, "reason", reason);
+        }
+        time_member(out, "at", self.at);
+        out.extend_from_slice(b"}}");
+    }
+}
+
+fn text_member(out: &mut Vec<u8>, name: &str, text: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    member(out, b"\":", text);
+}
+
+fn time_member(out: &mut Vec<u8>, name: &str, time: Time) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":\"");
+    time.write(out);
+    out.push(b'"');
+}

@@ -1,0 +1,376 @@
+//! What publishers say, carried out: each publisher's repository is looked into now and
+//! then, and what is new there is put in force, tried out or taken back, as far as the
+//! publisher was granted.
+//!
+//! What is in force never depends on a repository being there: it was checked when it
+//! was taken, and what it is made of is kept beside the ledger. A repository that is
+//! down, damaged or out of date changes what is said about the publisher, and nothing
+//! else.
+
+mod offer;
+mod status;
+mod vectors;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use tokio::sync::Mutex;
+
+use crate::digest::Digest;
+use crate::policy::publisher::WhenStale;
+use crate::policy::{Grant, Publisher};
+use crate::repository::{Client, Location, Published, RepositoryError, Snapshot};
+use crate::runtime::{By, Offer, Runtime, Stale, Standing, Swap};
+use crate::sandbox::LoadError;
+use status::Counters;
+
+pub use offer::OfferError;
+pub use status::{Pending, Problem, PublisherStatus, Refused};
+pub use vectors::VectorsError;
+
+/// Looks that have failed are tried again after this time at the latest, whatever the
+/// publisher's own interval.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// A publisher cannot be followed at all.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// Its trusted root cannot be read.
+    #[error("publishers.{publisher}.root: {} cannot be read: {source}", file.display())]
+    Root {
+        /// Which publisher.
+        publisher: String,
+        /// Which file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Its repository is not a place for one.
+    #[error("publishers.{publisher}.repository: {problem}")]
+    Location {
+        /// Which publisher.
+        publisher: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// What is remembered of it, or its trusted root, is of no use.
+    #[error("publishers.{publisher}: {source}")]
+    Client {
+        /// Which publisher.
+        publisher: String,
+        /// What is wrong.
+        source: RepositoryError,
+    },
+    /// Its grant makes no sense.
+    #[error("{}", .0.join("; "))]
+    Grant(Vec<String>),
+}
+
+/// All publishers of a configuration.
+#[derive(Debug)]
+pub struct Publishers {
+    runtime: Runtime,
+    followed: BTreeMap<String, Followed>,
+    counters: Counters,
+}
+
+/// One publisher that is followed.
+#[derive(Debug)]
+struct Followed {
+    settled: Publisher,
+    grant: Grant,
+    /// Held while the repository is looked into.
+    client: Mutex<Client>,
+    seen: Lock<Seen>,
+}
+
+/// What was last seen of a publisher.
+#[derive(Debug, Default)]
+struct Seen {
+    snapshot: Option<u64>,
+    expires: Option<OffsetDateTime>,
+    /// When it was looked at last with success.
+    checked: Option<OffsetDateTime>,
+    /// Why the last look failed, and since when looks fail.
+    problem: Option<Problem>,
+    /// Releases that were not taken, by the digests of their statements.
+    refused: BTreeMap<Digest, Refused>,
+    /// Releases that wait for their time.
+    pending: Vec<Pending>,
+}
+
+/// What came of a look into a repository.
+#[derive(Debug, Default, Serialize)]
+pub struct Looked {
+    /// Releases that were put in force, tried out or taken back.
+    pub swaps: Vec<Swap>,
+    /// Releases that were refused for the first time.
+    pub refused: Vec<Refused>,
+}
+
+impl Publishers {
+    /// Begins to follow the publishers of a configuration; `base` is the folder that
+    /// relative paths in it begin at. What is remembered of each repository is kept in
+    /// `memory`, a folder of their own.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be followed at all. A repository that is not to be had
+    /// right now is no error.
+    pub fn new(
+        runtime: Runtime,
+        publishers: &BTreeMap<String, Publisher>,
+        base: &Path,
+        memory: &Path,
+    ) -> Result<Arc<Publishers>, FollowError> {
+        let counters = Counters::default();
+        runtime.stats().register(|registry| counters.register(registry));
+        let mut followed = BTreeMap::new();
+        for (name, settled) in publishers {
+            let publisher = name.clone();
+            let grant = runtime.grant(name, settled).map_err(FollowError::Grant)?;
+            let location = match settled.repository.parse::<Location>() {
+                Ok(Location::Folder(folder)) => Location::Folder(base.join(folder)),
+                Ok(web) => web,
+                Err(error) => return Err(FollowError::Location { publisher, problem: error.to_string() }),
+            };
+            let file = base.join(&settled.root);
+            let root = match std::fs::read(&file) {
+                Ok(root) => root,
+                Err(source) => return Err(FollowError::Root { publisher, file, source }),
+            };
+            let client = Client::new(name, &location, root, &memory.join(name));
+            let client = Mutex::new(client.map_err(|source| FollowError::Client { publisher, source })?);
+            let seen = Lock::default();
+            followed.insert(name.clone(), Followed { settled: settled.clone(), grant, client, seen });
+        }
+        Ok(Arc::new(Publishers { runtime, followed, counters }))
+    }
+
+    /// What a publisher was granted; absent for one that is not followed.
+    pub fn grant(&self, publisher: &str) -> Option<&Grant> {
+        self.followed.get(publisher).map(|followed| &followed.grant)
+    }
+
+    /// The publishers that are followed.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.followed.keys().map(String::as_str)
+    }
+
+    /// Looks into each repository, again and again, each at its own interval. Never
+    /// returns.
+    pub async fn follow(self: Arc<Self>) {
+        let each = self.followed.keys().cloned().map(|name| {
+            let publishers = self.clone();
+            async move {
+                loop {
+                    let _ = publishers.look(&name).await;
+                    tokio::time::sleep(publishers.rest(&name)).await;
+                }
+            }
+        });
+        let tasks: Vec<_> = each.map(tokio::spawn).collect();
+        let mut tasks = AbortOnDrop(tasks);
+        for task in &mut tasks.0 {
+            let _ = task.await;
+        }
+    }
+
+    /// How long to wait for the next look: until a release that waits has its time, at
+    /// most the publisher's interval.
+    fn rest(&self, name: &str) -> Duration {
+        let Some(followed) = self.followed.get(name) else { return RETRY };
+        let seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rest = Duration::from_secs(followed.settled.poll_s);
+        if seen.problem.is_some() {
+            rest = rest.min(RETRY);
+        }
+        let now = OffsetDateTime::now_utc();
+        for pending in &seen.pending {
+            let wait = Duration::try_from(pending.valid_from - now).unwrap_or_default();
+            rest = rest.min(wait.max(Duration::from_millis(100)));
+        }
+        rest
+    }
+
+    /// Looks into a publisher's repository once, and carries out what is new there.
+    ///
+    /// # Errors
+    ///
+    /// If what is there cannot be trusted or had; or nobody of that name is followed.
+    /// What is in force stays.
+    pub async fn look(&self, name: &str) -> Result<Looked, RepositoryError> {
+        let Some(followed) = self.followed.get(name) else {
+            return Err(RepositoryError::WrongPublisher { expected: name.to_string(), found: "nobody of that name".into() });
+        };
+        let mut client = followed.client.lock().await;
+        let now = OffsetDateTime::now_utc();
+        let before = followed.seen.lock().unwrap_or_else(PoisonError::into_inner).checked;
+        let refreshed = client.refresh().await;
+        let outcome = match &refreshed {
+            Ok(snapshot) => {
+                let looked = self.carry_out(name, followed, snapshot, before, now).await;
+                let mut seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.snapshot = Some(snapshot.version);
+                seen.expires = Some(snapshot.expires);
+                seen.checked = Some(now);
+                seen.problem = None;
+                Ok(looked)
+            }
+            Err(error) => {
+                self.counters.failed(name, error.code());
+                let mut seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let since = seen.problem.as_ref().map_or(now, |problem| problem.since);
+                let is_new = seen.problem.as_ref().is_none_or(|problem| problem.code != error.code());
+                if let RepositoryError::Expired { since, .. } = error {
+                    seen.expires = Some(seen.expires.map_or(*since, |expires| expires.min(*since)));
+                }
+                seen.problem = Some(Problem { code: error.code(), message: error.to_string(), since });
+                if is_new {
+                    tracing::warn!(publisher = name, code = error.code(), %error, "A repository is not followed; what is in force stays");
+                }
+                Err(error.clone())
+            }
+        };
+        let expires = followed.seen.lock().unwrap_or_else(PoisonError::into_inner).expires;
+        let is_stale = expires.is_some_and(|expires| expires <= now) || matches!(refreshed, Err(RepositoryError::Expired { .. }));
+        self.counters.stale(name, is_stale);
+        self.mark(name, followed, is_stale).await;
+        outcome
+    }
+
+    /// Has the runtime know whether a publisher is out of date.
+    async fn mark(&self, name: &str, followed: &Followed, is_stale: bool) {
+        let stale = is_stale.then_some(match followed.settled.when_stale {
+            WhenStale::Keep => Stale::Keep,
+            WhenStale::Stop => Stale::Stop,
+        });
+        let other = |standing: &Standing| standing.release.publisher.as_deref() == Some(name) && standing.stale != stale;
+        let mut policies: Vec<String> =
+            self.runtime.policies().into_iter().filter(other).map(|standing| standing.release.policy().to_string()).collect();
+        policies.dedup();
+        for policy in policies {
+            let why = if is_stale { "the signature on the timestamp has expired" } else { "the timestamp was renewed" };
+            let marked = self.runtime.mark_stale(&policy, stale, By::new(name).because(why)).await;
+            match marked {
+                Ok(swap) if is_stale => tracing::warn!(policy, sequence = swap.sequence, "Stale: what its publisher says is out of date"),
+                Ok(swap) => tracing::info!(policy, sequence = swap.sequence, "No longer stale"),
+                // It may have been withdrawn meanwhile.
+                Err(error) => tracing::debug!(policy, %error, "Could not be marked"),
+            }
+        }
+    }
+
+    /// Takes back what is withdrawn, and offers what is new to the runtime, all of it
+    /// together.
+    async fn carry_out(
+        &self,
+        name: &str,
+        followed: &Followed,
+        snapshot: &Snapshot,
+        before: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Looked {
+        let mut looked = Looked { swaps: self.withdraw(name, snapshot).await, ..Looked::default() };
+        let standing = self.runtime.policies();
+        let stands = |digest: &Digest| standing.iter().any(|standing| standing.statement.as_ref() == Some(digest));
+        let mut policies: Vec<&str> = snapshot.releases.iter().map(|release| release.statement.policy.as_str()).collect();
+        policies.dedup();
+        let latest = policies.into_iter().filter_map(|policy| snapshot.latest(policy));
+        let mut pending = Vec::new();
+        let mut offers: Vec<(&Published, Offer)> = Vec::new();
+        let mut refused = Vec::new();
+        for release in latest.filter(|release| !stands(&release.digest)) {
+            if followed.seen.lock().unwrap_or_else(PoisonError::into_inner).refused.contains_key(&release.digest) {
+                continue;
+            }
+            match offer::of(&self.runtime, followed, snapshot, release, before, now).await {
+                Ok(offer::Ready::Now(offer)) => offers.push((release, *offer)),
+                Ok(offer::Ready::Later(valid_from)) => pending.push(Pending {
+                    policy: format!("{name}/{}", release.statement.policy),
+                    version: release.statement.version.to_string(),
+                    valid_from,
+                }),
+                // The repository may have it at the next look.
+                Err(OfferError::Repository(error)) => {
+                    tracing::warn!(publisher = name, policy = release.statement.policy, %error, "A release could not be fetched; it is tried again");
+                }
+                Err(error) => refused.push(status::refused(name, release, error.code(), error.to_string(), now)),
+            }
+        }
+        followed.seen.lock().unwrap_or_else(PoisonError::into_inner).pending = pending;
+        // Those of one snapshot belong together: a part of it is what nobody has
+        // published.
+        if refused.is_empty() && !offers.is_empty() {
+            let releases: Vec<&Published> = offers.iter().map(|(release, _)| *release).collect();
+            let published = self.runtime.publish(offers.into_iter().map(|(_, offer)| offer).collect(), By::new(name)).await;
+            match published {
+                Ok(swaps) => {
+                    for swap in &swaps {
+                        tracing::info!(
+                            policy = swap.policy,
+                            release = swap.release,
+                            mode = swap.mode.name(),
+                            replaced = swap.replaced.as_deref().unwrap_or("nothing"),
+                            sequence = swap.sequence,
+                            "Release taken from its publisher"
+                        );
+                    }
+                    looked.swaps.extend(swaps);
+                }
+                Err(LoadError::Stopped) => {}
+                Err(error) => {
+                    let (code, message) = (error.kind(), error.to_string());
+                    refused.extend(releases.into_iter().map(|release| status::refused(name, release, code, message.clone(), now)));
+                }
+            }
+        }
+        for refusal in refused {
+            tracing::warn!(
+                publisher = name,
+                policy = refusal.policy,
+                version = refusal.version,
+                code = refusal.code,
+                reason = refusal.message,
+                "Release refused; what was in force stays"
+            );
+            self.counters.refused(name, refusal.code);
+            followed.seen.lock().unwrap_or_else(PoisonError::into_inner).refused.insert(refusal.statement, refusal.clone());
+            looked.refused.push(refusal);
+        }
+        looked
+    }
+
+    /// Takes back what the publisher does not stand for any more.
+    async fn withdraw(&self, name: &str, snapshot: &Snapshot) -> Vec<Swap> {
+        let mut swaps = Vec::new();
+        for standing in self.runtime.policies() {
+            let published = snapshot.releases.iter().find(|release| Some(release.digest) == standing.statement);
+            let Some(withdrawal) = published.and_then(|release| snapshot.withdrawal(release)) else { continue };
+            let policy = standing.release.policy();
+            let by = By::new(format!("{name}: {}", withdrawal.by)).because(withdrawal.reason.clone());
+            match self.runtime.withdraw(policy, Some(&standing.release.id), by).await {
+                Ok(swap) => {
+                    let (release, sequence) = (&swap.release, swap.sequence);
+                    tracing::warn!(policy, release, sequence, reason = withdrawal.reason, "Withdrawn by its publisher");
+                    swaps.push(swap);
+                }
+                Err(error) => tracing::error!(policy, %error, "A release could not be withdrawn"),
+            }
+        }
+        swaps
+    }
+}
+
+/// Tasks that end with whoever waits for them.
+struct AbortOnDrop(Vec<tokio::task::JoinHandle<()>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}

@@ -1,0 +1,148 @@
+//! What is known of publishers: for people, and counted.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use std::sync::PoisonError;
+use time::OffsetDateTime;
+
+use super::Publishers;
+use crate::digest::Digest;
+use crate::repository::Published;
+
+/// A publisher as it stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct PublisherStatus {
+    /// Its name.
+    pub publisher: String,
+    /// Where its repository is.
+    pub repository: String,
+    /// Version of the snapshot that was taken last.
+    pub snapshot: Option<u64>,
+    /// When it was looked into last with success.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub checked: Option<OffsetDateTime>,
+    /// Until when what was taken holds.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires: Option<OffsetDateTime>,
+    /// Seconds for which it has been out of date; zero if it is not.
+    pub stale_s: u64,
+    /// Why the last look failed.
+    pub problem: Option<Problem>,
+    /// Releases that were not taken.
+    pub refused: Vec<Refused>,
+    /// Releases that wait for their time.
+    pub pending: Vec<Pending>,
+}
+
+/// Why a repository is not followed right now.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    /// For machines.
+    pub code: &'static str,
+    /// For the publisher, who has to mend it.
+    pub message: String,
+    /// Since when looks have failed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+}
+
+/// A release that was not taken.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refused {
+    /// The policy's full name.
+    pub policy: String,
+    /// The release's version.
+    pub version: String,
+    /// Digest of its statement.
+    pub statement: Digest,
+    /// For machines.
+    pub code: &'static str,
+    /// For the publisher, who has to mend it.
+    pub message: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// A release that waits for its time.
+#[derive(Debug, Clone, Serialize)]
+pub struct Pending {
+    /// The policy's full name.
+    pub policy: String,
+    /// The release's version.
+    pub version: String,
+    /// When it is put in force.
+    #[serde(with = "time::serde::rfc3339")]
+    pub valid_from: OffsetDateTime,
+}
+
+pub(super) fn refused(publisher: &str, release: &Published, code: &'static str, message: String, at: OffsetDateTime) -> Refused {
+    let policy = format!("{publisher}/{}", release.statement.policy);
+    Refused { policy, version: release.statement.version.to_string(), statement: release.digest, code, message, at }
+}
+
+impl Publishers {
+    /// How each publisher stands.
+    pub fn status(&self) -> Vec<PublisherStatus> {
+        let now = OffsetDateTime::now_utc();
+        let of = |(name, followed): (&String, &super::Followed)| {
+            let seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let stale = seen.expires.map_or(0, |expires| (now - expires).whole_seconds().max(0));
+            PublisherStatus {
+                publisher: name.clone(),
+                repository: followed.settled.repository.clone(),
+                snapshot: seen.snapshot,
+                checked: seen.checked,
+                expires: seen.expires,
+                stale_s: u64::try_from(stale).unwrap_or_default(),
+                problem: seen.problem.clone(),
+                refused: seen.refused.values().cloned().collect(),
+                pending: seen.pending.clone(),
+            }
+        };
+        self.followed.iter().map(of).collect()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PublisherLabel {
+    publisher: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabel {
+    publisher: String,
+    code: &'static str,
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    refused: Family<CodeLabel, Counter>,
+    failed: Family<CodeLabel, Counter>,
+    stale: Family<PublisherLabel, Gauge>,
+}
+
+impl Counters {
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("releases_refused", "Releases of publishers that were not taken", self.refused.clone());
+        registry.register("repository_failures", "Looks into a repository that failed", self.failed.clone());
+        registry.register("publisher_stale", "Whether what a publisher says is out of date", self.stale.clone());
+    }
+
+    pub fn refused(&self, publisher: &str, code: &'static str) {
+        self.refused.get_or_create(&CodeLabel { publisher: publisher.into(), code }).inc();
+    }
+
+    pub fn failed(&self, publisher: &str, code: &'static str) {
+        self.failed.get_or_create(&CodeLabel { publisher: publisher.into(), code }).inc();
+    }
+
+    pub fn stale(&self, publisher: &str, is_stale: bool) {
+        self.stale.get_or_create(&PublisherLabel { publisher: publisher.into() }).set(is_stale.into());
+    }
+}

@@ -1,0 +1,223 @@
+//! `/v1/releases` and `/v1/publishers`: how releases of publishers stand, and the acts
+//! of the platform on them.
+
+use std::sync::Arc;
+
+use hyper::Response;
+use hyper::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::Shared;
+use super::body::{RequestBody, ResponseBody};
+use super::policies::{check_local, refused, render, stopped};
+use super::problem::{Cause, Problem};
+use crate::digest::Digest;
+use crate::policy::Mode;
+use crate::policy::manifest::Field;
+use crate::publishers::{PublisherStatus, Publishers};
+use crate::runtime::{By, PromoteError, Shown, Standing};
+use crate::sandbox::LoadError;
+
+/// Bytes of a request that acts.
+const ACT_BYTES_MAX: usize = 16 << 10;
+
+/// Canaries' shares are counted in so many parts.
+const SHARES: f64 = 10_000.0;
+
+/// A release that is judged with, as a client sees it.
+#[derive(Serialize)]
+pub(super) struct View {
+    policy: String,
+    release: String,
+    version: String,
+    digest: Digest,
+    /// Digest of the signed statement; absent for one that is not published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statement: Option<Digest>,
+    mode: Mode,
+    /// Keys for which a canary counts, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    valid_from: Option<OffsetDateTime>,
+    #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    valid_until: Option<OffsetDateTime>,
+    /// The first sequence that it judges in this mode.
+    since: u64,
+    stale: bool,
+    /// Versions of the reference lists.
+    lists: std::collections::BTreeMap<String, String>,
+    /// What it sees, each field with the form that it asks for.
+    fields: Vec<Field>,
+    /// What it has shown since it began, in this process.
+    shown: Shown,
+    /// What is missing for its promotion; absent for one that is in force already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacks: Option<Vec<String>>,
+}
+
+/// Everything that is judged with.
+pub(super) fn views(shared: &Shared) -> Vec<View> {
+    let publishers = shared.options.publishers.as_deref();
+    shared.runtime.policies().iter().map(|standing| view(standing, publishers)).collect()
+}
+
+fn view(standing: &Standing, publishers: Option<&Publishers>) -> View {
+    let release = &standing.release;
+    let time = |micros: i64| OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok();
+    let grant = release.publisher.as_deref().and_then(|publisher| publishers?.grant(publisher));
+    let lacks = (standing.mode != Mode::Enforce).then(|| grant.map(|grant| standing.shown.lacks(&grant.gate())).unwrap_or_default());
+    View {
+        policy: release.policy().to_string(),
+        release: release.id.clone(),
+        version: release.manifest.version.clone(),
+        digest: release.digest,
+        statement: standing.statement,
+        mode: standing.mode,
+        share: (standing.mode == Mode::Canary).then(|| f64::from(standing.share) / SHARES),
+        valid_from: standing.validity.from.and_then(time),
+        valid_until: standing.validity.until.and_then(time),
+        since: standing.since,
+        stale: standing.stale.is_some(),
+        lists: release.lists.iter().map(|list| (list.name.clone(), list.version.clone())).collect(),
+        fields: release.manifest.fields.clone(),
+        shown: standing.shown.clone(),
+        lacks,
+    }
+}
+
+/// How publishers stand, without a configuration nobody.
+pub(super) fn publishers(shared: &Shared) -> Vec<PublisherStatus> {
+    shared.options.publishers.as_deref().map(Publishers::status).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct List {
+    releases: Vec<View>,
+}
+
+/// Everything that is judged with.
+pub(super) fn list(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
+    render(&List { releases: views(shared) })
+}
+
+/// What somebody wants done.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Act {
+    /// Who acts: a person or a role.
+    by: String,
+    /// Why.
+    reason: Option<String>,
+    /// The mode that the release is promoted to.
+    to: Option<Mode>,
+    /// Keys for which a canary counts, from 0 to 1; without it what the grant says.
+    share: Option<f64>,
+    /// The release that is withdrawn; without it all of the policy.
+    release: Option<String>,
+}
+
+impl Act {
+    fn by(&self) -> Result<By, Problem> {
+        if self.by.trim().is_empty() {
+            return Err(Problem::new(Cause::Query, "Say in `by` who does this; it is recorded."));
+        }
+        let by = By::new(self.by.clone());
+        Ok(match &self.reason {
+            Some(reason) => by.because(reason.clone()),
+            None => by,
+        })
+    }
+}
+
+/// Promotes, demotes or withdraws.
+pub(super) async fn act(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    policy: &str,
+    what: &str,
+    body: &mut RequestBody,
+) -> Result<Response<ResponseBody>, Problem> {
+    check_local(shared, parts)?;
+    let limits = &shared.limits;
+    let bytes = body.collect(ACT_BYTES_MAX, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
+    let act: Act = match bytes.is_empty() {
+        true => Act::default(),
+        false => {
+            serde_json::from_slice(&bytes).map_err(|error| Problem::new(Cause::Query, format!("The body is not understood: {error}.")))?
+        }
+    };
+    let by = act.by()?;
+    let runtime = &shared.runtime;
+    let swap = match what {
+        "promote" => promote(shared, policy, &act, by).await?,
+        "demote" => runtime.demote(policy, by).await.map_err(problem)?,
+        "withdraw" if act.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) => {
+            return Err(Problem::new(Cause::Query, "Say in `reason` why it is withdrawn; it is recorded."));
+        }
+        "withdraw" => runtime.withdraw(policy, act.release.as_deref(), by).await.map_err(problem)?,
+        _ => {
+            return Err(Problem::new(Cause::NotFound, "A release can be promoted, demoted or withdrawn: …/promote, …/demote, …/withdraw."));
+        }
+    };
+    let (release, sequence) = (&swap.release, swap.sequence);
+    tracing::info!(policy, release, sequence, act = what, by = act.by, mode = swap.mode.name(), "Release changed, over HTTP");
+    render(&swap)
+}
+
+async fn promote(shared: &Shared, policy: &str, act: &Act, by: By) -> Result<crate::runtime::Swap, Problem> {
+    let publisher = policy.split_once('/').map(|(publisher, _)| publisher);
+    let grant = publisher.and_then(|publisher| shared.options.publishers.as_deref()?.grant(publisher));
+    let gate = grant.map(|grant| grant.gate());
+    let to = act.to.unwrap_or(Mode::Enforce);
+    let share = act.share.or(gate.map(|gate| gate.canary_share)).unwrap_or_default();
+    if to == Mode::Shadow || !(0.0..=1.0).contains(&share) {
+        return Err(Problem::new(Cause::Query, "A release is promoted `to` canary, for a `share` of the keys from 0 to 1, or to enforce."));
+    }
+    let share = if to == Mode::Canary { (share * SHARES).round() as u16 } else { 0 };
+    let lacks = |shown: &Shown| gate.map(|gate| shown.lacks(&gate)).unwrap_or_default();
+    shared.runtime.promote(policy, to, share, lacks, by).await.map_err(|error| match error {
+        PromoteError::Refused(error) => problem(error),
+        PromoteError::Gate { problems, shown } => {
+            let detail = format!("The release stays as it is: {}.", problems.join("; "));
+            let problem = Problem::new(Cause::Gate, detail);
+            match serde_json::to_vec(&shown) {
+                Ok(shown) => problem.with("shown", shown),
+                Err(_) => problem,
+            }
+        }
+    })
+}
+
+fn problem(error: LoadError) -> Problem {
+    match error {
+        LoadError::Stopped => stopped(),
+        error => refused(&error),
+    }
+}
+
+/// Looks into a publisher's repository now.
+pub(super) async fn look(shared: &Arc<Shared>, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
+    check_local(shared, parts)?;
+    let unknown = || {
+        let detail = format!("No publisher named {name:?} is in the configuration.");
+        Problem::new(Cause::NotFound, detail)
+    };
+    let publishers = shared.options.publishers.clone().ok_or_else(unknown)?;
+    publishers.grant(name).ok_or_else(unknown)?;
+    let publisher = name.to_owned();
+    // In a task of its own: a client that hangs up must not leave it half done.
+    let looked = tokio::spawn(async move { publishers.look(&publisher).await }).await;
+    match looked {
+        Ok(Ok(looked)) => render(&looked),
+        Ok(Err(error)) => {
+            let code = serde_json::Value::from(error.code()).to_string().into_bytes();
+            Err(Problem::new(Cause::Repository, format!("{error}.")).with("code", code))
+        }
+        Err(error) => {
+            tracing::error!(publisher = name, %error, "A look into a repository broke down");
+            Err(Problem::new(Cause::Internal, "The look broke down; the log says more."))
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `/v1/status`: what is judged with, since when, and how it stands, as a note that the
+//! ledger's key has signed. Kept, it proves what ran where.
+
+use hyper::Response;
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::Shared;
+use super::body::ResponseBody;
+use super::problem::{Cause, Problem};
+use super::releases::{self, View};
+use crate::publishers::PublisherStatus;
+
+/// The first line of the note. No checkpoint begins so, and no status like one.
+const FIRST_LINE: &str = "ephor status 1";
+
+#[derive(Serialize)]
+struct Status {
+    /// When this was said.
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// The program.
+    version: &'static str,
+    /// Whether it takes events.
+    ready: bool,
+    /// The last durable entry.
+    entries: u64,
+    /// The latest signed checkpoint: entries and root.
+    checkpoint: Option<Signed>,
+    releases: Vec<View>,
+    publishers: Vec<PublisherStatus>,
+}
+
+#[derive(Serialize)]
+struct Signed {
+    entries: u64,
+    root: String,
+}
+
+/// The status: a signed note, or JSON alone for who asks for that.
+pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
+    let runtime = &shared.runtime;
+    let latest = runtime.log().and_then(|log| log.latest());
+    let checkpoint = latest.map(|(checkpoint, _)| Signed { entries: checkpoint.size, root: checkpoint.root.to_string() });
+    let now = OffsetDateTime::now_utc();
+    let status = Status {
+        at: now.replace_nanosecond(0).unwrap_or(now),
+        version: env!("CARGO_PKG_VERSION"),
+        ready: runtime.is_ready() && runtime.failure().is_none(),
+        entries: *runtime.durable().borrow(),
+        checkpoint,
+        releases: releases::views(shared),
+        publishers: releases::publishers(shared),
+    };
+    let json = serde_json::to_string_pretty(&status).map_err(|error| {
+        tracing::error!(%error, "The status could not be rendered");
+        Problem::new(Cause::Internal, "The status could not be rendered; the log says more.")
+    })?;
+    let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let wants_json = accept.contains("application/json");
+    let (body, kind) = match runtime.sign(&format!("{FIRST_LINE}\n{json}\n")) {
+        Some(note) if !wants_json => (note.to_string(), "text/plain; charset=utf-8"),
+        _ => (format!("{json}\n"), "application/json"),
+    };
+    let mut response = Response::new(ResponseBody::full(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
