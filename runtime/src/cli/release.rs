@@ -151,8 +151,7 @@ pub(super) fn print_releases(releases: &Value) {
     println!("{rows}");
     for release in releases {
         let Some(lacks) = release["lacks"].as_array() else { continue };
-        let name =
-            format!("{} {}", plain(release["policy"].as_str().unwrap_or_default()), plain(release["release"].as_str().unwrap_or_default()));
+        let name = format!("{} {}", plain(release["policy"].as_str().unwrap_or_default()), plain(release["release"].as_str().unwrap_or_default()));
         if lacks.is_empty() {
             println!("{name} may be promoted.");
         }

@@ -95,9 +95,8 @@ async fn serve(args: Args) -> Outcome {
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
     let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone() };
-    let server = Server::bind(args.listen, runtime.clone(), config.server.clone(), options)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let server =
+        Server::bind(args.listen, runtime.clone(), config.server.clone(), options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = server.local_addr();
     if args.dev {
         tracing::warn!("DEVELOPMENT MODE: policies are not signed, and whoever can connect can change them");

@@ -106,11 +106,7 @@ fn print(status: &Value, args: &Args) {
         return;
     }
     let at = plain(status["at"].as_str().unwrap_or_default());
-    println!(
-        "{at}: {} entries{}",
-        grouped(status["entries"].as_u64().unwrap_or_default()),
-        if status["ready"] == true { "" } else { ", NOT READY" }
-    );
+    println!("{at}: {} entries{}", grouped(status["entries"].as_u64().unwrap_or_default()), if status["ready"] == true { "" } else { ", NOT READY" });
     print_releases(&status["releases"]);
     let publishers = status["publishers"].as_array().map(Vec::as_slice).unwrap_or_default();
     if publishers.is_empty() {
@@ -130,11 +126,7 @@ fn print(status: &Value, args: &Args) {
     for publisher in publishers {
         let name = plain(publisher["publisher"].as_str().unwrap_or_default());
         if let Some(message) = publisher["problem"]["message"].as_str() {
-            println!(
-                "{name} is not followed since {}: {}",
-                plain(publisher["problem"]["since"].as_str().unwrap_or_default()),
-                plain(message)
-            );
+            println!("{name} is not followed since {}: {}", plain(publisher["problem"]["since"].as_str().unwrap_or_default()), plain(message));
         }
         for refused in publisher["refused"].as_array().into_iter().flatten() {
             let text = |name: &str| plain(refused[name].as_str().unwrap_or_default());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::Followed;
 use super::vectors::{self, VectorsError};
+use super::Followed;
 use crate::policy::{Statement, Validity};
 use crate::reference::{List, ListError};
 use crate::repository::{Published, RepositoryError, Snapshot};

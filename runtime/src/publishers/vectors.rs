@@ -176,8 +176,7 @@ async fn run(runtime: &Runtime, component: &Arc<[u8]>, name: &str, vector: &Vect
 fn events(events: &[&RawValue]) -> Result<Vec<Event>, String> {
     let mut now = 0;
     let event = |(at, event): (usize, &&RawValue)| {
-        let event =
-            ingest::structured(event.get().as_bytes(), &ingest::Limits::default()).map_err(|error| format!("event {at}: {error}"))?;
+        let event = ingest::structured(event.get().as_bytes(), &ingest::Limits::default()).map_err(|error| format!("event {at}: {error}"))?;
         now = event.time_micros().unwrap_or(now);
         Ok(event.with_arrival(now))
     };
@@ -200,10 +199,7 @@ fn said(findings: &[Finding], fault: Option<&Fault>) -> Result<Expected, String>
         None => Ok(Expected::Findings(
             findings
                 .iter()
-                .map(|finding| Found {
-                    rule: finding.rule().id.clone(),
-                    evidence: evidence(finding.evidence.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
-                })
+                .map(|finding| Found { rule: finding.rule().id.clone(), evidence: evidence(finding.evidence.iter().map(|(name, value)| (name.as_str(), value.as_str()))) })
                 .collect(),
         )),
     }
@@ -212,7 +208,9 @@ fn said(findings: &[Finding], fault: Option<&Fault>) -> Result<Expected, String>
 fn failed(kind: FaultKind, detail: &str) -> Result<Expected, String> {
     match kind {
         FaultKind::Undecided => Ok(Expected::Otherwise(Otherwise::Undecided(detail.to_string()))),
-        FaultKind::Unreadable => Ok(Expected::Otherwise(Otherwise::Unreadable(detail.split(' ').next().unwrap_or_default().to_string()))),
+        FaultKind::Unreadable => {
+            Ok(Expected::Otherwise(Otherwise::Unreadable(detail.split(' ').next().unwrap_or_default().to_string())))
+        }
         kind => Err(format!("it failed ({}: {detail})", kind.name())),
     }
 }

@@ -291,8 +291,7 @@ impl Runtime {
     }
 
     async fn load(&self, name: Option<&str>, offer: Offer) -> Result<Installed, LoadError> {
-        let Offer { component, settings, lists, spare, publisher, grant, statement, mode, share, strongest, validity, states: rule } =
-            offer;
+        let Offer { component, settings, lists, spare, publisher, grant, statement, mode, share, strongest, validity, states: rule } = offer;
         let lists = sandbox::Lists { bound: lists, spare };
         let loaded = match self.same_code(&component, &settings) {
             // Only the lists are new.

@@ -144,9 +144,7 @@ pub(super) async fn act(
     let bytes = body.collect(ACT_BYTES_MAX, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
     let act: Act = match bytes.is_empty() {
         true => Act::default(),
-        false => {
-            serde_json::from_slice(&bytes).map_err(|error| Problem::new(Cause::Query, format!("The body is not understood: {error}.")))?
-        }
+        false => serde_json::from_slice(&bytes).map_err(|error| Problem::new(Cause::Query, format!("The body is not understood: {error}.")))?,
     };
     let by = act.by()?;
     let runtime = &shared.runtime;
@@ -157,9 +155,7 @@ pub(super) async fn act(
             return Err(Problem::new(Cause::Query, "Say in `reason` why it is withdrawn; it is recorded."));
         }
         "withdraw" => runtime.withdraw(policy, act.release.as_deref(), by).await.map_err(problem)?,
-        _ => {
-            return Err(Problem::new(Cause::NotFound, "A release can be promoted, demoted or withdrawn: …/promote, …/demote, …/withdraw."));
-        }
+        _ => return Err(Problem::new(Cause::NotFound, "A release can be promoted, demoted or withdrawn: …/promote, …/demote, …/withdraw.")),
     };
     let (release, sequence) = (&swap.release, swap.sequence);
     tracing::info!(policy, release, sequence, act = what, by = act.by, mode = swap.mode.name(), "Release changed, over HTTP");
