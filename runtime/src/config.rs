@@ -88,6 +88,8 @@ impl Config {
             ("spine.batch-events-max", spine.batch_events_max as u64, 1, 1_000_000),
             // Offsets into a batch's text have 32 bits.
             ("spine.batch-bytes-max", spine.batch_bytes_max as u64, 1, 1 << 30),
+            ("spine.state-bytes-max", spine.state_bytes_max as u64, 1 << 10, 1 << 40),
+            ("spine.state-memory-bytes-max", spine.state_memory_bytes_max as u64, 0, 1 << 40),
             ("spine.threads", spine.threads as u64, 0, 1_000),
             ("spine.lateness-s", spine.lateness_s, 0, 100 * 366 * 86_400),
             ("ledger.horizon-days", ledger.horizon_days.into(), 1, 36_500),

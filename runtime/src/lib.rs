@@ -32,6 +32,7 @@ pub mod ledger;
 pub mod column;
 pub mod digest;
 pub mod event;
+mod table;
 pub mod verdict;
 
 #[doc(hidden)]

@@ -27,9 +27,14 @@ pub struct Limits {
     pub batch_events_max: usize,
     /// A batch is closed once its events have so many bytes.
     pub batch_bytes_max: usize,
-    /// Bytes of keys and states of one policy. Beyond it, events of keys that have
-    /// no state yet get a fault.
+    /// Bytes of keys and states of one policy, wherever they are. Beyond it, events of
+    /// keys that have no state yet get a fault.
     pub state_bytes_max: usize,
+    /// Bytes that keys and states of all policies take in memory, if there is a ledger.
+    /// The others stay in its journal only, and are read from there when their keys
+    /// come again; each takes some 45 bytes of memory beyond this. What is not durable
+    /// yet is in memory in any case. What is said of an event never depends on it.
+    pub state_memory_bytes_max: usize,
     /// Threads that project and evaluate; 0 for as many as there are cores.
     pub threads: usize,
     /// Seconds of event time that the watermark of a source is behind its latest
@@ -50,7 +55,8 @@ impl Default for Limits {
             queue_bytes_max: 64 << 20,
             batch_events_max: 2_048,
             batch_bytes_max: 4 << 20,
-            state_bytes_max: 256 << 20,
+            state_bytes_max: 1 << 30,
+            state_memory_bytes_max: 256 << 20,
             threads: 0,
             lateness_s: 60,
             heartbeats: BTreeMap::new(),

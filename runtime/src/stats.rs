@@ -64,6 +64,7 @@ pub struct Stats {
     pub(crate) waiting: Gauge,
     pub(crate) policies: Gauge,
     pub(crate) state_keys: Gauge,
+    pub(crate) state_reads: Counter,
     pub(crate) timers: Gauge,
     pub(crate) missing: Gauge,
     pub(crate) silent: Gauge,
@@ -99,6 +100,7 @@ impl Stats {
             waiting: Gauge::default(),
             policies: Gauge::default(),
             state_keys: Gauge::default(),
+            state_reads: Counter::default(),
             timers: Gauge::default(),
             missing: Gauge::default(),
             silent: Gauge::default(),
@@ -120,6 +122,7 @@ impl Stats {
             registry.register("queue_events", "Events that wait or are under evaluation", stats.waiting.clone());
             registry.register("policies", "Policies in force", stats.policies.clone());
             registry.register("state_keys", "Keys that have a state", stats.state_keys.clone());
+            registry.register("state_reads", "States that were read from the ledger", stats.state_reads.clone());
             registry.register("timers", "Keys that want to be woken", stats.timers.clone());
             registry.register("missing_events", "Events that sources have numbered and that did not come", stats.missing.clone());
             registry.register("silent_sources", "Sources that are silent for longer than their heartbeat", stats.silent.clone());

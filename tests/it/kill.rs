@@ -39,6 +39,9 @@ const COUNTER: &str = "stateful-trap";
 /// Checkpoints often enough that they are killed as well.
 const CONFIG: &str = "[ledger]\ncheckpoint-ms = 20";
 
+/// The same, and no state stays in memory once it is durable.
+const COLD: &str = "[ledger]\ncheckpoint-ms = 20\n[spine]\nstate-memory-bytes-max = 0";
+
 /// An invoice line of some customer: one that the good policy finds, one that the
 /// counting guest panics on, or a plain one.
 fn line(number: u64, random: &mut Random) -> Value {
@@ -250,8 +253,16 @@ fn assert_kept(data: &Path, checkpoints: &[Checkpoint]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_doubled_or_changed_by_kill_9() {
-    let rounds = number("EPHOR_KILL_ROUNDS").unwrap_or(ROUNDS);
-    let mut random = Random::from_env("EPHOR_KILL_SEED");
+    survive(number("EPHOR_KILL_ROUNDS").unwrap_or(ROUNDS), CONFIG, Random::from_env("EPHOR_KILL_SEED")).await;
+}
+
+/// The same where every state is read from the ledger each time that it is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_are_states_that_are_on_the_disk_only() {
+    survive(number("EPHOR_KILL_ROUNDS").unwrap_or(ROUNDS).div_ceil(3), COLD, Random::from_env("EPHOR_KILL_COLD_SEED")).await;
+}
+
+async fn survive(rounds: u64, config: &str, mut random: Random) {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, policies) = (folder.path().join("data"), folder.path().join("policies"));
     std::fs::create_dir(&policies).expect("a folder");
@@ -265,9 +276,9 @@ async fn nothing_is_lost_doubled_or_changed_by_kill_9() {
     for number in 1..=rounds {
         if random.once_in(4) {
             // Recovery is killed as well.
-            Ephor::kill_at_start(&data, CONFIG, &args, Duration::from_millis(random.below(400)));
+            Ephor::kill_at_start(&data, config, &args, Duration::from_millis(random.below(400)));
         }
-        let ephor = Ephor::start_in(&data, CONFIG, &args);
+        let ephor = Ephor::start_in(&data, config, &args);
         history.follow(&ephor, &account.book).await;
         let events = account.with(|book| round(book, &mut next, &mut random));
         account.answers.send_replace(0);
@@ -308,7 +319,7 @@ async fn nothing_is_lost_doubled_or_changed_by_kill_9() {
     assert!(interrupted > 0 || rounds < 5, "the server was always idle when it was killed");
 
     // What is left is sent once more, and nobody is killed.
-    let ephor = Ephor::start_in(&data, CONFIG, &args);
+    let ephor = Ephor::start_in(&data, config, &args);
     history.follow(&ephor, &account.book).await;
     let left: Vec<Value> = account.with(|book| book.unanswered().map(|sent| sent.event.clone()).collect());
     if !left.is_empty() {
@@ -326,7 +337,7 @@ async fn nothing_is_lost_doubled_or_changed_by_kill_9() {
     // The states themselves, after one more kill: the next line of each customer is
     // counted on.
     ephor.kill();
-    let ephor = Ephor::start_in(&data, CONFIG, &args);
+    let ephor = Ephor::start_in(&data, config, &args);
     let customers: BTreeSet<String> = (0..CUSTOMERS).map(|number| format!("c{number}")).collect();
     for (number, customer) in customers.iter().enumerate() {
         let mut probe = event::listing(format!("probe-{number}"), "LANTERN");
@@ -337,6 +348,8 @@ async fn nothing_is_lost_doubled_or_changed_by_kill_9() {
         let found = event::findings(&answer, COUNTER).next().unwrap_or_else(|| panic!("no count in {answer}"));
         assert_eq!(found["evidence"]["count"], count.to_string(), "the state of {customer}: {answer}");
     }
+    let reads = ephor.metric("ephor_state_reads_total", "");
+    assert_eq!(reads > 0.0, config == COLD, "{reads} states were read from the ledger");
 
     // Nor can an event be put in the place of a recorded one.
     let recorded = account.with(|book| book.all().filter(|_| random.once_in(100)).map(|sent| sent.event.clone()).collect::<Vec<_>>());

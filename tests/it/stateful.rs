@@ -9,6 +9,8 @@ use ephor_tests::{Ephor, event, policy, workspace};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::cold::{COLD, bound, reads};
+
 const POLICIES: [(&str, Set); 3] = [("price-fairness", Set::Retail), ("machine-temperature", Set::Nab), ("idle-vehicle", Set::Columbus)];
 
 fn answers(which: &str) -> Value {
@@ -84,8 +86,8 @@ fn digest(mut lines: Vec<String>) -> String {
 
 /// Puts one policy in force, streams its events, and holds what the ledger has
 /// against the answer.
-async fn check(name: &str, events: Vec<String>, answer: &Value) {
-    let ephor = Ephor::start(&[]);
+async fn check(config: &str, name: &str, events: Vec<String>, answer: &Value) -> Ephor {
+    let ephor = Ephor::start_with(config, &[]);
     ephor.put(name, &policy(name), &answer["settings"].to_string()).await.succeeded();
     let count = events.len();
     stream(&ephor, events).await;
@@ -104,13 +106,27 @@ async fn check(name: &str, events: Vec<String>, answer: &Value) {
         _ => assert_eq!(json!(found.len()), answer["findings"]),
     }
     assert_eq!(digest(found), event::text(answer, "digest"), "{name}: every finding is as computed, in its place");
+    ephor
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sample_gives_its_answers() {
     let answers = answers("sample");
     for (name, set) in POLICIES {
-        check(name, data::sample(set), &answers[name]).await;
+        let ephor = check("", name, data::sample(set), &answers[name]).await;
+        assert_eq!(reads(&ephor), 0.0, "{name}: all states have room in memory");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_gives_its_answers_where_states_are_cold() {
+    let answers = answers("sample");
+    for (name, set) in POLICIES {
+        for config in [COLD, &bound(64 << 10)] {
+            let ephor = check(config, name, data::sample(set), &answers[name]).await;
+            // There are four machines.
+            assert!(reads(&ephor) > 0.0 || name == "machine-temperature" && config != COLD, "{name}, {config}");
+        }
     }
 }
 
@@ -124,6 +140,6 @@ async fn the_full_data_gives_its_answers() {
     assert_eq!((&answers["price-fairness"]["findings"], &answers["idle-vehicle"]["findings"]), (&json!(2_970), &json!(7_089)));
     assert_eq!([&answers["machine-temperature"]["too_hot"], &answers["machine-temperature"]["too_cold"]], [33, 1_539]);
     for (name, set) in POLICIES {
-        check(name, data::full(&folder, set), &answers[name]).await;
+        check("", name, data::full(&folder, set), &answers[name]).await;
     }
 }

@@ -1,8 +1,8 @@
 //! Which events were seen: (source, id) → sequence and digest, within a horizon of
 //! event time.
 //!
-//! One open-addressed table in 256 shards, 40 bytes a place. In memory; made again
-//! from the journal at a start. Knows nothing of what events say.
+//! One table, 40 bytes a place. In memory; made again from the journal at a start.
+//! Knows nothing of what events say.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,6 +11,9 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;
+use crate::table::{self, SHARDS, Shard};
+
+pub(crate) use crate::table::Key;
 
 /// Microseconds since 1970, UTC.
 type Micros = i64;
@@ -23,14 +26,6 @@ const DAY_BITS: u32 = 16;
 /// The largest sequence that fits beside a day: at a million events per second it
 /// comes after nine years.
 const SEQUENCE_MAX: u64 = u64::MAX >> DAY_BITS;
-
-/// Shards, so that a table grows in steps of a few hundred microseconds instead of
-/// one of seconds, and needs no second table of its own size meanwhile.
-const SHARDS: usize = 256;
-
-/// Slots behind a shard's last place that are allocated with it, for what is pushed
-/// there.
-const SPARE: usize = 16;
 
 /// What is known of an event's (source, id).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +41,10 @@ pub(crate) enum Known {
     Outside { from: i64 },
 }
 
-/// The first half of a SHA-256 over a secret, source and id. Nobody outside knows
-/// the secret, so nobody can choose ids that meet in one place of the table.
-pub(crate) type Key = [u8; 16];
-
 /// One remembered event. Free if the sequence is 0.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
+    /// The first half of a SHA-256 over a secret, source and id.
     key: Key,
     /// The start of the digest of the event's bytes.
     digest: [u8; DIGEST],
@@ -65,8 +57,6 @@ struct Slot {
 /// Bytes of a digest that are remembered: enough that nobody makes a second event
 /// with the same ones.
 const DIGEST: usize = 12;
-
-const FREE: Slot = Slot { key: [0; 16], digest: [0; DIGEST], source: 0, word: 0 };
 
 impl Slot {
     fn new(key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) -> Self {
@@ -91,6 +81,14 @@ impl Slot {
     fn day(&self) -> u16 {
         self.word as u16
     }
+}
+
+impl table::Slot for Slot {
+    const FREE: Self = Slot { key: [0; 16], digest: [0; DIGEST], source: 0, word: 0 };
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
 
     fn is_free(&self) -> bool {
         self.word >> DAY_BITS == 0
@@ -105,7 +103,7 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct Ids {
     secret: [u8; 16],
-    shards: Vec<Shard>,
+    shards: Vec<Shard<Slot>>,
     sources: Sources,
 }
 
@@ -132,93 +130,7 @@ impl Sources {
     }
 
     fn keeps(&self, slot: &Slot) -> bool {
-        !slot.is_free() && slot.day() >= self.from(slot.source)
-    }
-}
-
-/// Slots in the order of their keys, each at or behind the place that its key
-/// points to (linear probing, sorted). A search ends at the first larger key, which
-/// keeps it short in a table that is nearly full.
-#[derive(Debug, Default)]
-struct Shard {
-    slots: Vec<Slot>,
-    taken: usize,
-    /// Places that a key can point to; the slots behind them are for what is pushed
-    /// beyond the end, so that nothing ever wraps around.
-    places: usize,
-}
-
-impl Shard {
-    /// Where the search for a key begins. The first byte chose the shard.
-    fn place(&self, key: &Key) -> usize {
-        let head = u64::from_be_bytes([key[1], key[2], key[3], key[4], key[5], key[6], key[7], key[8]]);
-        ((u128::from(head) * self.places as u128) >> 64) as usize
-    }
-
-    /// The slot of a key, or the one that it would have to be put in front of.
-    fn find(&self, key: &Key) -> Result<usize, usize> {
-        let mut at = self.place(key);
-        while let Some(slot) = self.slots.get(at) {
-            if slot.is_free() || slot.key > *key {
-                return Err(at);
-            }
-            if slot.key == *key {
-                return Ok(at);
-            }
-            at += 1;
-        }
-        Err(at)
-    }
-
-    fn put(&mut self, at: usize, slot: Slot) {
-        let free = self.slots[at..].iter().position(Slot::is_free);
-        match free {
-            Some(free) => self.slots.copy_within(at..at + free, at + 1),
-            // Pushed beyond the end. Rare, and short: keys are spread evenly.
-            None => {
-                self.extend(self.slots.len() + 1);
-                let end = self.slots.len() - 1;
-                self.slots.copy_within(at..end, at + 1);
-            }
-        }
-        self.slots[at] = slot;
-        self.taken += 1;
-    }
-
-    /// Makes room for one more: drops what is forgotten, then grows if that was not
-    /// enough.
-    ///
-    /// Whether slots are elsewhere than before.
-    fn make_room(&mut self, sources: &Sources) -> bool {
-        if (self.taken + 1) * 8 <= self.places * 7 {
-            return false;
-        }
-        let alive = self.slots.iter().filter(|slot| sources.keeps(slot)).count();
-        // A quarter more than needed, or what there is if a fair part of it is free
-        // again: a shard that drops a little each time would be copied each time.
-        let places = if (alive + 1) * 4 <= self.places * 3 { self.places } else { ((alive + 1) * 10 / 7).max(8) };
-        let mut slots = Vec::with_capacity(places + SPARE);
-        slots.resize(places, FREE);
-        let old = std::mem::replace(self, Shard { slots, taken: 0, places });
-        // In the order of their keys, so that each goes behind the one before it.
-        let mut end = 0;
-        for slot in old.slots.into_iter().filter(|slot| sources.keeps(slot)) {
-            let at = self.place(&slot.key).max(end);
-            self.extend(at + 1);
-            self.slots[at] = slot;
-            self.taken += 1;
-            end = at + 1;
-        }
-        true
-    }
-
-    /// Has at least so many slots, with a few to spare where the vector would double
-    /// itself.
-    fn extend(&mut self, len: usize) {
-        if len > self.slots.len() {
-            self.slots.reserve_exact(len - self.slots.len() + SPARE);
-            self.slots.resize(len, FREE);
-        }
+        slot.day() >= self.from(slot.source)
     }
 }
 
@@ -304,14 +216,14 @@ impl Ids {
     pub fn take(&mut self, key: &Key, source: u32, sequence: u64, digest: &Digest, time: Micros) -> Known {
         let shard = &mut self.shards[usize::from(key[0])];
         let mut at = match shard.find(key) {
-            Ok(at) => return shard.slots[at].known(digest),
+            Ok(at) => return shard.at(at).known(digest),
             Err(at) => at,
         };
         let from = self.sources.from(source);
         if day(time) < from {
             return Known::Outside { from: Micros::from(from) * DAY };
         }
-        if shard.make_room(&self.sources) {
+        if shard.make_room(|slot| self.sources.keeps(slot)) {
             at = shard.find(key).unwrap_or_else(|at| at);
         }
         shard.put(at, Slot::new(key, source, sequence, digest, time));
@@ -328,13 +240,13 @@ impl Ids {
         let slot = Slot::new(key, source, sequence, digest, time);
         let shard = &mut self.shards[usize::from(key[0])];
         if let Ok(at) = shard.find(key) {
-            shard.slots[at] = slot;
+            *shard.at_mut(at) = slot;
             return;
         }
         if slot.day() < self.sources.from(source) {
             return;
         }
-        shard.make_room(&self.sources);
+        shard.make_room(|slot| self.sources.keeps(slot));
         let (Ok(at) | Err(at)) = shard.find(key);
         shard.put(at, slot);
     }
@@ -347,7 +259,7 @@ impl Ids {
         let shard = &self.shards[usize::from(key[0])];
         let from = self.sources.from(source);
         match shard.find(key) {
-            Ok(at) => shard.slots[at].known(digest),
+            Ok(at) => shard.at(at).known(digest),
             Err(_) if day(time) < from => Known::Outside { from: Micros::from(from) * DAY },
             Err(_) => Known::New,
         }
@@ -355,13 +267,12 @@ impl Ids {
 
     /// Number of events that are held, some of which may be forgotten already.
     pub fn held(&self) -> usize {
-        self.shards.iter().map(|shard| shard.taken).sum()
+        self.shards.iter().map(Shard::taken).sum()
     }
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        let slots: usize = self.shards.iter().map(|shard| shard.slots.capacity()).sum();
-        slots * size_of::<Slot>() + SHARDS * size_of::<Shard>()
+        self.shards.iter().map(Shard::bytes).sum()
     }
 }
 
@@ -505,39 +416,6 @@ mod tests {
                 let outside = !within(&(*source, *id), *time) && matches!(known, Known::Outside { .. });
                 prop_assert!(known == Known::Same(*sequence) || outside, "{:?}", known);
             }
-        }
-    }
-
-    proptest! {
-        /// The table itself, with keys that crowd: at the ends, beside each other.
-        #[test]
-        fn a_shard_is_a_sorted_map(keys in prop::collection::vec((0u8..8, any::<u8>(), 0u16..4), 0..400)) {
-            let sources = Ids::new(7).sources;
-            let mut shard = Shard::default();
-            let mut model = HashMap::new();
-            for (sequence, (place, low, day)) in (1u64..).zip(keys) {
-                let mut key = [0; 16];
-                key[1] = [0, 1, 127, 128, 129, 253, 254, 255][usize::from(place)];
-                key[2] = if place % 2 == 0 { 255 } else { 0 };
-                key[15] = low;
-                let slot = Slot { key, digest: [0; DIGEST], source: 0, word: sequence << DAY_BITS | u64::from(day) };
-                match shard.find(&key) {
-                    Ok(at) => shard.slots[at] = slot,
-                    Err(_) => {
-                        shard.make_room(&sources);
-                        let (Ok(at) | Err(at)) = shard.find(&key);
-                        shard.put(at, slot);
-                    }
-                }
-                model.insert(key, sequence);
-                prop_assert_eq!(shard.taken, model.len());
-            }
-            for (key, sequence) in &model {
-                let at = shard.find(key).expect("is there");
-                prop_assert_eq!(shard.slots[at].sequence(), *sequence);
-            }
-            let kept: Vec<Key> = shard.slots.iter().filter(|slot| !slot.is_free()).map(|slot| slot.key).collect();
-            prop_assert!(kept.is_sorted());
         }
     }
 

@@ -39,7 +39,7 @@ use witnesses::Witnesses;
 
 pub use answer::{Answer, Line, Refusal};
 pub(crate) use ids::{Ids, Known};
-pub(crate) use journal::{Batch, Record, StateChange, StateRef};
+pub(crate) use journal::{BATCH_BYTES_MAX, Batch, Reader, Record, StateAt, StateChange, StateRef};
 pub use keys::KeysError;
 pub(crate) use keys::Secrets;
 pub use limits::{Durability, Limits};
@@ -217,6 +217,17 @@ impl Ledger {
     /// The sequence of the next entry.
     pub fn next(&self) -> u64 {
         self.journal.next()
+    }
+
+    /// Of every batch with changes that became durable since the last call, where its
+    /// first change stands in the journal.
+    pub fn placed(&mut self) -> Vec<u64> {
+        self.journal.placed()
+    }
+
+    /// The journal, for reading.
+    pub fn reader(&self) -> Reader {
+        self.journal.reader()
     }
 
     /// The log, for reading.

@@ -14,7 +14,7 @@ use super::spine::{Memory, POLICIES_MAX};
 use super::{Mode, Swap};
 use crate::digest::Digest;
 use crate::ledger::entry::{ChangeEntry, Entry, StartEntry, Time, What};
-use crate::ledger::{Batch, StateChange, leaf_hash};
+use crate::ledger::{BATCH_BYTES_MAX, Batch, StateChange, leaf_hash};
 use crate::policy::manifest::Keyed;
 use crate::policy::statement::StateRule;
 use crate::policy::{Grant, Release, Validity};
@@ -118,6 +118,14 @@ struct Begin {
     timers_of: Option<Arc<str>>,
 }
 
+impl Begin {
+    /// Bytes that it has in the ledger, about.
+    fn bytes(&self, memory: &Memory) -> usize {
+        let timers = self.timers_of.as_ref().map(|policy| memory.timers.all(policy)).unwrap_or_default();
+        memory.bytes_of(&self.states, &self.keys, &timers)
+    }
+}
+
 /// Works a change out and carries it out. Nothing is different if a part of it cannot
 /// be done.
 pub(super) fn carry_out(
@@ -137,6 +145,12 @@ pub(super) fn carry_out(
         return Err(LoadError::TooMany { max: POLICIES_MAX });
     }
     let ready: Vec<Ready> = orders.into_iter().map(|order| prepare(memory, lines, order)).collect::<Result<_, _>>()?;
+    let bytes: usize = ready.iter().filter_map(|ready| ready.begin.as_ref()).map(|begin| begin.bytes(memory)).sum();
+    if bytes > BATCH_BYTES_MAX {
+        // All of it goes to the ledger as one batch, whole or not at all.
+        let problem = format!("the states that are taken over have {bytes} bytes; at most {BATCH_BYTES_MAX} can be taken over at once");
+        return Err(LoadError::State { problem });
+    }
     Ok(ready.into_iter().map(|ready| apply(memory, lines, ready, by, at, batch)).collect())
 }
 
@@ -222,12 +236,12 @@ fn install(memory: &Memory, policy: Arc<str>, mut line: Line, mut installed: Ins
     if other || apart {
         let keys = match state {
             Handover::Migrated => {
-                let (version, states) = memory.states.all(&before);
+                let (version, states) = memory.all(&before).map_err(fail)?;
                 let (keys, states): (Vec<Key>, Vec<Vec<u8>>) = states.into_iter().unzip();
                 let after = image.migrate(version, &states).map_err(fail)?;
                 keys.into_iter().zip(after).collect()
             }
-            Handover::Kept => memory.states.all(&before).1.into_iter().map(|(key, state)| (key, Some(state))).collect(),
+            Handover::Kept => memory.all(&before).map_err(fail)?.1.into_iter().map(|(key, state)| (key, Some(state))).collect(),
             Handover::None | Handover::Reset => Vec::new(),
         };
         let timers_of = matches!(state, Handover::Migrated | Handover::Kept).then_some(before);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -65,9 +65,10 @@ impl Keeper {
         stats: Arc<Stats>,
         failure: Arc<OnceLock<String>>,
         durable: watch::Sender<u64>,
+        placed: Sender<Vec<u64>>,
     ) -> io::Result<Keeper> {
         let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
-        let committer = Committer { ledger, checkpoint_interval, checkpointed: Instant::now(), stats, failure, durable };
+        let committer = Committer { ledger, checkpoint_interval, checkpointed: Instant::now(), stats, failure, durable, placed };
         std::thread::Builder::new().name("commit".into()).spawn(move || committer.run(&receiver))?;
         Ok(Keeper::Disk(sender))
     }
@@ -92,6 +93,8 @@ struct Committer {
     failure: Arc<OnceLock<String>>,
     /// Sequence of the last entry that is committed.
     durable: watch::Sender<u64>,
+    /// For each batch that is, where in the journal its states are.
+    placed: Sender<Vec<u64>>,
 }
 
 impl Committer {
@@ -152,7 +155,11 @@ impl Committer {
         self.stats.stage("commit", began.elapsed());
         let began = Instant::now();
         let known = self.known(&group, committed);
+        let mut firsts = self.ledger.placed().into_iter();
         for work in group {
+            let first = if work.batch.states.is_empty() { None } else { firsts.next() };
+            // The spine may be gone; then nobody asks where states are.
+            let _ = self.placed.send(first.map_or_else(Vec::new, |first| work.batch.places(first)));
             reply(work, committed, &known, &self.stats);
         }
         self.stats.stage("answer", began.elapsed());

@@ -28,7 +28,7 @@ const PROJECT_ROWS_MIN: usize = 256;
 const STALE: &str = "what its publisher says is out of date, and the platform has set that its policies are not asked then";
 
 /// What is said of a row whose key has no state yet when there is no room for one.
-const NO_ROOM: &str = "the policy's states take all the memory that they may have";
+const NO_ROOM: &str = "the policy's states take all the bytes that they may have";
 
 /// New events that are judged together, with the values of all fields that the
 /// policies in force declare.
@@ -250,16 +250,16 @@ impl Bench<'_> {
 
     /// How many keys a policy can still take up, and whether known ones may grow.
     ///
-    /// Known keys may still grow a little once the policy's states take all the
-    /// memory that they may have; then they are refused too.
+    /// Known keys may still grow a little once the policy's states take all the bytes
+    /// that they may have; then they are refused too.
     fn room(&self, name: &str, key: &Key) -> bool {
         let (bytes, max) = (self.states.bytes(name), self.state_bytes_max);
-        bytes < max || bytes < max + max / 4 && self.states.get(name, key).is_some()
+        bytes < max || bytes < max + max / 4 && self.states.has(name, key)
     }
 
     /// Cuts a policy's rows into parts that can be evaluated side by side: rows
     /// of one key stay together. A row whose key would make the policy's states
-    /// larger is refused once they take all the memory that they may have.
+    /// larger is refused once they take all the bytes that they may have.
     fn split(&self, round: &Round<'_>, member: usize, rows: Vec<u32>, tasks: &mut Vec<Task>, refused: &mut Vec<(u32, usize)>) {
         let policy = &self.set.members[member];
         let name = &*policy.states;
@@ -335,7 +335,7 @@ impl Bench<'_> {
 }
 
 /// Whether a row has what a policy declares (`wit/manifest.wit`, `required`).
-fn readable(policy: &Member, cells: &[Cell<'_>]) -> Result<(), String> {
+pub(super) fn readable(policy: &Member, cells: &[Cell<'_>]) -> Result<(), String> {
     let fields = &policy.image.release().manifest.fields;
     for (field, slot) in fields.iter().zip(&policy.slots) {
         match &cells[*slot] {

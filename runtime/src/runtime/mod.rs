@@ -19,6 +19,7 @@
 
 mod admit;
 mod change;
+mod cold;
 mod commit;
 mod evaluate;
 mod evidence;
@@ -36,7 +37,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ use crate::state::{Handover, States, Timers};
 use crate::stats::{DurabilityLabel, OutcomeLabel, Stats};
 use admit::Admission;
 use change::{Change, LineRecords, Order};
+use cold::Shelf;
 use commit::Keeper;
 use heartbeats::Heartbeats;
 use line::{Installed, Lines};
@@ -347,18 +349,22 @@ impl Builder {
             None => {
                 let (ids, heartbeats) = (Ids::new(self.ledger.horizon_days), Heartbeats::new(&self.spine.heartbeats));
                 let admission = Admission::new(ids, Numbers::default(), heartbeats, now_micros(), false, self.spine.lateness_s);
-                let memory = Memory { states: States::default(), timers: Timers::default(), admission, next: 1, evidence: None };
+                let (states, timers) = (States::default(), Timers::default());
+                let memory = Memory { states, timers, admission, next: 1, evidence: None, shelf: None };
                 (memory, Keeper::Memory { stats: stats.clone() }, None, Secret::random().map_err(BuildError::Random)?)
             }
             Some(directory) => {
-                let (ledger, memory, lines) = recover::open(directory, &self.ledger, &self.spine)?;
+                let (ledger, mut memory, lines) = recover::open(directory, &self.ledger, &self.spine)?;
+                let (placed_out, placed) = mpsc::channel();
+                let shelf = Shelf::new(ledger.reader(), placed, failure.clone());
+                memory.shelf = Some(shelf.map_err(|error| BuildError::Threads(error.to_string()))?);
                 recorded = lines;
                 let log = ledger.log();
                 stats.durability.get_or_create(&DurabilityLabel { durability: log.durability().name() }).set(1);
                 let secret = Secret::from_bytes(ledger.secrets().pseudonyms());
                 durable_out.send_replace(memory.next - 1);
                 let interval = Duration::from_millis(self.ledger.checkpoint_ms);
-                let keeper = Keeper::disk(ledger, interval, stats.clone(), failure.clone(), durable_out).map_err(threads)?;
+                let keeper = Keeper::disk(ledger, interval, stats.clone(), failure.clone(), durable_out, placed_out).map_err(threads)?;
                 (memory, keeper, Some(log), secret)
             }
         };

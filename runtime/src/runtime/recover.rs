@@ -11,15 +11,19 @@ use super::numbers::Numbers;
 use super::spine::Memory;
 use crate::column::time_micros;
 use crate::ledger::entry::{Identity, SilenceEntry};
-use crate::ledger::{Ids, Ledger, Limits, OpenError, Record, StateRef};
+use crate::ledger::{self, Ids, Ledger, OpenError, Record, StateRef};
 use crate::sequencer::{self, now_micros};
 use crate::state::{Form, States, Timer, Timers};
 
 /// Opens a data directory, or makes one.
-pub(super) fn open(directory: &Path, limits: &Limits, spine: &sequencer::Limits) -> Result<(Ledger, Memory, LineRecords), OpenError> {
+pub(super) fn open(
+    directory: &Path,
+    limits: &ledger::Limits,
+    spine: &sequencer::Limits,
+) -> Result<(Ledger, Memory, LineRecords), OpenError> {
     let (mut ids, mut numbers) = (Ids::new(limits.horizon_days), Numbers::default());
     let mut heartbeats = Heartbeats::new(&spine.heartbeats);
-    let (mut states, mut timers) = (States::default(), Timers::default());
+    let (mut states, mut timers) = (States::within(spine.state_memory_bytes_max), Timers::default());
     let mut lines = LineRecords::new();
     let ledger = Ledger::open(directory, limits, &mut |record| {
         take_ids(&mut ids, &mut numbers, &mut heartbeats, &record)?;
@@ -31,6 +35,7 @@ pub(super) fn open(directory: &Path, limits: &Limits, spine: &sequencer::Limits)
         admission: Admission::new(ids, numbers, heartbeats, now_micros(), true, spine.lateness_s),
         next: ledger.next(),
         evidence: Some(Evidence::new(ledger.secrets())),
+        shelf: None,
     };
     Ok((ledger, memory, lines))
 }
@@ -66,9 +71,9 @@ fn take_states(
     lines: &mut LineRecords,
     record: &Record<'_>,
 ) -> Result<(), String> {
-    for change in record.states() {
+    for (place, change) in record.states() {
         match change {
-            StateRef::State { policy, key, state } => states.apply(policy, key.into(), state.map(<[u8]>::to_vec)),
+            StateRef::State { policy, key, state } => states.restore(policy, key, state, place),
             StateRef::Timer { policy, key, timer } => {
                 let timer = timer.map(|(at, source)| Timer { at, source: ids.source(source) });
                 timers.set(&policy.into(), key.into(), timer);
@@ -85,5 +90,6 @@ fn take_states(
             StateRef::Line { policy, line } => drop(lines.insert(policy.to_string(), LineRecord::from_bytes(line)?)),
         }
     }
+    states.shrink();
     Ok(())
 }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::admit::{Admission, Admitted, Slot};
 use super::change::{self, Change};
+use super::cold::Shelf;
 use super::commit::{Ended, Keeper, Waiting, Work};
 use super::evaluate::{Bench, Round, Said, Unasked};
 use super::evidence::{self, About, Evidence};
@@ -48,6 +49,8 @@ pub(super) struct Memory {
     pub next: u64,
     /// Absent without a ledger.
     pub evidence: Option<Evidence>,
+    /// The same.
+    pub shelf: Option<Shelf>,
 }
 
 pub(super) struct Spine {
@@ -113,7 +116,7 @@ impl Spine {
         let mut work = Work::default();
         work.batch.first = self.memory.next;
         change::start(&mut self.memory, at, &mut work.batch);
-        self.keeper.take(work)
+        self.keep(work)
     }
 
     /// Notes which sources have fallen silent.
@@ -178,6 +181,11 @@ impl Spine {
         self.set = Set::of(&lines);
         self.stats.policies.set(lines.len() as i64);
         *self.standing.write().unwrap_or_else(PoisonError::into_inner) = lines;
+        self.keep(work)
+    }
+
+    fn keep(&mut self, work: Work) -> Result<(), Ended> {
+        self.memory.states.hand_in();
         self.keeper.take(work)
     }
 
@@ -186,6 +194,7 @@ impl Spine {
     }
 
     fn judge(&mut self, submissions: Vec<Submission>) -> Result<(), Ended> {
+        self.memory.shrink();
         let first = self.memory.next;
         let mut work = Work::default();
         work.batch.first = first;
@@ -196,6 +205,7 @@ impl Spine {
             let began = Instant::now();
             let round = Round::project(&self.set, &self.pool, fresh.iter().map(|fresh| events[fresh.at]).collect());
             self.stats.stage("project", began.elapsed());
+            self.memory.load(&self.set, &round, &course, &self.stats)?;
             let bench = Bench {
                 set: &self.set,
                 states: &self.memory.states,
@@ -229,7 +239,7 @@ impl Spine {
             let new = slots.iter().filter(|slot| **slot == Slot::New).count();
             work.submissions.push(Waiting { submission, slots, verdicts: verdicts.by_ref().take(new).collect() });
         }
-        self.keeper.take(work)
+        self.keep(work)
     }
 
     /// Puts what the policies say together, event by event and timer by timer, and

@@ -1,6 +1,6 @@
 //! What durability costs, on the disk that `target` is on, with every answer after
-//! its sync: streams with and without a ledger, single events, batches; bytes and
-//! memory that it takes; how fast a ledger is checked.
+//! its sync: streams with and without a ledger, single events, batches; bytes that it
+//! takes; how fast a ledger is checked.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -26,7 +26,6 @@ use crate::{median, row};
 const SINGLES: usize = 500;
 const BATCHES: usize = 200;
 const BATCH: usize = 100;
-const KEYS: usize = 1_000_000;
 
 /// A server with three policies, with or without a ledger.
 struct Ephor {
@@ -135,41 +134,6 @@ fn size(folder: &Path) -> u64 {
     items.map(|item| if item.path().is_dir() { size(&item.path()) } else { item.metadata().expect("a file").len() }).sum()
 }
 
-/// Resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
-}
-
-/// A million keys of one policy, one event each: bytes of memory for each key, its
-/// id and its entry's place in the log included.
-async fn keys() -> (f64, u64) {
-    let folder = fresh("keys");
-    let runtime = Runtime::builder().worker(binary()).cache(target_dir().join("it-cache")).data(&folder).build().expect("a runtime");
-    runtime.install(policy("fleet-cap"), settings("fleet-cap").into_bytes()).await.expect("a policy in force");
-    let limits = ingest::Limits::default();
-    let event = |n: usize| {
-        let text = format!(
-            r#"{{"specversion":"1.0","id":"{n}","source":"/keys","type":"mobility.vehicle.observed","data":{{"provider":"Veo","snapshot_id":"{n}"}}}}"#
-        );
-        ingest::structured(text.as_bytes(), &limits).expect("an event")
-    };
-    let mut before = 0;
-    for from in (0..KEYS + 20_000).step_by(1_000) {
-        let judged = runtime.submit((from..from + 1_000).map(event).collect()).await.expect("running").await.expect("running");
-        assert_eq!(judged.answers.len(), 1_000);
-        // What the first ones take is not for keys.
-        if from == 19_000 {
-            before = resident();
-        }
-    }
-    let after = resident();
-    runtime.close().await;
-    let _ = fs::remove_dir_all(folder);
-    ((after.saturating_sub(before)) as f64 / KEYS as f64, after)
-}
-
 pub(crate) async fn report(rounds: usize) -> Vec<Value> {
     let bodies: Vec<(usize, Arc<Vec<u8>>)> = (0..CONNECTIONS).map(http::body).collect();
     let events: usize = bodies.iter().map(|(events, _)| events).sum();
@@ -224,11 +188,6 @@ pub(crate) async fn report(rounds: usize) -> Vec<Value> {
             println!("{:<28}{:>12.0} bytes on disk per clean event", "", size(&data.join("journal")) as f64 / entries);
         }
     }
-    let (per_key, all) = keys().await;
-    println!("\n{KEYS} keys of one policy: {per_key:.0} bytes of memory each, with its id; {} MiB resident in all", all >> 20);
     let _ = fs::remove_dir_all(target_dir().join("bench-data"));
-    vec![
-        row("durable_vs_memory", ratio, "events per second of the same streams without a ledger", Some((">= 0.6", ratio >= 0.6))),
-        row("million_keys_gib", all as f64 / (1u64 << 30) as f64, "resident memory, in GiB", Some(("< 1", all < 1 << 30))),
-    ]
+    vec![row("durable_vs_memory", ratio, "events per second of the same streams without a ledger", Some((">= 0.6", ratio >= 0.6)))]
 }

@@ -10,6 +10,7 @@
 
 mod durable;
 mod http;
+mod keys;
 mod lists;
 #[path = "../../guests/examples/order_limit.rs"]
 mod order_limit;
@@ -203,11 +204,15 @@ fn whole_path(threads: &Runtime) -> Vec<Value> {
 
 fn main() {
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    if keys::run_asked(&threads) {
+        return;
+    }
     let mut rows = policies(&threads);
     rows.extend(forms());
     rows.extend(lists::report(&threads));
     rows.extend(whole_path(&threads));
     rows.extend(threads.block_on(durable::report(ROUNDS)));
+    rows.extend(keys::report());
     let path = target_dir().join("bench.json");
     std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&rows).expect("JSON"))).expect("target/bench.json can be written");
     println!("\n{:<30}{:>9}  {:<10} met", "ratio", "", "goal");

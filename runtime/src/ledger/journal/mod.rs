@@ -15,6 +15,7 @@
 
 mod read;
 mod record;
+mod states;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -32,6 +33,7 @@ use super::tree::leaf_hash;
 
 pub(crate) use read::Reader;
 pub(crate) use record::{Batch, Record, StateChange, StateRef};
+pub(crate) use states::StateAt;
 
 /// The folder of the segments.
 pub(super) const FOLDER: &str = "journal";
@@ -47,6 +49,9 @@ const COMMIT_BYTES: usize = 16 << 20;
 /// The payload of one record. More than any batch has, and less than what the
 /// length field or a small machine's memory can hold.
 const PAYLOAD_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of a batch's lines and changes, at most.
+pub(crate) const BATCH_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 64;
 
 /// There is a known place to start reading from at least every so many bytes.
 const POINT_BYTES: u64 = 64 << 10;
@@ -83,6 +88,8 @@ pub(crate) enum Fault {
     Malformed(&'static str),
     #[error("entry {0} should be in this segment, and is not")]
     Missing(u64),
+    #[error("what stands here is not the state that was written here")]
+    State,
     #[error("not a segment's name")]
     Foreign,
     #[error("the segment's name says sequence {found}, and {expected} comes next; a segment is missing, or one too many")]
@@ -193,6 +200,8 @@ pub(crate) enum ReadError {
 #[derive(Debug)]
 struct Segment {
     first: u64,
+    /// Bytes of the segments before it.
+    start: u64,
     /// End of the last durable record.
     end: u64,
     points: Vec<Point>,
@@ -226,6 +235,15 @@ struct Index {
     next: u64,
 }
 
+impl Index {
+    /// Begins a segment behind the last; gives the bytes before it.
+    fn begin(&mut self, first: u64) -> u64 {
+        let start = self.segments.last().map_or(0, |last| last.start + last.end);
+        self.segments.push(Segment { first, start, end: 0, points: Vec::new() });
+        start
+    }
+}
+
 /// The journal's one writer.
 ///
 /// Not for use by several threads at once (`&mut`), but may move between them, so
@@ -238,11 +256,15 @@ pub(crate) struct Journal {
     file: Box<dyn File>,
     /// Name of the segment being written.
     segment: u64,
+    /// Bytes of the segments before it.
+    start: u64,
     /// Where the next record goes.
     offset: u64,
     /// Checksum of the last record.
     before: Checksum,
     pending: Pending,
+    /// See [`Journal::placed`].
+    placed: Vec<u64>,
     segment_bytes: u64,
     durability: Durability,
     /// Whether the last record says that syncing is left to the operating system.
@@ -294,15 +316,15 @@ impl Journal {
             return Err(OpenError::Lost { last, known, torn });
         }
 
-        let segment = index.segments.last().map(|segment| (segment.first, segment.end));
-        let (file, segment, offset) = match segment {
+        let segment = index.segments.last().map(|segment| (segment.first, segment.start, segment.end));
+        let (file, segment, start, offset) = match segment {
             None => {
                 let path = path_of(1);
                 let file = storage.create(&path, false).map_err(io(&path, "making the first segment"))?;
-                index.segments.push(Segment { first: 1, end: 0, points: Vec::new() });
-                (file, 1, 0)
+                index.begin(1);
+                (file, 1, 0, 0)
             }
-            Some((first, end)) => {
+            Some((first, start, end)) => {
                 let path = path_of(first);
                 let file = storage.open(&path, true).map_err(io(&path, "opening for writing"))?;
                 if torn.is_some() {
@@ -316,7 +338,7 @@ impl Journal {
                     file.write_at(offset, &bytes).map_err(io(&path, "writing the last records again"))?;
                 }
                 file.sync().map_err(io(&path, "syncing"))?;
-                (file, first, end)
+                (file, first, start, end)
             }
         };
         storage.sync_dir(FOLDER).map_err(io(FOLDER, "syncing the folder"))?;
@@ -333,9 +355,11 @@ impl Journal {
             reader,
             file,
             segment,
+            start,
             offset,
             before,
             pending,
+            placed: Vec::new(),
             segment_bytes,
             durability,
             is_marked,
@@ -381,6 +405,12 @@ impl Journal {
         self.try_settle().map_err(|error| self.poisoned(error))
     }
 
+    /// Of every batch with changes that became durable since the last call, where its
+    /// first change stands: bytes from the journal's beginning.
+    pub fn placed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.placed)
+    }
+
     /// Reads what is durable, on any thread, beside the writer.
     pub fn reader(&self) -> Reader {
         self.reader.clone()
@@ -418,6 +448,9 @@ impl Journal {
         }
         self.pending.front.extend_from_slice(lines);
         self.pending.leaves.extend_from_slice(leaves);
+        if !states.is_empty() {
+            self.pending.batches.push(self.pending.states.len());
+        }
         states.iter().for_each(|state| state.put(&mut self.pending.states));
         self.pending.changes += states.len() as u32;
         Ok(())
@@ -442,6 +475,7 @@ impl Journal {
             self.roll()?;
         }
         let (first, count) = (self.pending.first, self.pending.leaves.len());
+        let states = self.start + self.offset + self.pending.states_at() as u64;
         let (bytes, checksum) = seal(&mut self.pending, &self.before, self.durability);
         let io = |doing| {
             let place = Place { file: path_of(self.segment), offset: self.offset };
@@ -464,6 +498,7 @@ impl Journal {
         index.next = first + count as u64;
         drop(index);
         (self.offset, self.before) = (end, checksum);
+        self.placed.extend(self.pending.batches.iter().map(|at| states + *at as u64));
         self.pending.reset();
         Ok(())
     }
@@ -482,7 +517,7 @@ impl Journal {
         self.storage.sync_dir(FOLDER).map_err(io("syncing the folder of the segment"))?;
         (self.file, self.segment, self.offset) = (file, first, 0);
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        index.segments.push(Segment { first, end: 0, points: Vec::new() });
+        self.start = index.begin(first);
         Ok(())
     }
 }

@@ -20,8 +20,8 @@ const CACHED_BYTES_MAX: usize = 8 << 20;
 /// mind later is noticed.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
-    storage: Arc<dyn Storage>,
-    index: Arc<RwLock<Index>>,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) index: Arc<RwLock<Index>>,
     /// The records that were asked for last, the latest at the end.
     cache: Arc<Mutex<VecDeque<Arc<Lines>>>>,
 }

@@ -76,6 +76,8 @@ pub(crate) enum StateRef<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
     pub first: u64,
+    /// Where the first of its changes stands: bytes from the journal's beginning.
+    pub(super) place: u64,
     /// Every line ends with `\n`.
     pub lines: &'a [u8],
     /// One for each line.
@@ -91,11 +93,12 @@ impl<'a> Record<'a> {
         (self.first..).zip(body.split(|byte| *byte == b'\n')).take(self.leaves.len())
     }
 
-    /// What policies remember from now on, in the order in which it happened.
-    pub fn states(&self) -> impl Iterator<Item = StateRef<'a>> + use<'a> {
-        let mut rest = self.states;
+    /// What policies remember from now on, in the order in which it happened; with the
+    /// place of each in the journal.
+    pub fn states(&self) -> impl Iterator<Item = (u64, StateRef<'a>)> + use<'a> {
+        let (mut rest, end) = (self.states, self.place + self.states.len() as u64);
         // Read to the end once before, when the record was taken apart.
-        (0..self.changes).map_while(move |_| StateRef::take(&mut rest))
+        (0..self.changes).map_while(move |_| Some((end - rest.len() as u64, StateRef::take(&mut rest)?)))
     }
 }
 
@@ -108,6 +111,8 @@ pub(super) struct Pending {
     pub leaves: Vec<Hash>,
     pub changes: u32,
     pub states: Vec<u8>,
+    /// Where in `states` batches that have changes begin.
+    pub batches: Vec<usize>,
 }
 
 impl Pending {
@@ -123,6 +128,11 @@ impl Pending {
         self.first + self.leaves.len() as u64
     }
 
+    /// Where the changes begin, from the record's first byte on.
+    pub fn states_at(&self) -> usize {
+        self.front.len() + 4 + 4
+    }
+
     /// Bytes of the payload.
     pub fn payload(&self) -> usize {
         self.front.len() - HEADER + 4 + 4 + self.states.len()
@@ -132,6 +142,7 @@ impl Pending {
     pub fn reset(&mut self) {
         self.first = self.next();
         self.leaves.clear();
+        self.batches.clear();
         self.changes = 0;
         for buffer in [&mut self.front, &mut self.states] {
             buffer.clear();
@@ -311,9 +322,31 @@ mod kind {
     pub const LINE: u8 = 6;
 }
 
+impl Batch {
+    /// Where its changes of states stand in the journal, if its first change of any kind
+    /// stands at this place; in their order.
+    pub fn places(&self, first: u64) -> Vec<u64> {
+        let mut next = first;
+        let mut places = Vec::with_capacity(self.states.len());
+        for change in &self.states {
+            if matches!(change, StateChange::State { .. }) {
+                places.push(next);
+            }
+            next += change.len() as u64;
+        }
+        places
+    }
+}
+
+/// Bytes of a key's state in a record, with everything that belongs to it, if key and
+/// state together have so many.
+pub(super) fn state_len(policy: &str, bytes: usize) -> usize {
+    1 + 4 + policy.len() + 4 + 4 + bytes
+}
+
 impl StateChange {
     /// Bytes that it takes in a record.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let long = |bytes: &[u8]| 4 + bytes.len();
         1 + match self {
             StateChange::State { policy, key, state } => long(policy.as_bytes()) + long(key) + state.as_deref().map_or(0, long),
@@ -364,7 +397,8 @@ impl StateChange {
 }
 
 impl<'a> StateRef<'a> {
-    fn take(rest: &mut &'a [u8]) -> Option<Self> {
+    /// Takes a change off the front.
+    pub(super) fn take(rest: &mut &'a [u8]) -> Option<Self> {
         let [kind] = *take(rest, 1)? else { return None };
         let policy = str::from_utf8(take_long(rest)?).ok()?;
         Some(match kind {
@@ -423,7 +457,8 @@ impl Header {
 }
 
 /// Takes the record at the start of `bytes` apart: whole, chained to `before`, and
-/// the one that comes next. Its leaf hashes go to `leaves`.
+/// the one that comes next. Its leaf hashes go to `leaves`. The places of its changes are
+/// counted from its own first byte.
 pub(super) fn parse<'a>(bytes: &'a [u8], before: &Checksum, next: u64, leaves: &'a mut Vec<Hash>) -> Result<(Header, Record<'a>), Fault> {
     parse_hashed(bytes, (&mut Hashed::default(), 0), before, next, leaves)
 }
@@ -463,5 +498,6 @@ pub(super) fn parse_hashed<'a>(
         return Err(Fault::Malformed("there are bytes behind its states"));
     }
     *leaves = sections.leaves;
-    Ok((header, Record { first: header.first, lines: sections.lines, leaves, changes, states }))
+    let place = (need - states.len()) as u64;
+    Ok((header, Record { first: header.first, place, lines: sections.lines, leaves, changes, states }))
 }

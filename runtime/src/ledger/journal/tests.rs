@@ -80,7 +80,7 @@ impl Content {
             assert_eq!(*leaf, leaf_hash(line));
             self.lines.push(String::from_utf8(line.to_vec()).expect("UTF-8"));
         }
-        self.states.extend(record.states().map(owned));
+        self.states.extend(record.states().map(|(_, change)| owned(change)));
     }
 }
 

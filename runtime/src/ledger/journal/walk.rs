@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::thread::{self, ScopedJoinHandle};
 
 use super::record::{Checksum, FIELDS, HEADER, Hashed, Header, MAGIC, NOTHING, Record, SYNCED, Sections, parse_hashed};
-use super::{FOLDER, Fault, Index, OpenError, Place, Segment, first_of, path_of};
+use super::{FOLDER, Fault, Index, OpenError, Place, first_of, path_of};
 use crate::ledger::limits::Durability;
 use crate::ledger::storage::{self, Storage};
 
@@ -129,7 +129,7 @@ impl<'w> Walk<'w> {
             return Ok(());
         }
         let Loaded { bytes, mut hashed } = loaded.map_err(|source| OpenError::Io { path: path.clone(), doing: "reading", source })?;
-        self.index.segments.push(Segment { first, end: 0, points: Vec::new() });
+        let start = self.index.begin(first);
         self.tail = None;
         let (mut at, mut number) = (0, 0);
         // Where the records begin that may be in the cache only.
@@ -138,7 +138,7 @@ impl<'w> Walk<'w> {
             number += 1;
             let rest = &bytes[at..];
             let mut leaves = Vec::new();
-            let (header, record) = match parse_hashed(rest, (&mut hashed, at), &self.before, self.index.next, &mut leaves) {
+            let (header, mut record) = match parse_hashed(rest, (&mut hashed, at), &self.before, self.index.next, &mut leaves) {
                 Ok(parsed) => parsed,
                 Err(fault) => {
                     // Behind a record that was not synced, another one may be lost; but one
@@ -159,6 +159,7 @@ impl<'w> Walk<'w> {
                 }
             };
             let end = at + HEADER + header.payload;
+            record.place += start + at as u64;
             let place = Place { file: path.clone(), offset: at as u64 };
             if let Err(refused) = (self.visit)(&place, record) {
                 self.note(path, at as u64, 0, number, Fault::Refused(refused));
