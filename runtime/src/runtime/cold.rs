@@ -13,7 +13,7 @@ use super::set::Set;
 use super::spine::Memory;
 use super::timed::Course;
 use crate::ledger::{self, Reader, StateAt};
-use crate::state::{self, Archive, Key, Timer, Wanted};
+use crate::state::{Archive, Key, Timer, Versioned, Wanted, self};
 use crate::stats::Stats;
 
 /// Reads of the disk that are under way at the same time. They wait for the disk and not
@@ -96,7 +96,7 @@ impl Memory {
 
     /// The version and all states of a policy, with their keys, for a release that takes
     /// them over.
-    pub fn all(&self, states: &str) -> Result<(u32, Vec<(Key, Vec<u8>)>), String> {
+    pub fn all(&self, states: &str) -> Result<Versioned, String> {
         self.states.all(states, ledger::BATCH_BYTES_MAX, self.archive())
     }
 

@@ -86,7 +86,7 @@ fn take_states(
                 timers.forget(policy);
                 states.forget(policy);
             }
-            StateRef::Line { policy, line } if line.is_empty() => drop(lines.remove(policy)),
+            StateRef::Line { policy, line: [] } => drop(lines.remove(policy)),
             StateRef::Line { policy, line } => drop(lines.insert(policy.to_string(), LineRecord::from_bytes(line)?)),
         }
     }

@@ -33,6 +33,9 @@ pub(crate) use timers::{Timer, Timers};
 /// A key, as bytes that are equal if and only if its fields' values are.
 pub(crate) type Key = Box<[u8]>;
 
+/// States with their keys, and the version of their encoding.
+pub(crate) type Versioned = (u32, Vec<(Key, Vec<u8>)>);
+
 /// The key of a row: the values of the key's fields. Key fields are required, and
 /// rows without them do not get here.
 pub(crate) fn key<'c, 'e: 'c>(cells: impl Iterator<Item = &'c Cell<'e>>) -> Key {
@@ -314,7 +317,7 @@ impl States {
     /// # Errors
     ///
     /// If they have more bytes than this together, or one cannot be read.
-    pub fn all(&self, policy: &str, bytes_max: usize, archive: &dyn Archive) -> Result<(u32, Vec<(Key, Vec<u8>)>), String> {
+    pub fn all(&self, policy: &str, bytes_max: usize, archive: &dyn Archive) -> Result<Versioned, String> {
         let Some(number) = self.names.get(policy) else { return Ok((0, Vec::new())) };
         let Some(space) = &self.spaces[usize::from(*number)] else { return Ok((0, Vec::new())) };
         let bytes = space.bytes - ENTRY_BYTES * space.index.keys();
