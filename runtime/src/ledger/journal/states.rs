@@ -77,6 +77,7 @@ mod tests {
     use super::*;
     use crate::ledger::faulty::{Failure, Faulty};
     use crate::ledger::journal::{Batch, Journal, StateChange};
+    use crate::ledger::limits::Durability;
     use crate::ledger::tree::leaf_hash;
 
     /// A change that has this key and state.
@@ -87,7 +88,7 @@ mod tests {
     /// Batches of one entry each, with changes between other changes; three records in
     /// segments of their own, of which one has two batches.
     fn journal(disk: &Faulty) -> (Journal, Vec<u64>) {
-        let (mut journal, _) = Journal::open(Arc::new(disk.clone()), 0, 1, &mut |_, _| Ok(())).expect("opens");
+        let (mut journal, _) = Journal::open(Arc::new(disk.clone()), 0, 1, Durability::Sync, &mut |_, _| Ok(())).expect("opens");
         let mut places = Vec::new();
         for record in [1..=1u64, 2..=4, 5..=5] {
             let mut batches = Vec::new();
@@ -109,7 +110,7 @@ mod tests {
                 journal.append(&batch).expect("appended");
                 batches.push(batch);
             }
-            journal.sync().expect("committed");
+            journal.commit().expect("committed");
             let firsts = journal.placed();
             let with_changes: Vec<&Batch> = batches.iter().filter(|batch| !batch.states.is_empty()).collect();
             assert_eq!(firsts.len(), with_changes.len());
@@ -125,7 +126,7 @@ mod tests {
         let (journal, places) = journal(&disk);
         let mut seen = Vec::new();
         drop(journal);
-        let (journal, _) = Journal::open(Arc::new(disk.clone()), 0, 1, &mut |_, record| {
+        let (journal, _) = Journal::open(Arc::new(disk.clone()), 0, 1, Durability::Sync, &mut |_, record| {
             for (place, change) in record.states() {
                 if let StateRef::State { policy, key, state } = change {
                     seen.push((place, policy.to_string(), key.to_vec(), state.map(<[u8]>::to_vec)));
