@@ -124,8 +124,8 @@ async fn the_sample_gives_its_answers_where_states_are_cold() {
     for (name, set) in POLICIES {
         for config in [COLD, &bound(64 << 10)] {
             let ephor = check(config, name, data::sample(set), &answers[name]).await;
-            // There are four machines.
-            assert!(reads(&ephor) > 0.0 || name == "machine-temperature" && config != COLD, "{name}, {config}");
+            // There are four machines, of which all are in every batch.
+            assert!(reads(&ephor) > 0.0 || name == "machine-temperature", "{name}, {config}");
         }
     }
 }

@@ -133,7 +133,7 @@ impl Spine {
             tracing::warn!(source = ?&*entry.source, heartbeat = entry.heartbeat, "A source has fallen silent");
             change::note(&mut self.memory, Entry::Silence(0, entry), &mut work.batch);
         }
-        self.keeper.take(work)
+        self.keep(work)
     }
 
     /// Records what another ledger has, as the next entry.
@@ -152,7 +152,7 @@ impl Spine {
             // Whoever asked may be gone; the entry is recorded.
             let _ = reply.send(sequence);
         }));
-        self.keeper.take(work)
+        self.keep(work)
     }
 
     fn change(&mut self, change: Change) -> Result<(), Ended> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ephor::ledger::{self, verify};
 use ephor::server::{Options, Server};
-use ephor::{Config, Runtime, ingest};
+use ephor::{Config, Runtime};
 use ephor_tests::data::{self, Set};
 use ephor_tests::{binary, policy, settings, target_dir};
 use serde_json::Value;

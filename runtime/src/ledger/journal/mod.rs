@@ -50,8 +50,8 @@ const COMMIT_BYTES: usize = 16 << 20;
 /// length field or a small machine's memory can hold.
 const PAYLOAD_BYTES_MAX: usize = 256 << 20;
 
-/// Bytes of a batch's lines and changes, at most.
-pub(crate) const BATCH_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 64;
+/// Bytes of states in one batch, at most; the rest of a record is for what goes with them.
+pub(crate) const BATCH_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - (1 << 20);
 
 /// There is a known place to start reading from at least every so many bytes.
 const POINT_BYTES: u64 = 64 << 10;

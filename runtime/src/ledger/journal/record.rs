@@ -346,7 +346,7 @@ pub(super) fn state_len(policy: &str, bytes: usize) -> usize {
 
 impl StateChange {
     /// Bytes that it takes in a record.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         let long = |bytes: &[u8]| 4 + bytes.len();
         1 + match self {
             StateChange::State { policy, key, state } => long(policy.as_bytes()) + long(key) + state.as_deref().map_or(0, long),

@@ -77,6 +77,7 @@ mod tests {
     use super::*;
     use crate::ledger::faulty::{Failure, Faulty};
     use crate::ledger::journal::{Batch, Journal, StateChange};
+    use crate::ledger::limits::Durability;
     use crate::ledger::tree::leaf_hash;
 
     /// A change that has this key and state.
