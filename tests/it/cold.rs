@@ -61,8 +61,10 @@ async fn entries_do_not_depend_on_the_bound() {
         ephor.post(LINES, some.join("\n")).await.succeeded();
     }
     assert!(reads(&ephor) > 1_000.0, "{} states were read from the ledger", reads(&ephor));
-    let entries = ephor.entries(1).await.len();
-    assert!(entries > lines.len(), "timers fire as well");
+    let subjects = ledger::subjects(&ephor.entries(1).await);
+    let (entries, of) = (subjects.len(), |subject: &str| subjects.iter().filter(|is| **is == subject).count());
+    assert_eq!((of("event"), of("change"), entries), (lines.len(), 3, lines.len() + 3 + of("timer")));
+    assert!(of("timer") > 0, "timers fire as well");
     assert!(ephor.stop().success());
     for bytes in bounds {
         std::fs::write(path("replay.toml"), bound(bytes)).expect("a file");

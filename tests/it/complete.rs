@@ -46,6 +46,9 @@ async fn numbers_that_are_left_out_are_entries_and_a_figure() {
     let ephor = start();
     ephor.judge([numbered("/a", 814), numbered("/a", 818)]).await;
     assert_eq!(ephor.metric("ephor_missing_events", ""), 4.0, "two of the old gaps, two of the new one");
+    // Behind the seven events and two gaps of before.
+    let entries = ephor.entries(1).await;
+    assert_eq!(ledger::subjects(&entries[9..]), ["start", "event", "gap", "event"], "{entries:?}");
     let all = gaps(&ephor).await;
     assert_eq!(all[..2], expected);
     let (_, source, after, before, missing) = &all[2];

@@ -150,7 +150,7 @@ fn assert_found(data: &Path, what: &str) {
 
 /// A commit that was interrupted anywhere is cut off: nobody had an answer. Here its
 /// clients had one, for it was torn afterwards, and no checkpoint tells; they send
-/// their events again, and get new verdicts with the next sequences.
+/// their events again, and get new verdicts with the next sequences, behind the start.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_last_commit_is_cut_off() {
     const CUTS: usize = 40;
@@ -184,18 +184,23 @@ async fn a_torn_last_commit_is_cut_off() {
                 ephor.log().lines().any(|line| line.contains("WARN") && line.contains(SEGMENT))
             });
         }
-        assert_eq!(ephor.entries(1).await, left.lines[..kept], "{what}");
+        let entries = ephor.entries(1).await;
+        assert_eq!((&entries[..kept], ledger::subjects(&entries[kept..])), (&left.lines[..kept], vec!["start"]), "{what}");
+        ledger::assert_dense(&entries, 1);
         let answers = ephor.judge(lost.iter().map(|id| left.book.sent(id).event.clone())).await;
-        for (answer, sequence) in answers.iter().zip(last.first..) {
+        for (answer, sequence) in answers.iter().zip(last.first + 1..) {
             assert_eq!((event::sequence(answer), answer.get("duplicate")), (sequence, None), "{what}: {answer}");
         }
+        let started = entries;
         let entries = ephor.entries(1).await;
-        assert_eq!((entries.len(), &entries[..kept]), (left.lines.len(), &left.lines[..kept]), "{what}");
+        assert_eq!((entries.len(), &entries[..=kept]), (left.lines.len() + 1, &started[..]), "{what}");
         // And what was cut off does not come back.
         ephor.kill();
         let ephor = (number % 8 == 0).then(|| Ephor::start_in(&data, UNSIGNED, &[]));
         if let Some(ephor) = ephor {
-            assert_eq!(ephor.entries(1).await, entries, "{what}: after another start");
+            let again = ephor.entries(1).await;
+            let (before, behind) = again.split_at(entries.len());
+            assert_eq!((before, ledger::subjects(behind)), (&entries[..], vec!["start"]), "{what}: after another start");
         }
         std::fs::remove_dir_all(&data).expect("the own copy");
     }
@@ -340,7 +345,7 @@ async fn a_second_process_is_refused() {
     let ephor = Ephor::start_in(&data, SIGNED, &[]);
     let again = ephor.judge([event::listing(1, LISTED)]).await.remove(0);
     assert_eq!(ledger::unmarked(again), (first[0].clone(), true));
-    assert_eq!(ephor.entries(1).await.len(), 3);
+    assert_eq!(ledger::subjects(&ephor.entries(1).await), ["event", "event", "event", "start"]);
 }
 
 /// Posts events until one is not acknowledged, and checks that this was said as it
@@ -377,11 +382,11 @@ async fn assert_recovers(data: &Path, start: impl Fn() -> Ephor, book: &mut Book
     assert!(answered > 0 && answered < events.len(), "{answered} of {} events were answered", events.len());
     let answers = ephor.judge(events).await;
     let duplicates = answers.iter().filter(|answer| answer.get("duplicate").is_some()).count();
-    assert_eq!(duplicates, lines.len(), "what is recorded is known again");
+    assert_eq!(duplicates, ledger::events(&lines).len(), "what is recorded is known again");
     answers.into_iter().for_each(|answer| book.take(answer));
     let lines = ephor.entries(1).await;
     book.assert_recorded(&lines);
-    assert_eq!(lines.len(), book.len(), "every event has an entry");
+    assert_eq!(ledger::events(&lines).len(), book.len(), "every event has an entry");
     assert!(ephor.stop().success());
     // Not on a path of another namespace, which only the server sees.
     if data.exists() {

@@ -152,8 +152,8 @@ fn round(book: &mut Book, next: &mut u64, random: &mut Random) -> Vec<String> {
 struct History {
     /// Entries, as they were when they were first seen.
     lines: Vec<String>,
-    /// Ids of their events.
-    ids: Vec<String>,
+    /// Ids of their events; nothing for a start or a change.
+    ids: Vec<Option<String>>,
     checkpoints: Vec<Checkpoint>,
 }
 
@@ -172,14 +172,15 @@ impl History {
         };
         ledger::assert_dense(new, known as u64 + 1);
         for line in new {
-            self.ids.push(event::text(&ledger::parse(line), "id").to_string());
+            let entry = ledger::parse(line);
+            self.ids.push((ledger::subject(&entry) == "event").then(|| event::text(&entry, "id").to_string()));
             self.lines.push(line.clone());
         }
         let book = book.lock().unwrap_or_else(PoisonError::into_inner);
         for sent in book.answered() {
             let sequence = sent.answer.as_ref().map(event::sequence).expect("is answered");
             let recorded = self.ids.get(sequence as usize - 1);
-            assert_eq!(recorded.map(String::as_str), sent.event["id"].as_str(), "what was answered with sequence {sequence}");
+            assert_eq!(recorded.and_then(Option::as_deref), sent.event["id"].as_str(), "what was answered with sequence {sequence}");
         }
     }
 
@@ -212,8 +213,8 @@ async fn watch_checkpoints(remote: Remote) -> Vec<Checkpoint> {
 /// counted alike: it says its count in each finding.
 fn recount(lines: &[String], book: &Book) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
-    for line in lines {
-        let answer = ledger::answer(&ledger::parse(line));
+    for line in ledger::events(lines) {
+        let answer = ledger::answer(&line);
         let event = &book.sent(event::text(&answer, "id")).event;
         let description = event::text(&event["data"], "description");
         assert_eq!(event::findings(&answer, GOOD).count(), usize::from(description == LISTED), "{line}");
@@ -229,6 +230,25 @@ fn recount(lines: &[String], book: &Book) -> BTreeMap<String, u64> {
         }
     }
     counts
+}
+
+/// Holds what is no event against what was done: each start that came so far is an
+/// entry, and behind it, before any event, are those of the policies of the folder.
+fn assert_starts(lines: &[String], rounds: u64) {
+    let subjects = ledger::subjects(lines);
+    let lives: Vec<&[&str]> = subjects.split(|subject| *subject == "start").collect();
+    // The first start is that of an empty ledger. Each round is one, and so is the end;
+    // those that were killed on the way may have come so far or not.
+    let starts = lives.len() as u64 - 1;
+    assert!((rounds..=2 * rounds + 1).contains(&starts), "{starts} starts in {rounds} rounds");
+    let mut whole = 0;
+    for life in lives {
+        let changes = life.iter().take_while(|subject| **subject == "change").count();
+        assert!(life[changes..].iter().all(|subject| *subject == "event"), "a change behind an event: {life:?}");
+        assert!(changes == 2 || changes < 2 && life.len() == changes, "both policies, or killed before: {life:?}");
+        whole += u64::from(changes == 2);
+    }
+    assert!(whole > rounds, "{whole} starts with both policies in {rounds} rounds");
 }
 
 /// `log verify` on a directory that nobody writes to.
@@ -330,7 +350,8 @@ async fn survive(rounds: u64, config: &str, mut random: Random) {
     let mut counts = account.with(|book| {
         assert_eq!(book.unanswered().count(), 0, "every event is answered in the end");
         book.assert_recorded(&history.lines);
-        assert_eq!(history.lines.len(), book.len(), "every event has an entry");
+        assert_eq!(history.ids.iter().flatten().count(), book.len(), "every event has an entry");
+        assert_starts(&history.lines, rounds);
         recount(&history.lines, book)
     });
 
@@ -359,7 +380,8 @@ async fn survive(rounds: u64, config: &str, mut random: Random) {
         assert_eq!(refused["type"], "urn:ephor:problem:id-reused", "{refused}");
     }
 
-    let entries = history.lines.len() + customers.len();
+    // The start after that kill, and both policies again.
+    let entries = history.lines.len() + 3 + customers.len();
     let mut latest = None;
     while latest.as_ref().is_none_or(|checkpoint: &Checkpoint| checkpoint.size < entries as u64) {
         latest = soon("a checkpoint over everything", next_checkpoint(&ephor, latest.take())).await;

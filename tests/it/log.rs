@@ -25,15 +25,16 @@ struct Log {
 }
 
 impl Log {
-    /// A server with a policy, which has answered so many events, all of them signed.
-    async fn of(count: u64) -> Log {
-        Log::made(tempfile::tempdir().expect("a folder"), "", "LANTERN", count).await
+    /// A server with so many entries, all of them signed: the first is that of its policy,
+    /// the others are those of events.
+    async fn of(entries: u64) -> Log {
+        Log::made(tempfile::tempdir().expect("a folder"), "", "LANTERN", entries).await
     }
 
-    async fn made(folder: tempfile::TempDir, config: &str, description: &str, count: u64) -> Log {
+    async fn made(folder: tempfile::TempDir, config: &str, description: &str, entries: u64) -> Log {
         let mut log = Log { folder, server: None, sent: 0 };
         log.start(config).await;
-        log.send(count, description);
+        log.send(entries - 1, description);
         log
     }
 
@@ -51,7 +52,7 @@ impl Log {
         self.sent += count;
         let server = self.server.as_ref().expect("a server is running");
         passes(&["send", &file, "--to", &server.url("")]);
-        server.wait_until("all entries are signed", || self.signed() == self.sent);
+        server.wait_until("all entries are signed", || self.signed() == self.sent + 1);
     }
 
     /// Ends the server at once.
@@ -177,12 +178,27 @@ async fn a_log_is_checked_from_its_files_and_every_changed_file_is_named() {
             let findings = found["findings"].as_array().expect("a list");
             assert!(findings.iter().any(|finding| finding["file"] == *name), "{name}, byte {at}: {found}");
             assert!(findings.iter().all(|finding| !event::text(finding, "remedy").is_empty()), "{found}");
-            if name.starts_with("journal/") || name.starts_with("ledger.") {
+            if ["journal/", "ledger.", "releases/"].iter().any(|beginning| name.starts_with(beginning)) {
                 assert_eq!(code, Some(DAMAGED), "{name}, byte {at}: {found}");
             }
         }
         std::fs::write(&file, good).expect("written");
     }
+
+    // Of the policy that was put in force, component and settings are kept; nothing else
+    // belongs beside them.
+    let kept = files(Path::new(&log.data("releases")));
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    let stray = log.data("releases/notes.txt");
+    std::fs::write(&stray, "mine").expect("written");
+    let found = report(DAMAGED, &[&data]);
+    assert_eq!(
+        (found["findings"].as_array().map(Vec::len), &found["findings"][0]["file"]),
+        (Some(1), &"releases/notes.txt".into()),
+        "{found}"
+    );
+    std::fs::remove_file(stray).expect("removed");
+    report(0, &[&data]);
 
     // What a crash leaves is not damage.
     let last = files(Path::new(&data)).into_iter().rfind(|name| name.starts_with("journal")).expect("a segment");
@@ -228,10 +244,11 @@ async fn gaps_of_sources_are_counted() {
         event
     };
     server.judge([811, 815, 816, 818].map(numbered)).await;
-    server.wait_until("all entries are signed", || log.signed() == 6);
+    server.wait_until("all entries are signed", || log.signed() == 7);
+    // The policy's entry, four events, and two gaps.
     for from in [log.data(""), log.url()] {
         let found = report(0, &[&from]);
-        assert_eq!((&found["entries"], &found["gaps"]), (&6.into(), &2.into()), "{found}");
+        assert_eq!((&found["entries"], &found["gaps"]), (&7.into(), &2.into()), "{found}");
     }
     assert!(passes(&["log", "verify", &log.url()]).contains("1 checkpoint, 2 gaps, 0 witnesses"));
 }
@@ -254,7 +271,7 @@ async fn an_entry_is_proved_to_somebody_without_the_log() {
         ends(1, &["log", "prove", "301", "--from", &from]);
         ends(2, &["log", "prove", "0", "--from", &from]);
     }
-    let other = Log::of(1).await;
+    let other = Log::of(2).await;
     ends(DAMAGED, &["log", "verify-proof", &proof, "--entry", &entry, "--key", &other.data("ledger.pub")]);
     ends(2, &["log", "verify-proof", &proof, "--entry", &entry]);
     ends(DAMAGED, &["log", "prove", "1", "--from", &log.data(""), "--key", &other.data("ledger.pub")]);
@@ -323,7 +340,7 @@ async fn entries_are_exported_and_the_second_implementation_finds_the_same_root(
 const PYARROW: &str = "
 import sys, pyarrow.parquet as parquet
 table = parquet.read_table(sys.argv[1])
-findings = sum(len(of_one) for of_one in table['findings'].to_pylist())
+findings = sum(len(of_one or []) for of_one in table['findings'].to_pylist())
 found = next(of_one[0] for of_one in table['findings'].to_pylist() if of_one)
 print(table.num_rows, sum(table['sequence'].to_pylist()), findings, found['rule'], found['evidence'], table['arrived'].type)
 print(*table['entry'].to_pylist(), sep='\\n')

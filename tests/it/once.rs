@@ -77,6 +77,9 @@ fn binary(ephor: &Ephor, event: &Value) -> Request<Full<Bytes>> {
     request.body(Full::new(Bytes::from(event["data"].to_string()))).expect("a well-formed request")
 }
 
+/// Policies of that server: each has an entry, before all events.
+const POLICIES: usize = 2;
+
 /// A server with the good policy and the counting guest in force.
 async fn server(config: &str) -> Ephor {
     let ephor = with_good_policy(config).await;
@@ -148,8 +151,9 @@ async fn the_same_bytes_get_the_recorded_verdict_in_every_mode() {
         assert_eq!(count(&first[0]), listed, "{mode:?}");
     }
     let entries = ephor.entries(1).await;
-    assert_eq!(entries.len(), 3 * MODES.len(), "an entry for each event, none for a duplicate");
     ledger::assert_dense(&entries, 1);
+    let expected = [&["change"; POLICIES][..], &["event"; 3 * MODES.len()]].concat();
+    assert_eq!(ledger::subjects(&entries), expected, "an entry for each event, none for a duplicate");
 }
 
 /// What came as JSON is the same event in all modes that take JSON; in headers it has
@@ -208,7 +212,8 @@ async fn white_space_around_an_event_does_not_matter() {
 async fn other_bytes_under_a_known_id_are_refused_with_both_digests() {
     let ephor = server("").await;
     let first = ephor.judge([event::listing("x", LISTED)]).await.remove(0);
-    let entry = ledger::parse(&ephor.entries(1).await.remove(0));
+    assert_eq!(event::sequence(&first), 3, "behind the entries of both policies");
+    let entry = ephor.event_entries(1).await.remove(0);
     let other = event::listing("x", "LANTERN").to_string();
     let fresh = |id: &str| event::listing(id, "LANTERN").to_string();
     let assert_this = |problem: &Value| {
@@ -234,24 +239,24 @@ async fn other_bytes_under_a_known_id_are_refused_with_both_digests() {
     assert_this(&answers[1]["error"]);
     assert_eq!(answers[1]["error"]["sent_digest"], sent, "the same bytes in another mode: {}", answers[1]);
     assert!(answers[1].get("verdict").is_none() && answers[1].get("sequence").is_none(), "{}", answers[1]);
-    assert_eq!((event::sequence(&answers[0]), event::sequence(&answers[2])), (2, 3), "what is refused takes no sequence: {answers:?}");
+    assert_eq!((event::sequence(&answers[0]), event::sequence(&answers[2])), (4, 5), "what is refused takes no sequence: {answers:?}");
 
     let lines = format!("{}\n\n{other}\n{}\n", fresh("u"), fresh("v"));
     let answers = ephor.post(LINES, lines).await.expect(200).lines();
     assert_eq!((answers[1]["line"].as_u64(), answers[1]["id"].as_str()), (Some(3), Some("x")), "{}", answers[1]);
     assert_this(&answers[1]["error"]);
-    assert_eq!((event::sequence(&answers[0]), event::sequence(&answers[2])), (4, 5), "{answers:?}");
+    assert_eq!((event::sequence(&answers[0]), event::sequence(&answers[2])), (6, 7), "{answers:?}");
 
     // The first one is still what it was.
     assert_again(&[first], vec![ephor.post(EVENT, event::listing("x", LISTED).to_string()).await.expect(200).json()]);
-    assert_eq!(ephor.entries(1).await.len(), 5);
+    assert_eq!(ephor.entries(1).await.len(), POLICIES + 5);
 }
 
 /// The same event several times in one request: the first is judged, the others find it.
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_within_one_request() {
     let ephor = server("").await;
-    for (mode, first) in [(BATCH, 1), (LINES, 4)] {
+    for (mode, first) in [(BATCH, 3), (LINES, 6)] {
         let text = |id: &str, description: &str| event::listing(format!("{mode}-{id}"), description).to_string();
         let texts = [
             text("a", LISTED),
@@ -276,7 +281,7 @@ async fn repeated_within_one_request() {
         assert_eq!(answers[2][place.0], place.1, "{mode}: {}", answers[2]);
         assert_eq!(count(&answers[5]), count(&answers[0]) + 1, "{mode}: duplicates are not counted: {answers:?}");
     }
-    assert_eq!(ephor.entries(1).await.len(), 6);
+    assert_eq!(ephor.entries(1).await.len(), POLICIES + 6);
 }
 
 /// The same event on many connections at once has one verdict.
@@ -307,7 +312,7 @@ async fn repeated_at_the_same_moment() {
             assert_eq!(*known, answer);
         }
     }
-    assert_eq!((judged, seen.len(), ephor.entries(1).await.len()), (50, 50, 50));
+    assert_eq!((judged, seen.len(), ephor.entries(1).await.len()), (50, 50, POLICIES + 50));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -359,8 +364,11 @@ async fn duplicates_are_known_after_a_restart() {
             before.push((events, answers));
         }
         let entries = ephor.entries(1).await;
-        assert_eq!(entries.len(), 3 * before.len());
         ledger::assert_dense(&entries, 1);
+        // Each start but the first is an entry, and the folder's policies are put in force again.
+        let with_policies = [&["change"; POLICIES][..], &["event"; 3]].concat();
+        let lives = [with_policies.clone(), with_policies.clone(), with_policies, Vec::new()];
+        assert_eq!(ledger::subjects(&entries), lives[..=life as usize].join(&"start"));
         // Ended with and without its consent.
         match life % 2 {
             0 => ephor.kill(),
@@ -423,7 +431,9 @@ async fn what_happened_before_the_horizon_is_refused() {
     }
     let entries = ephor.entries(1).await;
     ledger::assert_dense(&entries, 1);
-    assert_eq!(entries.len(), 3 + 2 * 3, "nothing that was refused has an entry");
+    let each = [&["start"][..], &["event"; 3]].concat();
+    let expected = [&["event"; 3 + 3][..], &each, &["start"]].concat();
+    assert_eq!(ledger::subjects(&entries), expected, "nothing that was refused has an entry");
 }
 
 /// A clock that runs ahead does not shut out what has the right time.
@@ -454,7 +464,7 @@ async fn a_summary_counts_duplicates() {
     assert_eq!((&first["events"], first.get("duplicates")), (&json!(10), None), "{first}");
     let other = event::ndjson([event::listing(3, LISTED)]);
     let second = summary(text(5, 15) + &other).await;
-    let expected = json!({"events": 10, "rejected": 1, "duplicates": 5, "first_sequence": 11, "last_sequence": 15});
+    let expected = json!({"events": 10, "rejected": 1, "duplicates": 5, "first_sequence": 12, "last_sequence": 16});
     assert_eq!(second, expected);
 }
 
@@ -529,7 +539,8 @@ async fn columbus_twice_is_recorded_once() {
     let first = stream(&ephor, Version::Http1, events.clone()).await;
     assert!(first.iter().all(|kept| !kept.duplicate), "no event is there twice");
     assert!(first.iter().any(|kept| kept.text.contains("fleet-cap-exceeded")), "the answers say something");
-    let total = first.len() as u64;
+    // Behind the entries of both policies.
+    let total = first.len() as u64 + 2;
 
     // Once more by the same process, and by one that knows them from the disk alone and
     // has no policy to ask.
@@ -540,7 +551,9 @@ async fn columbus_twice_is_recorded_once() {
             assert_eq!(again.text, first.text);
         }
         let last = ephor.entries(total).await;
-        assert_eq!(last.len(), 1, "{total} entries and no more");
+        // The second start is the only entry that came since.
+        let expected = &["event", "start"][..=life];
+        assert_eq!(ledger::subjects(&last), expected, "{total} entries and no more");
         ledger::assert_dense(&last, total);
         if life == 0 {
             ephor.kill();
@@ -614,8 +627,9 @@ async fn columbus_in_shuffled_overlapping_pieces_gives_the_same_states() {
         assert_eq!(times, 1, "judged once: {}", found.text);
         assert_eq!(geofence(&found.text), geofence(&kept.text), "{}", kept.event);
     }
-    let last = ephor.entries(count as u64).await;
-    assert_eq!(last.len(), 1, "{count} entries and no more");
+    // Behind the entries of both policies.
+    let last = ephor.entries(count as u64 + 2).await;
+    assert_eq!(ledger::subjects(&last), ["event"], "{count} entries of events and no more");
     assert_eq!(over_cap(&shuffled), over_cap(&in_order), "the same fleets are too large, each once");
     assert!(over_cap(&in_order).values().all(|times| *times == 1));
     assert_states(&ephor, &events).await;

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use crate::{GOOD, LISTED};
 
+/// Entries of a recording before the first event: one for each policy.
+const POLICIES: usize = 2;
+
 /// A policy that counts a customer's lines.
 const COUNTING: &str = "stateful-trap";
 
@@ -118,44 +121,53 @@ async fn a_recorded_ledger_is_made_again_byte_for_byte() {
     let ephor = room.recording().await;
     ephor.post(LINES, first.join("\n")).await.succeeded();
     // The server is still there, and has its lock.
-    let half = assert_equal(&room.check(events, &["--data", &copy]), first.len());
+    let recorded_first = POLICIES + first.len();
+    let half = assert_equal(&room.check(events, &["--data", &copy]), recorded_first);
     assert_eq!(half["events_in_no_entry"], second.len(), "{half}");
     let swap = ephor.put_settings(GOOD, &with_one_word_more()).await.succeeded().json();
-    assert_eq!(event::sequence(&swap), first.len() as u64 + 1, "{swap}");
+    assert_eq!(event::sequence(&swap), recorded_first as u64 + 2, "the first event behind its entry: {swap}");
     ephor.post(LINES, second.join("\n")).await.succeeded();
     drop(ephor);
 
+    let all = POLICIES + lines.len() + 1;
     for config in [&small, &other] {
-        let whole = assert_equal(&room.check(events, &["--config", config]), lines.len());
+        let whole = assert_equal(&room.check(events, &["--config", config]), all);
         assert_eq!((&whole["swaps"], &whole["events_in_no_entry"], &whole["resumed"]), (&json!(1), &json!(0), &json!(0)), "{whole}");
     }
     // The copy goes on where it ended, and is not taken for a new one without being told.
     assert!(complaint(&room.check(events, &["--data", &copy]), 2).contains("--resume"));
-    let whole = assert_equal(&room.check(events, &["--data", &copy, "--resume", "--config", &small]), lines.len());
-    assert_eq!(whole["resumed"], first.len(), "{whole}");
+    let whole = assert_equal(&room.check(events, &["--data", &copy, "--resume", "--config", &small]), all);
+    assert_eq!(whole["resumed"], recorded_first, "{whole}");
     assert!(complaint(&room.check(events, &["--data", &recorded, "--resume"]), 2).contains("same directory"));
 
     // In other words, for people; and from several files in another order.
     let parts = [room.write("a.ndjson", &second.join("\n")), room.write("b.ndjson", &first.join("\n"))];
-    let shown = room.replay(&["--events", &parts[0], &parts[1], "--check", &recorded, "--releases", &room.text("later")]);
+    // What was in force is kept beside the ledger, so that no other folder is needed.
+    let shown = ephor_replay(&["--events", &parts[0], &parts[1], "--check", &recorded]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
-    assert!(shown.status.success() && text.contains("28,611 entries equal"), "{text}");
+    assert!(shown.status.success() && text.contains("28,614 entries equal"), "{text}");
 
     // What cannot be checked is said.
+    std::fs::rename(room.path("recorded/releases"), room.path("kept-releases")).expect("the releases are put elsewhere");
     let shown = room.replay(&["--events", events, "--check", &recorded]);
     let why = complaint(&shown, 3);
-    assert!(why.contains("entry 14,306") && why.contains(GOOD) && why.contains("--releases"), "{why}");
+    assert!(why.contains("entry 14,308 put the release") && why.contains(GOOD) && why.contains("--releases"), "{why}");
+    let why = complaint(&ephor_replay(&["--events", events, "--check", &recorded]), 3);
+    assert!(why.contains("entry 1 put the release") && why.contains(GOOD) && why.contains("--releases"), "{why}");
+    // Other folders that have them are as good.
+    assert_equal(&room.check(events, &[]), all);
+    std::fs::rename(room.path("kept-releases"), room.path("recorded/releases")).expect("the releases are put back");
     let last = lines.last().expect("events");
     assert!(last.contains("\"quantity\":"), "{last}");
     let changed = lines[..lines.len() - 1].join("\n") + "\n" + &last.replace("\"quantity\":", "\"quantity\":1");
     let why = complaint(&room.check(&room.write("changed.ndjson", &changed), &[]), 3);
-    assert!(why.contains("entry 28,611") && why.contains("other bytes"), "{why}");
+    assert!(why.contains("entry 28,614") && why.contains("other bytes"), "{why}");
     let why = complaint(&room.check(&parts[0], &[]), 3);
-    assert!(why.contains("entry 1 ") && why.contains("do not have it"), "{why}");
+    assert!(why.contains("entry 3 ") && why.contains("do not have it"), "{why}");
     // Without the key there are no such salts.
     std::fs::rename(room.path("recorded/ledger.key"), room.path("kept.key")).expect("the key is put elsewhere");
     assert!(complaint(&room.check(events, &[]), 2).contains("--key"));
-    assert_equal(&room.check(events, &["--key", &room.text("kept.key")]), lines.len());
+    assert_equal(&room.check(events, &["--key", &room.text("kept.key")]), all);
 }
 
 /// Under other limits something else is said, and that is found.
@@ -173,19 +185,19 @@ async fn an_entry_that_comes_out_differently_is_named() {
     ephor.judge(lines.clone()).await;
     drop(ephor);
     let events = room.write("events.ndjson", &event::ndjson(lines));
-    assert_equal(&room.check(&events, &[]), 51);
+    assert_equal(&room.check(&events, &[]), POLICIES + 51);
     let patient = room.write("patient.toml", "[spine]\nlateness-s = 86400\n");
     let found = report(&room.check(&events, &["--config", &patient]), 6);
-    assert_eq!((&found["entries"]["equal"], &found["entries"]["different"]), (&json!(50), &json!(1)), "{found}");
+    assert_eq!((&found["entries"]["equal"], &found["entries"]["different"]), (&json!(POLICIES + 50), &json!(1)), "{found}");
     let difference = &found["entries"]["differences"][0];
     assert_eq!(
         (&difference["sequence"], &difference["members"]),
-        (&json!(42), &json!([{"pointer": "/late", "recorded": true, "replayed": null}])),
+        (&json!(44), &json!([{"pointer": "/late", "recorded": true, "replayed": null}])),
         "{difference}"
     );
     let shown = room.replay(&["--events", &events, "--check", &room.text("recorded"), "--config", &patient]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
-    assert!(shown.status.code() == Some(6) && text.contains("Entry 42, different") && text.contains("/late"), "{text}");
+    assert!(shown.status.code() == Some(6) && text.contains("Entry 44, different") && text.contains("/late"), "{text}");
 }
 
 /// A silence follows from the clock: it is taken over as it was recorded.
@@ -252,11 +264,15 @@ async fn states_that_were_dropped_or_kept_are_so_in_the_replay() {
         }
         send(&ephor).await;
     }
+    // Nine times a policy came or went, and there were two starts.
+    let recorded = ledger::subjects(&ephor.entries(1).await);
+    let of = |subject: &str| recorded.iter().filter(|is| **is == subject).count();
+    assert_eq!((of("event"), of("change"), of("start"), recorded.len()), (lines.len(), 9, 2, lines.len() + 11));
     drop(ephor);
     let events = room.write("events.ndjson", &lines.join("\n"));
     let small = room.write("small.toml", "[spine]\nbatch-events-max = 7\nthreads = 1\n");
     for config in [&[][..], &["--config", &small]] {
-        assert_equal(&room.check(&events, config), lines.len());
+        assert_equal(&room.check(&events, config), recorded.len());
     }
 }
 
@@ -269,13 +285,17 @@ async fn timers_fire_at_the_same_places() {
     let ephor = room.recording().await;
     ephor.put(TIMED, &policy(TIMED), &settings(TIMED)).await.succeeded();
     ephor.post(LINES, data::sample(Set::Columbus).join("\n")).await.succeeded();
+    let recorded = ledger::subjects(&ephor.entries(1).await);
+    let of = |subject: &str| recorded.iter().filter(|is| **is == subject).count();
+    let (events, changes, timers) = (of("event"), of("change"), of("timer"));
+    assert_eq!((events, changes, events + changes + timers), (data::sample(Set::Columbus).len(), POLICIES + 1, recorded.len()));
+    assert!(timers > 0, "no timer has fired");
     drop(ephor);
     let events = data::sample_folder().join("columbus.ndjson.gz");
     let events = events.to_str().expect("a path in UTF-8");
     let small = room.write("small.toml", "[spine]\nbatch-events-max = 7\nthreads = 1\n");
-    let found = report(&room.check(events, &["--config", &small]), 0);
-    let entries = found["recorded"].as_u64().expect("a number");
-    assert!(found["all_equal"] == true && entries > data::sample(Set::Columbus).len() as u64, "{found}");
+    let found = assert_equal(&room.check(events, &["--config", &small]), recorded.len());
+    assert_eq!(found["recorded"], recorded.len(), "{found}");
 }
 
 /// Nothing depends on when a replay was made, and an interrupted one goes on.
@@ -288,11 +308,12 @@ fn replays_of_one_archive_are_the_same() {
     let (part, whole) = (room.write("part.ndjson", &lines[..1_500].join("\n")), room.write("whole.ndjson", &lines.join("\n")));
     let counts = report(&room.replay(&["--events", &whole, "--data", &one, "--key", &key, "--json"]), 0);
     let sum: u64 = counts["verdicts"].as_object().expect("verdicts").values().filter_map(Value::as_u64).sum();
-    assert_eq!((sum, &counts["entries"], &counts["judged"]), (4_000, &json!(4_000), &json!(4_000)), "{counts}");
+    // Both policies have an entry as well.
+    assert_eq!((sum, &counts["entries"], &counts["judged"]), (4_000, &json!(4_002), &json!(4_000)), "{counts}");
     assert_eq!(counts["findings"].as_array().map(Vec::len), Some(2), "{counts}");
     report(&room.replay(&["--events", &part, "--data", &two, "--key", &key, "--json"]), 0);
     let counts = report(&room.replay(&["--events", &whole, "--data", &two, "--key", &key, "--resume", "--json"]), 0);
-    assert_eq!((&counts["resumed"], &counts["judged"], &counts["entries"]), (&json!(1_500), &json!(2_500), &json!(4_000)), "{counts}");
+    assert_eq!((&counts["resumed"], &counts["judged"], &counts["entries"]), (&json!(1_502), &json!(2_500), &json!(4_002)), "{counts}");
     let root = |data: &str| {
         let checkpoint = std::fs::read_to_string(Path::new(data).join("checkpoint")).expect("a checkpoint");
         checkpoint.lines().take(3).map(str::to_string).collect::<Vec<_>>()
@@ -398,6 +419,6 @@ async fn the_full_data_is_made_again_byte_for_byte() {
     assert!(sent.success(), "{sent}");
     drop(ephor);
     let other = room.write("other.toml", "[spine]\nbatch-events-max = 97\nthreads = 1\n");
-    let whole = assert_equal(&room.check(events, &["--config", &other]), lines);
+    let whole = assert_equal(&room.check(events, &["--config", &other]), POLICIES + lines + 1);
     assert_eq!((lines, &whole["swaps"]), (541_909, &json!(1)), "{whole}");
 }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use ephor_tests::client::Version;
 use ephor_tests::data::{self, Set};
-use ephor_tests::{Ephor, event, policy, workspace};
+use ephor_tests::{Ephor, event, ledger, policy, workspace};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -44,8 +44,8 @@ fn plain(time: &str) -> String {
     format!("{}Z", if text.contains('.') { text.trim_end_matches('.') } else { time.trim_end_matches('Z') })
 }
 
-/// What the ledger says that a policy found, as the scripts in `tests/independent`
-/// write it; and how often a timer found nothing.
+/// What the entries of events and timers say that a policy found, as the scripts in
+/// `tests/independent` write it; and how often a timer found nothing.
 fn found(entries: &[Value], policy: &str) -> (Vec<String>, u64) {
     let (mut found, mut nothing, mut number) = (Vec::new(), 0, 0);
     for entry in entries {
@@ -91,11 +91,14 @@ async fn check(config: &str, name: &str, events: Vec<String>, answer: &Value) ->
     ephor.put(name, &policy(name), &answer["settings"].to_string()).await.succeeded();
     let count = events.len();
     stream(&ephor, events).await;
-    let entries = ephor.get("/v1/verdicts").await.expect(200).lines();
-    let events = entries.iter().filter(|entry| entry.get("timer").is_none()).count();
+    let mut entries = ephor.get("/v1/verdicts").await.expect(200).lines();
+    let events = entries.iter().filter(|entry| ledger::subject(entry) == "event").count();
     assert_eq!((events, json!(events)), (count, answer["events"].clone()), "{name}: one entry for each event");
     let sequences = entries.iter().map(event::sequence);
     assert!(sequences.eq(1..=entries.len() as u64), "{name}: sequences are dense");
+    let change = entries.remove(0);
+    assert_eq!((&change["change"]["what"], &change["change"]["policy"]), (&json!("install"), &json!(name)), "the policy comes first");
+    assert!(entries.iter().all(|entry| ["event", "timer"].contains(&ledger::subject(entry))), "{name}: and nothing else is there");
     let (found, nothing) = found(&entries, name);
     match name {
         "machine-temperature" => {

@@ -91,7 +91,11 @@ async fn every_event_is_judged_once_by_one_release() {
         }
     }
     let (first, last) = (*all.keys().next().expect("events"), *all.keys().next_back().expect("events"));
-    assert_eq!(last - first + 1, sent, "sequences are dense");
+    assert_eq!(first, 2, "behind the entry of the first release");
+    assert_eq!(last - first + 1, sent + SWAPS as u64, "sequences are dense: each swap has one, and each event");
+    for since in change_overs.keys().filter(|since| **since > 0) {
+        assert!(!all.contains_key(&(since - 1)), "the entry of a swap is right before {since}");
+    }
     for (sequence, release) in &all {
         let (since, expected) = change_overs.range(..=sequence).next_back().expect("the first is at 0");
         assert_eq!(release, expected, "event {sequence}, after the swap at {since}");

@@ -95,7 +95,8 @@ impl Book {
     }
 
     /// Holds the book against all entries of a ledger: they are dense from 1 on, no
-    /// event has two, and what was answered is what is recorded.
+    /// event has two, and what was answered is what is recorded. Beside events there are
+    /// only starts, and changes of the policies.
     ///
     /// # Panics
     ///
@@ -105,6 +106,11 @@ impl Book {
         for (sequence, line) in (1..).zip(lines) {
             let entry = ledger::parse(line);
             assert_eq!(event::sequence(&entry), sequence, "sequences are dense: {line}");
+            match ledger::subject(&entry) {
+                "event" => {}
+                "change" | "start" => continue,
+                other => panic!("nobody expects a {other}: {line}"),
+            }
             let id = event::text(&entry, "id").to_string();
             if let Some(answer) = &self.sent(&id).answer {
                 assert_eq!(ledger::answer(&entry), *answer, "what was answered is what is recorded");
@@ -154,6 +160,23 @@ mod tests {
         book.take(again(1));
         book.assert_recorded(&[entry(1)]);
         assert_eq!((book.unanswered().count(), book.answered().count()), (0, 1));
+        // A start behind it is no event.
+        let start = json!({"sequence": 2, "start": {"version": "0.1.0"}}).to_string();
+        book.assert_recorded(&[entry(1), start]);
+    }
+
+    #[test]
+    #[should_panic(expected = "sequences are dense")]
+    fn a_missing_entry_is_noticed() {
+        let book = book("1");
+        book.assert_recorded(&[entry(2)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "nobody expects a timer")]
+    fn a_strange_entry_is_noticed() {
+        let book = book("1");
+        book.assert_recorded(&[json!({"sequence": 1, "timer": {}}).to_string()]);
     }
 
     #[test]

@@ -61,6 +61,11 @@ impl Ephor {
         page.text().lines().map(str::to_string).collect()
     }
 
+    /// Those of them that are about events.
+    pub async fn event_entries(&self, from: u64) -> Vec<Value> {
+        events(&self.entries(from).await)
+    }
+
     /// The latest signed checkpoint, if there is any.
     pub async fn checkpoint(&self) -> Option<Checkpoint> {
         Checkpoint::of(&self.get(CHECKPOINT).await)
@@ -73,6 +78,33 @@ impl Remote {
     pub async fn checkpoint(&self) -> Option<Option<Checkpoint>> {
         Some(Checkpoint::of(&self.get(CHECKPOINT).await?))
     }
+}
+
+/// What an entry is about: `event`, or the name of its only other member.
+///
+/// # Panics
+///
+/// If it is about nothing that is known.
+pub fn subject(entry: &Value) -> &'static str {
+    let named = ["timer", "gap", "silence", "change", "start"].into_iter().find(|name| entry.get(name).is_some());
+    match (named, entry.get("source")) {
+        (Some(name), None) => {
+            assert_eq!(entry.as_object().map(serde_json::Map::len), Some(2), "a sequence and what it is about: {entry}");
+            name
+        }
+        (None, Some(_)) => "event",
+        _ => panic!("about nothing that is known: {entry}"),
+    }
+}
+
+/// What each entry is about, in order.
+pub fn subjects(lines: &[String]) -> Vec<&'static str> {
+    lines.iter().map(|line| subject(&parse(line))).collect()
+}
+
+/// The entries that are about events.
+pub fn events(lines: &[String]) -> Vec<Value> {
+    lines.iter().map(|line| parse(line)).filter(|entry| subject(entry) == "event").collect()
 }
 
 /// The answer that an entry of an event stands for, as it was given when the event was
@@ -94,11 +126,19 @@ pub fn answer(entry: &Value) -> Value {
         let list = by["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
         list.iter().map(|finding| named(finding, by)).collect::<Vec<Value>>()
     };
-    let findings: Vec<Value> = asked.iter().flat_map(findings).collect();
-    let faults: Vec<Value> = asked.iter().filter_map(|by| Some(named(by.get("fault")?, by))).collect();
+    // What is in shadow is recorded and in no answer.
+    let counted = || asked.iter().filter(|by| by["mode"] != "shadow");
+    let mut findings: Vec<Value> = counted().flat_map(findings).collect();
+    for finding in findings.iter_mut().filter(|finding| entry["verdict"] == "deny" && finding["action"] == "flag") {
+        finding["overridden"] = true.into();
+    }
+    let faults: Vec<Value> = counted().filter_map(|by| Some(named(by.get("fault")?, by))).collect();
     let mut answer = serde_json::json!({ "findings": findings });
     for name in ["source", "id", "sequence", "verdict"] {
         answer[name] = entry[name].clone();
+    }
+    if let Some(handling) = entry.get("handling") {
+        answer["handling"] = handling.clone();
     }
     if !faults.is_empty() {
         answer["faults"] = faults.into();
@@ -207,8 +247,53 @@ mod tests {
             "faults": [{"policy": "b", "release": "2", "kind": "trap", "detail": "d"}],
         });
         assert_eq!(answer(&entry), expected);
+
+        // Beside one that denies, it counts for nothing; what is in shadow is not said.
+        let denying = json!({"rule": "d", "action": "deny"});
+        let entry = json!({
+            "sequence": 8, "source": "/s", "id": "2", "verdict": "deny",
+            "asked": [
+                {"policy": "a", "release": "1", "mode": "enforce", "findings": [finding]},
+                {"policy": "b", "release": "2", "mode": "canary", "findings": [denying]},
+                {"policy": "c", "release": "3", "mode": "shadow", "findings": [denying]},
+                {"policy": "d", "release": "4", "mode": "shadow", "fault": {"kind": "trap", "detail": "d"}},
+            ],
+        });
+        let expected = json!({
+            "source": "/s", "id": "2", "sequence": 8, "verdict": "deny",
+            "findings": [
+                {
+                    "policy": "a", "release": "1", "rule": "r", "action": "flag", "severity": "low", "message": "m", "evidence": {"n": "1"},
+                    "legal_basis": "l", "overridden": true,
+                },
+                {"policy": "b", "release": "2", "rule": "d", "action": "deny"},
+            ],
+        });
+        assert_eq!(answer(&entry), expected);
+        let entry = json!({
+            "sequence": 9, "source": "/s", "id": "3", "verdict": "undetermined", "handling": "hold",
+            "asked": [{"policy": "a", "release": "1", "mode": "enforce", "fault": {"kind": "trap", "detail": "d"}}],
+        });
+        let expected = json!({
+            "source": "/s", "id": "3", "sequence": 9, "verdict": "undetermined", "handling": "hold", "findings": [],
+            "faults": [{"policy": "a", "release": "1", "kind": "trap", "detail": "d"}],
+        });
+        assert_eq!(answer(&entry), expected);
         assert_eq!(unmarked(json!({"sequence": 7, "duplicate": true})), (json!({"sequence": 7}), true));
         assert_eq!(unmarked(json!({"sequence": 7})), (json!({"sequence": 7}), false));
+    }
+
+    #[test]
+    fn entries_are_told_apart_by_what_they_are_about() {
+        let lines = [
+            r#"{"sequence":1,"change":{"what":"install"}}"#,
+            r#"{"sequence":2,"source":"/s","id":"1"}"#,
+            r#"{"sequence":3,"start":{"version":"1"}}"#,
+            r#"{"sequence":4,"timer":{"source":"/s"}}"#,
+        ]
+        .map(str::to_string);
+        assert_eq!(subjects(&lines), ["change", "event", "start", "timer"]);
+        assert_eq!(events(&lines), [json!({"sequence": 2, "source": "/s", "id": "1"})]);
     }
 
     #[test]

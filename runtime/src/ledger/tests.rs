@@ -92,7 +92,7 @@ fn gap(sequence: u64) -> Entry<'static> {
 
 fn silence(sequence: u64) -> Entry<'static> {
     let noted = Time::from_micros(1_795_507_200 * SECOND);
-    let last = (sequence % 2 == 0).then(|| Time::from_micros(1_795_507_100 * SECOND));
+    let last = sequence.is_multiple_of(2).then(|| Time::from_micros(1_795_507_100 * SECOND));
     Entry::Silence(sequence, SilenceEntry { source: "urn:example:fleet".into(), last, heartbeat: 60, noted })
 }
 

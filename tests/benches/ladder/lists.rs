@@ -68,7 +68,7 @@ pub(crate) fn report(threads: &Runtime) -> Vec<Value> {
     let mut times: Vec<[Duration; 4]> = Vec::new();
     for round in 0..=ROUNDS {
         let of_round = [
-            time(KEYS, || keys.iter().filter(|key| map.get(black_box(key.as_str())).is_some()).count()),
+            time(KEYS, || keys.iter().filter(|key| map.contains_key(black_box(key.as_str()))).count()),
             time(KEYS, || keys.iter().filter(|key| list.get(black_box(key.as_str())).is_some()).count()),
             time(KEYS, || policy.evaluate(black_box(&view))),
             time(entries.len(), || List::open(list.bytes().clone()).expect("a list")),

@@ -69,7 +69,7 @@ impl Script {
 
     /// The next step, with the sequence of its entry.
     pub fn next(&mut self) -> Outcome<Option<(u64, Step)>> {
-        while let Some(entry) = self.entries.next() {
+        for entry in self.entries.by_ref() {
             let (sequence, line) = text_of(&self.directory, entry)?;
             self.read = sequence;
             let bad = |what: &str| failed(Exit::Failed, format!("entry {}: {what} cannot be read", grouped(sequence)));

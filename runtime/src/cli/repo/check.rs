@@ -83,9 +83,9 @@ struct Report<'a> {
 impl Report<'_> {
     fn whole(&self, snapshot: &Snapshot) -> Outcome {
         if self.args.json {
-            self.print_json(snapshot)?
+            self.print_json(snapshot)?;
         } else {
-            self.print(snapshot)
+            self.print(snapshot);
         }
         match self.broken.first() {
             None => Ok(()),
