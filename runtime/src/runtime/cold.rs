@@ -13,7 +13,7 @@ use super::set::Set;
 use super::spine::Memory;
 use super::timed::Course;
 use crate::ledger::{self, Reader, StateAt};
-use crate::state::{Archive, Key, Timer, Versioned, Wanted, self};
+use crate::state::{self, Archive, Key, Timer, Versioned, Wanted};
 use crate::stats::Stats;
 
 /// Reads of the disk that are under way at the same time. They wait for the disk and not
