@@ -411,15 +411,20 @@ impl Author {
             targets.signed.expires = after(now, self.about.days.releases);
             targets = sign(targets.signed, root, signers)?;
         }
-        let targets_bytes = sign::bytes(&targets);
+        // What is not signed again stays as it lies there, byte by byte: written anew it
+        // could have its members in another order, and another digest.
+        let targets_file = format!("metadata/{}", targets.signed.filename(true));
+        let targets_bytes = if sign_targets { sign::bytes(&targets) } else { self.files.read(&targets_file)? };
         let mut snapshot = self.snapshot.clone();
-        if sign_targets || root.verify_role(&snapshot).is_err() {
+        let sign_snapshot = sign_targets || root.verify_role(&snapshot).is_err();
+        if sign_snapshot {
             snapshot.signed.meta.insert("targets.json".into(), metafile(&targets_bytes, targets.signed.version));
             snapshot.signed.version = version(snapshot.signed.version);
             snapshot.signed.expires = after(now, self.about.days.releases);
             snapshot = sign(snapshot.signed, root, signers)?;
         }
-        let snapshot_bytes = sign::bytes(&snapshot);
+        let snapshot_file = format!("metadata/{}", snapshot.signed.filename(true));
+        let snapshot_bytes = if sign_snapshot { sign::bytes(&snapshot) } else { self.files.read(&snapshot_file)? };
         let mut timestamp = self.timestamp.signed.clone();
         timestamp.meta.insert("snapshot.json".into(), metafile(&snapshot_bytes, snapshot.signed.version));
         timestamp.version = version(timestamp.version);
@@ -429,8 +434,11 @@ impl Author {
         for (name, bytes) in &self.staged {
             self.files.write(&format!("targets/{}", layout::file(name, &Digest::of(bytes))), bytes)?;
         }
-        self.files.write(&format!("metadata/{}", targets.signed.filename(true)), &targets_bytes)?;
-        self.files.write(&format!("metadata/{}", snapshot.signed.filename(true)), &snapshot_bytes)?;
+        for (is_new, file, bytes) in [(sign_targets, &targets_file, &targets_bytes), (sign_snapshot, &snapshot_file, &snapshot_bytes)] {
+            if is_new {
+                self.files.write(file, bytes)?;
+            }
+        }
         if with_root {
             // A root and what it is to hold cannot change in one step. Whoever comes in
             // between is refused once; if it ends here, the next edit signs the rest.
