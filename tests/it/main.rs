@@ -21,6 +21,7 @@ mod modes;
 mod once;
 mod package;
 mod projection;
+mod publishers;
 mod readme;
 mod replay;
 mod repository;

@@ -194,6 +194,18 @@ impl Ephor {
         self.request(request.body(Full::new(body.into())).expect("a well-formed request")).await
     }
 
+    /// Posts a JSON document to a path, or nothing.
+    pub async fn act(&self, path: &str, document: impl Into<Bytes>) -> Answer {
+        let request = Request::post(self.url(path)).header(CONTENT_TYPE, "application/json");
+        self.request(request.body(Full::new(document.into())).expect("a well-formed request")).await
+    }
+
+    /// What it judges with and how its publishers stand, as JSON.
+    pub async fn status(&self) -> Value {
+        let request = Request::get(self.url("/v1/status")).header("accept", "application/json");
+        self.request(request.body(Full::default()).expect("a well-formed request")).await.expect(200).json()
+    }
+
     /// Takes a policy out of force.
     pub async fn remove(&self, name: &str) -> Answer {
         let request = Request::builder().method(Method::DELETE).uri(self.url(&format!("/v1/policies/{name}")));

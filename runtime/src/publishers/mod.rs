@@ -303,32 +303,9 @@ impl Publishers {
             }
         }
         followed.seen.lock().unwrap_or_else(PoisonError::into_inner).pending = pending;
-        // Those of one snapshot belong together: a part of it is what nobody has
-        // published.
-        if refused.is_empty() && !offers.is_empty() {
-            let releases: Vec<&Published> = offers.iter().map(|(release, _)| *release).collect();
-            let published = self.runtime.publish(offers.into_iter().map(|(_, offer)| offer).collect(), By::new(name)).await;
-            match published {
-                Ok(swaps) => {
-                    for swap in &swaps {
-                        tracing::info!(
-                            policy = swap.policy,
-                            release = swap.release,
-                            mode = swap.mode.name(),
-                            replaced = swap.replaced.as_deref().unwrap_or("nothing"),
-                            sequence = swap.sequence,
-                            "Release taken from its publisher"
-                        );
-                    }
-                    looked.swaps.extend(swaps);
-                }
-                Err(LoadError::Stopped) => {}
-                Err(error) => {
-                    let (code, message) = (error.kind(), error.to_string());
-                    refused.extend(releases.into_iter().map(|release| status::refused(name, release, code, message.clone(), now)));
-                }
-            }
-        }
+        let (swaps, failed) = self.publish(name, offers).await;
+        refused.extend(failed.into_iter().map(|(release, error)| status::refused(name, release, error.kind(), error.to_string(), now)));
+        looked.swaps.extend(swaps);
         for refusal in refused {
             tracing::warn!(
                 publisher = name,
@@ -343,6 +320,42 @@ impl Publishers {
             looked.refused.push(refusal);
         }
         looked
+    }
+
+    /// Puts releases of one snapshot in force, all from the same event on. If one of them
+    /// cannot be, the others are one by one: what is wrong with it is no fault of theirs.
+    async fn publish<'s>(&self, name: &str, offers: Vec<(&'s Published, Offer)>) -> (Vec<Swap>, Vec<(&'s Published, LoadError)>) {
+        let (mut swaps, mut failed) = (Vec::new(), Vec::new());
+        if offers.is_empty() {
+            return (swaps, failed);
+        }
+        let together = offers.iter().map(|(_, offer)| offer.clone()).collect();
+        match self.runtime.publish(together, By::new(name)).await {
+            Ok(together) => swaps = together,
+            Err(LoadError::Stopped) => {}
+            Err(error) => match <[_; 1]>::try_from(offers) {
+                Ok([(release, _)]) => failed.push((release, error)),
+                Err(offers) => {
+                    for (release, offer) in offers {
+                        match self.runtime.publish(vec![offer], By::new(name)).await {
+                            Ok(alone) => swaps.extend(alone),
+                            Err(error) => failed.push((release, error)),
+                        }
+                    }
+                }
+            },
+        }
+        for swap in &swaps {
+            tracing::info!(
+                policy = swap.policy,
+                release = swap.release,
+                mode = swap.mode.name(),
+                replaced = swap.replaced.as_deref().unwrap_or("nothing"),
+                sequence = swap.sequence,
+                "Release taken from its publisher"
+            );
+        }
+        (swaps, failed)
     }
 
     /// Takes back what the publisher does not stand for any more.
