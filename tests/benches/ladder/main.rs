@@ -1,7 +1,7 @@
 //! What each step of the way costs, on the same events and in one run: the rule
 //! native, over columns in Wasm, parsing JSON in the guest, a fresh instance,
 //! projection and decoding alone; look-ups in a list; the whole way over HTTP against a server that only
-//! parses the same lines; and what a ledger costs.
+//! parses the same lines; what a ledger costs, and what a swap does.
 //!
 //! Rungs take turns, round by round, so that a machine that slows down slows all
 //! of them; what is reported is the median. Ratios are taken within a round,
@@ -15,6 +15,7 @@ mod lists;
 #[path = "../../guests/examples/order_limit.rs"]
 mod order_limit;
 mod orders;
+mod swap;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -212,6 +213,7 @@ fn main() {
     rows.extend(lists::report(&threads));
     rows.extend(whole_path(&threads));
     rows.extend(threads.block_on(durable::report(ROUNDS)));
+    rows.extend(threads.block_on(swap::report()));
     rows.extend(keys::report());
     let path = target_dir().join("bench.json");
     std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&rows).expect("JSON"))).expect("target/bench.json can be written");
