@@ -315,6 +315,7 @@ impl Runtime {
         if let Some(publisher) = &publisher {
             image = image.published_by(publisher);
         }
+        image = image.within(grant.budget());
         let states = image.release().policy().into();
         let gate = Arc::new(Gate::default());
         let image = Arc::new(image);

@@ -84,7 +84,7 @@ impl Image {
     }
 
     fn run(&self, about: About<'_>, rows: usize, keys: Option<Keys>) -> Outcome {
-        let limits = &self.sandbox.limits;
+        let limits = &self.limits;
         let mut work = Work { image: self, about, keys, changed: Vec::new(), outcome: Outcome::default(), failure_cost: 0 };
         work.changed.resize(work.keys.as_ref().map_or(0, |keys| keys.states.len()), false);
         // Rows of a call at most: halved when a call had too many, doubled when one
@@ -150,7 +150,7 @@ impl Image {
     }
 
     pub(super) fn store(&self) -> wasmtime::Result<Store<Ctx>> {
-        let limits = &self.sandbox.limits;
+        let limits = &self.limits;
         let mut store = Store::new(&self.sandbox.engine, Ctx::new(limits, Some(self.lists.clone())));
         store.limiter(|ctx| ctx);
         store.set_fuel(limits.event_fuel_max)?;
@@ -182,7 +182,7 @@ struct Work<'i> {
 impl Work<'_> {
     /// Calls the policy on a range of rows and takes over what it says.
     fn call(&mut self, range: Range<usize>) -> Result<(), Failure> {
-        let limits = &self.image.sandbox.limits;
+        let limits = &self.image.limits;
         let (keys, key_of) = self.keys_of(&range);
         let fail = |error: wasmtime::Error, cost| {
             let (kind, detail) = explain(&error);
@@ -243,7 +243,7 @@ impl Work<'_> {
     /// Holds what came out against the contract. Nothing of an outcome that is
     /// not as the contract says is used.
     fn check(&self, outcome: bindings::Outcome, range: &Range<usize>, keys: usize) -> Result<Checked, String> {
-        let limits = &self.image.sandbox.limits;
+        let limits = &self.image.limits;
         let rules = self.image.release.manifest.rules.len();
         let row_of = |row: u32| match (row as usize) < range.len() {
             true => Ok(row + range.start as u32),

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Limits;
 use super::bindings::PolicyPre;
 use super::engine::{Ctx, Sandbox};
 use super::error::LoadError;
+use crate::policy::publisher::Budget;
 use crate::policy::{Bound, Manifest, Release};
 use crate::reference::List;
 
@@ -16,11 +18,22 @@ pub(crate) struct Image {
     pub(super) release: Arc<Release>,
     /// What it looks things up in, in the order of the manifest.
     pub(super) lists: Arc<[Arc<List>]>,
+    /// What it may use: what the sandbox gives, or less.
+    pub(super) limits: Limits,
     /// How many rows fit a call, learned from the calls so far.
     pub(super) pace: Pace,
 }
 
 impl Image {
+    /// The same with what its publisher was granted, where that is less than the sandbox
+    /// gives.
+    pub fn within(mut self, budget: Budget) -> Self {
+        let limits = &mut self.limits;
+        limits.event_fuel_max = budget.event_fuel_max.map_or(limits.event_fuel_max, |fuel| fuel.min(limits.event_fuel_max));
+        limits.memory_bytes_max = budget.memory_bytes_max.map_or(limits.memory_bytes_max, |bytes| bytes.min(limits.memory_bytes_max));
+        self
+    }
+
     /// The same, of a publisher.
     pub fn published_by(mut self, publisher: &str) -> Self {
         self.release = Arc::new(Release::clone(&self.release).published_by(publisher));
@@ -59,7 +72,8 @@ impl Image {
         let lists = lists.bind(&manifest.lists)?;
         let bound = lists.iter().map(|list| Bound { name: list.name().into(), version: list.version().into(), digest: list.digest() });
         let release = Arc::new(Release::new(component, settings, bound.collect(), manifest));
-        Ok(Image { sandbox, pre, release, lists, pace: Pace::default() })
+        let limits = sandbox.limits.clone();
+        Ok(Image { sandbox, pre, release, lists, limits, pace: Pace::default() })
     }
 }
 
