@@ -12,7 +12,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench check setup binary policies guests
+.PHONY: help demo test bench check setup binary policies guests components guests-components
 
 help: ## Shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,7 +31,12 @@ demo: policies ## Serves the policies, streams real events, swaps one in mid-str
 
 # One profile for all: the tests run the released binary, and wasmtime, which
 # takes the most time, is built once for binary, tests and benchmarks.
-test: policies guests ## Builds everything and runs all tests
+#
+# All of it is built in one go: with the tests there, libraries have other features,
+# and a binary that was built by itself before would have them built twice.
+test: setup ## Builds everything and runs all tests
+	cargo build --release --workspace --all-targets --locked
+	@$(MAKE) --no-print-directory components guests-components
 	cargo test --release --workspace --locked
 
 bench: policies guests ## Measures; the ratios also go to target/bench.json
@@ -60,11 +65,16 @@ setup:
 binary: setup
 	cargo build --release -p ephor --locked
 
-policies: binary
+policies: binary components
+
+guests: binary guests-components
+
+# With the binary that is there.
+components:
 	$(EPHOR) policy build $(POLICIES) --out target/policies
 	$(EPHOR) list build policies/sanctioned-party/sanctions.csv --name sanctions --version 2024-05-03.twelve --key ent_num --value name --out target/policies/lists/sanctions.list
 
-guests: binary
+guests-components:
 	$(EPHOR) policy build tests/guests --out target/guests -- --examples
 
 # Converted once; delete target/data to do it again.
