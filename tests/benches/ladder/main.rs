@@ -208,13 +208,31 @@ fn main() {
     if keys::run_asked(&threads) {
         return;
     }
-    let mut rows = policies(&threads);
-    rows.extend(forms());
-    rows.extend(lists::report(&threads));
-    rows.extend(whole_path(&threads));
-    rows.extend(threads.block_on(durable::report(ROUNDS)));
-    rows.extend(threads.block_on(swap::report()));
-    rows.extend(keys::report());
+    // One part alone, while working on it; then the file has the rest no more.
+    let only = std::env::var("EPHOR_BENCH_ONLY").ok();
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    let mut rows = Vec::new();
+    if wanted("policies") {
+        rows.extend(policies(&threads));
+    }
+    if wanted("forms") {
+        rows.extend(forms());
+    }
+    if wanted("lists") {
+        rows.extend(lists::report(&threads));
+    }
+    if wanted("http") {
+        rows.extend(whole_path(&threads));
+    }
+    if wanted("durable") {
+        rows.extend(threads.block_on(durable::report(ROUNDS)));
+    }
+    if wanted("swap") {
+        rows.extend(threads.block_on(swap::report()));
+    }
+    if wanted("keys") {
+        rows.extend(keys::report());
+    }
     let path = target_dir().join("bench.json");
     std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&rows).expect("JSON"))).expect("target/bench.json can be written");
     println!("\n{:<30}{:>9}  {:<10} met", "ratio", "", "goal");
