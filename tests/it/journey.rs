@@ -21,9 +21,11 @@ fn free_port() -> u16 {
 
 /// The entries of a ledger.
 fn entries(ledger: &Path) -> Vec<Value> {
-    let output = Command::new(binary()).args(["log", "export"]).arg(ledger).output().expect("the binary starts");
+    let out = ledger.with_extension("ndjson");
+    let output = Command::new(binary()).args(["log", "export", "--out"]).arg(&out).arg(ledger).output().expect("the binary starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("an entry")).collect()
+    let lines = std::fs::read_to_string(&out).expect("the entries");
+    lines.lines().map(|line| serde_json::from_str(line).expect("an entry")).collect()
 }
 
 #[test]
