@@ -125,7 +125,8 @@ fn what_is_no_component_or_another_one_is_not_pulled() {
     let registry = Registry::start();
     let reference = registry.reference(":1.0.0");
     let out = registry.path("pulled.wasm");
-    said(&package("pull", &[&reference, "--out", name(&out)]), 3);
+    let why = said(&package("pull", &[&reference, "--out", name(&out)]), 1);
+    assert!(why.contains(&reference), "nothing is there yet, and it says where: {why}");
     let file = component_path("policies", "fleet-cap");
     said(&package("push", &[name(&file), &reference]), 0);
     let other = format!("sha256:{}", "0".repeat(64));

@@ -247,10 +247,10 @@ fn a_list_is_published_once_and_takes_effect_with_a_release() {
     assert!(said.contains("version 1.0.1 of transport-office/sanctioned-party with it, in the place of 1.0.0"), "{said}");
     let said = office.done("list", &[name(&second), "--for", "sanctioned-party"]);
     assert!(!said.contains("1.0.2"), "once: {said}");
-    let other = list(&office, "2026-11-02", &["4"]);
-    assert!(text(&office.repo("list", &[name(&other)]), 3).contains("never changes"));
     let said = text(&office.repo("list", &[name(&second), "--for", "fleet-cap"]), 3);
     assert!(said.contains("no release of fleet-cap"), "{said}");
+    let other = list(&office, "2026-11-02", &["4"]);
+    assert!(text(&office.repo("list", &[name(&other)]), 3).contains("never changes"));
     std::fs::write(office.path("broken.list"), b"a list").expect("written");
     text(&office.repo("list", &[name(&office.path("broken.list"))]), 3);
     let report = office.json("check", &[]);
