@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use ephor_tests::client::LINES;
 use ephor_tests::data::{self, Set};
-use ephor_tests::{Ephor, binary, event, guest, ledger, policy, settings, target_dir, write_policy};
+use ephor_tests::{Ephor, binary, event, guest, ledger, policy, raw, settings, target_dir, write_policy};
 use serde_json::{Value, json};
 
 use crate::{GOOD, LISTED};
@@ -212,11 +212,13 @@ async fn silences_are_taken_over_at_their_places() {
     for (id, line) in lines.iter_mut().enumerate() {
         line["sequence"] = (if id < 15 { id } else { id + 3 }).to_string().into();
     }
-    for part in lines.chunks(15) {
+    for (part, silences) in lines.chunks(15).zip([2, 3]) {
         // Before the second part a gap is noted as well, and behind each a silence.
         ephor.judge(part.to_vec()).await;
-        ephor.wait_until("both are silent", || ephor.metric("ephor_silent_sources", "") == 2.0);
+        let noted = || raw::get(ephor.address(), "/v1/verdicts").text().matches("\"silence\":").count();
+        ephor.wait_until("both are silent", || noted() == silences);
     }
+    assert_eq!(ephor.metric("ephor_silent_sources", ""), 2.0);
     let entries = ephor.get("/v1/verdicts").await.expect(200).lines();
     let silences: Vec<&Value> = entries.iter().filter(|entry| entry.get("silence").is_some()).collect();
     assert_eq!((silences.len(), silences[2]), (3, entries.last().expect("entries")), "one is the last entry");
