@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::event::bound;
+use super::event::release;
 use super::fields::{Lists, Text, Time, digest, hex, member, number, present, present_digest};
 use crate::digest::Digest;
 use crate::verdict::Mode;
@@ -94,11 +94,7 @@ impl ChangeEntry<'_> {
         out.extend_from_slice(b",\"change\":{\"what\":\"");
         out.extend_from_slice(self.what.name().as_bytes());
         member(out, b"\",\"policy\":", &self.policy);
-        member(out, b",\"release\":", &self.release);
-        out.extend_from_slice(b",\"digest\":\"");
-        hex(out, &self.digest);
-        out.push(b'"');
-        bound(out, &self.lists);
+        release(out, &self.release, &self.digest, &self.lists);
         if let Some(statement) = &self.statement {
             out.extend_from_slice(b",\"statement\":\"");
             hex(out, statement);

@@ -152,11 +152,7 @@ pub(crate) struct Fault<'a> {
 impl Asked<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         member(out, b"{\"policy\":", &self.policy);
-        member(out, b",\"release\":", &self.release);
-        out.extend_from_slice(b",\"digest\":\"");
-        hex(out, &self.digest);
-        out.push(b'"');
-        bound(out, &self.lists);
+        release(out, &self.release, &self.digest, &self.lists);
         out.extend_from_slice(b",\"mode\":\"");
         out.extend_from_slice(self.mode.name().as_bytes());
         out.push(b'"');
@@ -173,8 +169,13 @@ impl Asked<'_> {
     }
 }
 
-/// Writes the versions of a release's lists: a member that is left out if it is empty.
-pub(super) fn bound(out: &mut Vec<u8>, lists: &Lists<'_>) {
+/// Writes which release of a policy it is: behind the policy's name, in the entry of
+/// whatever names one. The versions of its lists are left out if there are none.
+pub(super) fn release(out: &mut Vec<u8>, name: &str, release: &Digest, lists: &Lists<'_>) {
+    member(out, b",\"release\":", name);
+    out.extend_from_slice(b",\"digest\":\"");
+    hex(out, release);
+    out.push(b'"');
     if !lists.0.is_empty() {
         out.extend_from_slice(b",\"lists\":");
         strings(out, lists);

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::event::{Fault, Finding, bound, said};
+use super::event::{Fault, Finding, release, said};
 use super::fields::{Lists, Text, Time, digest, hex, member, number, present};
 use crate::digest::Digest;
 use crate::verdict::{Decision, Mode};
@@ -44,11 +44,7 @@ pub(crate) struct TimerEntry<'a> {
 impl TimerEntry<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         member(out, b",\"timer\":{\"policy\":", &self.policy);
-        member(out, b",\"release\":", &self.release);
-        out.extend_from_slice(b",\"digest\":\"");
-        hex(out, &self.digest);
-        out.push(b'"');
-        bound(out, &self.lists);
+        release(out, &self.release, &self.digest, &self.lists);
         out.extend_from_slice(b",\"mode\":\"");
         out.extend_from_slice(self.mode.name().as_bytes());
         member(out, b"\",\"source\":", &self.source);
