@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use ephor::repository::Role;
+use ephor::repository::{PublicKey, Role, Signer};
 use time::OffsetDateTime;
 
-use super::{Edited, print_expiries, print_json, refused, role};
+use super::{Edited, print_expiries, print_json, role};
 use crate::cli::exit::{self, Outcome};
 
 /// Gives a role another key, so that several people can sign, or have to.
@@ -33,13 +33,8 @@ pub fn run(args: &Args) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let mut author = args.edited.open()?;
     let mut signers = args.edited.signers()?;
-    let (public, signer) = args.edited.new_key(args.role, args.new.as_deref())?;
-    let made = signer.as_ref().filter(|_| args.new.is_none()).and_then(|signer| signer.path().map(PathBuf::from));
-    signers.extend(signer);
-    if let Err(error) = author.add_key(args.role, &public, args.threshold, &signers, now) {
-        made.iter().for_each(|file| drop(std::fs::remove_file(file)));
-        return Err(refused(error));
-    }
+    let edit = |key: &PublicKey, signers: &[Signer]| author.add_key(args.role, key, args.threshold, signers, now);
+    let (public, made) = args.edited.with_new_key(args.role, args.new.as_deref(), &mut signers, edit)?;
     let (keys, threshold) = author.keys(args.role);
     let (_, version) = author.root();
     if args.edited.json {

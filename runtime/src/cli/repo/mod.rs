@@ -98,6 +98,28 @@ impl Edited {
         signer.save(&free_name(&self.folder_of_keys(), role)?).map_err(unusable)?;
         Ok((signer.public().clone(), Some(signer)))
     }
+
+    /// Edits with a new key for a role, which signs as well if its private half is at
+    /// hand. Gives the key, and the file that was made for it; that is gone again if the
+    /// edit does not come about.
+    fn with_new_key(
+        &self,
+        role: Role,
+        given: Option<&Path>,
+        signers: &mut Vec<Signer>,
+        edit: impl FnOnce(&PublicKey, &[Signer]) -> Result<(), AuthorError>,
+    ) -> Outcome<(PublicKey, Option<PathBuf>)> {
+        let (public, signer) = self.new_key(role, given)?;
+        let made = signer.as_ref().filter(|_| given.is_none()).and_then(|signer| signer.path().map(PathBuf::from));
+        signers.extend(signer);
+        match edit(&public, signers) {
+            Ok(()) => Ok((public, made)),
+            Err(error) => {
+                made.iter().for_each(|file| drop(std::fs::remove_file(file)));
+                Err(refused(error))
+            }
+        }
+    }
 }
 
 /// The folder of keys that belongs to a repository.

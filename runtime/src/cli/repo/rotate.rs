@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use ephor::repository::{Author, PublicKey, Role, Signer};
 use time::OffsetDateTime;
 
-use super::{Edited, print_expiries, print_json, refused, role};
+use super::{Edited, print_expiries, print_json, role};
 use crate::cli::exit::{self, Exit, Outcome, failed};
 
 /// Replaces a key: the old one counts no longer, whoever has it.
@@ -36,13 +36,8 @@ pub fn run(args: &Args) -> Outcome {
     let mut author = args.edited.open()?;
     let mut signers = args.edited.signers()?;
     let old = old(args, &author)?;
-    let (public, signer) = args.edited.new_key(args.role, args.new.as_deref())?;
-    let made = signer.as_ref().filter(|_| args.new.is_none()).and_then(|signer| signer.path().map(PathBuf::from));
-    signers.extend(signer);
-    if let Err(error) = author.rotate(args.role, &old, &public, &signers, now) {
-        made.iter().for_each(|file| drop(std::fs::remove_file(file)));
-        return Err(refused(error));
-    }
+    let edit = |key: &PublicKey, signers: &[Signer]| author.rotate(args.role, &old, key, signers, now);
+    let (public, made) = args.edited.with_new_key(args.role, args.new.as_deref(), &mut signers, edit)?;
     // Out of the way of the next signature, unless another role still has the key.
     let used = Role::ALL.into_iter().any(|role| author.keys(role).0.contains(&old));
     let file = signers.iter().find(|signer| signer.public().id() == old).and_then(Signer::path).filter(|_| !used);
