@@ -43,8 +43,12 @@ fn a_rule_goes_the_whole_way_that_the_readme_tells() {
         std::os::unix::fs::symlink(place, here.join(name)).expect("a link");
     }
     let script = blocks.join("\n").replace(ADDRESS, &format!("127.0.0.1:{}", free_port()));
-    // The binary that is tested, under the name that the README has.
-    let script = format!("ephor() {{ {} \"$@\"; }}\n{script}", binary().display());
+    // The binary that is tested, under the name that the README has: a program, as there,
+    // so that what is started in the background is the server and no shell around it. It
+    // ends with the shell also where a step fails.
+    std::fs::create_dir(here.join("bin")).expect("a folder");
+    std::os::unix::fs::symlink(binary(), here.join("bin/ephor")).expect("a link");
+    let script = format!("PATH=\"$PWD/bin:$PATH\"\ntrap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n{script}");
     let shell = Command::new("bash").args(["-euc", &script]).current_dir(here).stdin(Stdio::null()).output().expect("a shell");
     let (out, err) = (String::from_utf8_lossy(&shell.stdout), String::from_utf8_lossy(&shell.stderr));
     let log = std::fs::read_to_string(here.join("serve.log")).unwrap_or_default();
