@@ -4,6 +4,7 @@
 mod bad_input;
 mod cache;
 mod cli;
+mod clock;
 mod cold;
 mod complete;
 mod determinism;

@@ -14,18 +14,23 @@ const OFFICE: &str = "market-office";
 const POLICY: &str = "market-office/negative-list";
 
 /// A publisher with a repository, and a platform that follows it.
-struct Both {
+pub struct Both {
     folder: TempDir,
 }
 
 impl Both {
-    fn new() -> Both {
+    pub fn new() -> Both {
+        Self::with(&[])
+    }
+
+    /// The repository is made with further arguments.
+    pub fn with(args: &[&str]) -> Both {
         let both = Both { folder: tempfile::tempdir().expect("a folder") };
-        both.done("init", &["--publisher", OFFICE]);
+        both.done("init", &[&["--publisher", OFFICE], args].concat());
         both
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -34,7 +39,7 @@ impl Both {
     }
 
     #[track_caller]
-    fn done(&self, verb: &str, args: &[&str]) {
+    pub fn done(&self, verb: &str, args: &[&str]) {
         let output = self.repo(verb, args);
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "repo {verb}: {said}");
@@ -42,7 +47,7 @@ impl Both {
 
     /// Publishes a version of a policy with these settings.
     #[track_caller]
-    fn release(&self, policy: &str, version: &str, settings: &Value, more: &[&str]) {
+    pub fn release(&self, policy: &str, version: &str, settings: &Value, more: &[&str]) {
         let file = self.path(&format!("{policy}-{version}.json"));
         std::fs::write(&file, settings.to_string()).expect("written");
         let component = component_path("policies", policy);
@@ -52,34 +57,52 @@ impl Both {
         self.done("release", &args);
     }
 
-    /// A platform that follows the repository; `more` stands in the publisher's table.
-    fn platform(&self, more: &str) -> Ephor {
+    /// The configuration of a platform that looks into the repository so often; `more`
+    /// stands in the publisher's table.
+    pub fn config(&self, poll_s: u32, more: &str) -> String {
         let (rules, root) = (self.path("rules"), self.path("rules/metadata/1.root.json"));
-        let config = format!(
-            "[publishers.{OFFICE}]\nrepository = {:?}\nroot = {:?}\npoll-s = 3600\nevents = [\"retail.*\"]\naction = \"deny\"\n{more}\n\
+        format!(
+            "[publishers.{OFFICE}]\nrepository = {:?}\nroot = {:?}\npoll-s = {poll_s}\nevents = [\"retail.*\"]\naction = \"deny\"\n{more}\n\
              [publishers.{OFFICE}.fields]\n\"/data/description\" = \"plain\"\n",
             text(&rules),
             text(&root)
-        );
-        Ephor::start_in(&self.path("data"), &config, &[])
+        )
+    }
+
+    /// A platform that follows the repository, and looks into it by itself at the start
+    /// only.
+    fn platform(&self, more: &str) -> Ephor {
+        Ephor::start_in(&self.path("data"), &self.config(3600, more), &[])
+    }
+
+    /// Takes the repository away. The platform was given the root; that it has of its own.
+    pub fn take_away(&self) {
+        std::fs::rename(self.path("rules"), self.path("away")).expect("moved");
+        std::fs::create_dir_all(self.path("rules/metadata")).expect("a folder");
+        std::fs::copy(self.path("away/metadata/1.root.json"), self.path("rules/metadata/1.root.json")).expect("copied");
+    }
+
+    pub fn bring_back(&self) {
+        std::fs::remove_dir_all(self.path("rules")).expect("removed");
+        std::fs::rename(self.path("away"), self.path("rules")).expect("moved back");
     }
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
-fn words(words: &[&str]) -> Value {
+pub fn words(words: &[&str]) -> Value {
     json!({ "words": words })
 }
 
 /// Looks into the repository now.
-async fn look(ephor: &Ephor) -> ephor_tests::Answer {
+pub async fn look(ephor: &Ephor) -> ephor_tests::Answer {
     ephor.act(&format!("/v1/publishers/{OFFICE}/look"), "").await
 }
 
 /// What was not taken, by code.
-async fn refused(ephor: &Ephor) -> Vec<String> {
+pub async fn refused(ephor: &Ephor) -> Vec<String> {
     let status = ephor.status().await;
     let refused = status["publishers"][0]["refused"].as_array().expect("a list").clone();
     refused.iter().map(|refused| event::text(refused, "code").to_string()).collect()
@@ -155,10 +178,7 @@ async fn a_restart_needs_no_repository() {
     let ephor = both.platform("begin = \"enforce\"");
     let release = judge(&ephor, "before").await;
     ephor.kill();
-    std::fs::rename(both.path("rules"), both.path("away")).expect("moved");
-    // The platform was given the root; that it has of its own.
-    std::fs::create_dir_all(both.path("rules/metadata")).expect("a folder");
-    std::fs::copy(both.path("away/metadata/1.root.json"), both.path("rules/metadata/1.root.json")).expect("copied");
+    both.take_away();
     let ephor = both.platform("begin = \"enforce\"");
     assert_eq!(judge(&ephor, "after").await, release);
     let status = ephor.status().await;
@@ -168,8 +188,7 @@ async fn a_restart_needs_no_repository() {
     let entries: Vec<Value> = ephor.entries(1).await.iter().map(|line| ledger::parse(line)).collect();
     assert_eq!(entries.iter().filter(|entry| entry.get("change").is_some()).count(), 1);
     ephor.kill();
-    std::fs::remove_dir_all(both.path("rules")).expect("removed");
-    std::fs::rename(both.path("away"), both.path("rules")).expect("moved back");
+    both.bring_back();
     let ephor = both.platform("begin = \"enforce\"");
     assert_eq!(judge(&ephor, "again").await, release);
     // Without the publisher in the configuration nobody has granted it anything.

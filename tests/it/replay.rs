@@ -72,7 +72,8 @@ impl Room {
     }
 }
 
-fn ephor_replay(args: &[&str]) -> Output {
+/// Runs `ephor replay`, with the compiled code of all tests.
+pub fn ephor_replay(args: &[&str]) -> Output {
     let mut command = Command::new(binary());
     command.arg("replay").args(args).arg("--cache").arg(target_dir().join("it-cache"));
     command.output().expect("the binary starts")
@@ -100,8 +101,9 @@ fn complaint(output: &Output, code: i32) -> String {
     error
 }
 
+/// Holds the report of a check against what it is when all entries are equal.
 #[track_caller]
-fn assert_equal(output: &Output, entries: usize) -> Value {
+pub fn assert_equal(output: &Output, entries: usize) -> Value {
     let report = report(output, 0);
     assert_eq!((&report["all_equal"], &report["entries"]["equal"]), (&json!(true), &json!(entries)), "{report}");
     report
