@@ -237,8 +237,13 @@ async fn what_is_not_asked_while_it_is_stale_is_asked_again_when_it_is_renewed_a
     assert_eq!(problem(&ephor).await, "expired");
     assert_stopped(judge(&ephor, arriving("back")).await);
     assert!(ephor.stop().success());
+    both.take_away();
     let ephor = clock.platform(&data, &config);
+    assert_eq!(problem(&ephor).await, "unreachable");
     assert_stopped(judge(&ephor, arriving("restarted")).await);
+    both.bring_back();
+    assert_eq!(problem(&ephor).await, "expired");
+    assert_stopped(judge(&ephor, arriving("there")).await);
     // Signed anew since, it holds also by the latest time that was seen.
     both.done("refresh-timestamp", &[]);
     look(&ephor).await.expect(200);
@@ -263,12 +268,41 @@ async fn what_was_published_while_the_clock_was_ahead_is_taken_when_it_is_right_
     clock.moves_to("+1d");
     look(&ephor).await.expect(200);
     both.release(GOOD, "1.1.0", &words(&["CIGAR", "WINE"]), &[]);
-    // Whether it is taken by this clock is no matter here.
-    look(&ephor).await.expect(200);
+    // By this clock it says that it is a day old, and was not there just now.
+    let looked = look(&ephor).await.expect(200).json();
+    assert_eq!(looked["refused"][0]["code"], "backdated", "{looked}");
+    clock.moves_to("+2d");
+    let looked = look(&ephor).await.expect(200).json();
+    assert_eq!((&looked["refused"], refused(&ephor).await), (&json!([]), vec!["backdated".to_string()]), "it is said once: {looked}");
     clock.moves_to("+0");
     look(&ephor).await.expect(200);
     let second = judge(&ephor, arriving("second")).await;
     let refused = refused(&ephor).await;
     assert!(refused.is_empty(), "{refused:?}");
+    assert_ne!(said(&second).1, said(&first).1, "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_time_does_not_become_backdated() {
+    if is_left_out() {
+        return;
+    }
+    let (both, clock) = (Both::new(), Clock::new());
+    both.release(GOOD, "1.0.0", &words(&["CIGAR"]), &[]);
+    let ephor = clock.platform(&both.path("data"), &both.config(3600, "begin = \"enforce\""));
+    let first = judge(&ephor, arriving("first")).await;
+    let date = Command::new("date").args(["-u", "-d", "+2 days", "+%Y-%m-%dT%H:%M:%SZ"]).output().expect("`date` starts");
+    let from = ledger::printed(&date);
+    both.release(GOOD, "1.1.0", &words(&["CIGAR", "WINE"]), &["--valid-from", from.trim()]);
+    // Each look but the first finds what was there before, and is long after it was issued.
+    for offset in ["+0", "+1d", "+1d"] {
+        clock.moves_to(offset);
+        look(&ephor).await.expect(200);
+        let publisher = ephor.status().await["publishers"][0].clone();
+        assert_eq!((&publisher["refused"], &publisher["pending"][0]["version"]), (&json!([]), &json!("1.1.0")), "{offset}: {publisher}");
+    }
+    clock.moves_to("+2d");
+    look(&ephor).await.expect(200);
+    let second = judge(&ephor, arriving("second")).await;
     assert_ne!(said(&second).1, said(&first).1, "{second}");
 }

@@ -14,7 +14,7 @@ mod vectors;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -92,15 +92,53 @@ struct Followed {
 #[derive(Debug, Default)]
 struct Seen {
     snapshot: Option<u64>,
+    /// The latest time that was seen, as the repository's client remembers it, also over a
+    /// restart.
+    time: Option<OffsetDateTime>,
+    /// Until when what was seen last holds, or held; remembered likewise.
     expires: Option<OffsetDateTime>,
     /// When it was looked at last with success.
-    checked: Option<OffsetDateTime>,
+    checked: Option<Moment>,
+    /// For each release that is there and not in force the look at which it was not there
+    /// yet; nothing if it was there at the first.
+    absent: BTreeMap<Digest, Option<Moment>>,
     /// Why the last look failed, and since when looks fail.
     problem: Option<Problem>,
     /// Releases that were not taken, by the digests of their statements.
     refused: BTreeMap<Digest, Refused>,
     /// Releases that wait for their time.
     pending: Vec<Pending>,
+}
+
+impl Seen {
+    fn of(client: &Client) -> Seen {
+        Seen { time: client.time(), expires: client.expires(), ..Seen::default() }
+    }
+
+    /// The time that expiry is judged by: a clock that goes back revives nothing.
+    fn latest(&self, now: OffsetDateTime) -> OffsetDateTime {
+        self.time.map_or(now, |time| time.max(now))
+    }
+}
+
+/// A moment by the system's clock, and by one that nobody moves.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    at: OffsetDateTime,
+    instant: Instant,
+}
+
+impl Moment {
+    fn now() -> Moment {
+        Moment { at: OffsetDateTime::now_utc(), instant: Instant::now() }
+    }
+
+    /// When it was, by the clock as it stands `now`; one that was ahead then may be right
+    /// by now. The clock that nobody moves stands still while the machine sleeps, so the
+    /// earlier of the two counts.
+    fn seen_from(self, now: Moment) -> OffsetDateTime {
+        self.at.min(now.at - now.instant.duration_since(self.instant))
+    }
 }
 
 /// What came of a look into a repository.
@@ -144,8 +182,9 @@ impl Publishers {
                 Err(source) => return Err(FollowError::Root { publisher, file, source }),
             };
             let client = Client::new(name, &location, root, &memory.join(name));
-            let client = Mutex::new(client.map_err(|source| FollowError::Client { publisher, source })?);
-            let seen = Lock::default();
+            let client = client.map_err(|source| FollowError::Client { publisher, source })?;
+            let seen = Lock::new(Seen::of(&client));
+            let client = Mutex::new(client);
             followed.insert(name.clone(), Followed { settled: settled.clone(), grant, client, seen });
         }
         Ok(Arc::new(Publishers { runtime, followed, counters }))
@@ -180,8 +219,8 @@ impl Publishers {
         }
     }
 
-    /// How long to wait for the next look: until a release that waits has its time, at
-    /// most the publisher's interval.
+    /// How long to wait for the next look: until a release that waits has its time, or
+    /// what was seen expires, at most the publisher's interval.
     fn rest(&self, name: &str) -> Duration {
         let Some(followed) = self.followed.get(name) else { return RETRY };
         let seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,9 +229,15 @@ impl Publishers {
             rest = rest.min(RETRY);
         }
         let now = OffsetDateTime::now_utc();
-        for pending in &seen.pending {
-            let wait = Duration::try_from(pending.valid_from - now).unwrap_or_default();
+        let mut until = |time: OffsetDateTime| {
+            let wait = Duration::try_from(time - now).unwrap_or_default();
             rest = rest.min(wait.max(Duration::from_millis(100)));
+        };
+        seen.pending.iter().for_each(|pending| until(pending.valid_from));
+        // It holds for the whole of its last second.
+        let over = seen.expires.and_then(|expires| expires.checked_add(time::Duration::SECOND));
+        if let Some(over) = over.filter(|over| *over > seen.latest(now)) {
+            until(over);
         }
         rest
     }
@@ -208,15 +253,18 @@ impl Publishers {
             return Err(RepositoryError::WrongPublisher { expected: name.to_string(), found: "nobody of that name".into() });
         };
         let mut client = followed.client.lock().await;
-        let now = OffsetDateTime::now_utc();
-        let before = followed.seen.lock().unwrap_or_else(PoisonError::into_inner).checked;
+        let now = Moment::now();
         let refreshed = client.refresh().await;
+        let before = {
+            let mut seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            (seen.time, seen.expires) = (client.time(), client.expires());
+            seen.checked
+        };
         let outcome = match &refreshed {
             Ok(snapshot) => {
                 let looked = self.carry_out(name, followed, snapshot, before, now).await;
                 let mut seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.snapshot = Some(snapshot.version);
-                seen.expires = Some(snapshot.expires);
                 seen.checked = Some(now);
                 seen.problem = None;
                 Ok(looked)
@@ -224,11 +272,8 @@ impl Publishers {
             Err(error) => {
                 self.counters.failed(name, error.code());
                 let mut seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                let since = seen.problem.as_ref().map_or(now, |problem| problem.since);
+                let since = seen.problem.as_ref().map_or(now.at, |problem| problem.since);
                 let is_new = seen.problem.as_ref().is_none_or(|problem| problem.code != error.code());
-                if let RepositoryError::Expired { since, .. } = error {
-                    seen.expires = Some(seen.expires.map_or(*since, |expires| expires.min(*since)));
-                }
                 seen.problem = Some(Problem { code: error.code(), message: error.to_string(), since });
                 if is_new {
                     tracing::warn!(publisher = name, code = error.code(), %error, "A repository is not followed; what is in force stays");
@@ -236,11 +281,19 @@ impl Publishers {
                 Err(error.clone())
             }
         };
-        let expires = followed.seen.lock().unwrap_or_else(PoisonError::into_inner).expires;
-        let is_stale = expires.is_some_and(|expires| expires <= now) || matches!(refreshed, Err(RepositoryError::Expired { .. }));
+        // A look that fails renews nothing: what was out of date before it still is, and
+        // the rest is as soon as it has expired.
+        let is_over = client.expires().zip(client.time()).is_some_and(|(expires, time)| expires < time);
+        let is_stale = refreshed.is_err() && (is_over || self.is_marked(name));
         self.counters.stale(name, is_stale);
         self.mark(name, followed, is_stale).await;
         outcome
+    }
+
+    /// Whether the runtime knows a publisher as out of date.
+    fn is_marked(&self, name: &str) -> bool {
+        let is_marked = |standing: &Standing| standing.release.publisher.as_deref() == Some(name) && standing.stale.is_some();
+        self.runtime.policies().iter().any(is_marked)
     }
 
     /// Has the runtime know whether a publisher is out of date.
@@ -267,28 +320,36 @@ impl Publishers {
 
     /// Takes back what is withdrawn, and offers what is new to the runtime, all of it
     /// together.
-    async fn carry_out(
-        &self,
-        name: &str,
-        followed: &Followed,
-        snapshot: &Snapshot,
-        before: Option<OffsetDateTime>,
-        now: OffsetDateTime,
-    ) -> Looked {
+    async fn carry_out(&self, name: &str, followed: &Followed, snapshot: &Snapshot, before: Option<Moment>, now: Moment) -> Looked {
         let mut looked = Looked { swaps: self.withdraw(name, snapshot).await, ..Looked::default() };
         let standing = self.runtime.policies();
         let stands = |digest: &Digest| standing.iter().any(|standing| standing.statement.as_ref() == Some(digest));
         let mut policies: Vec<&str> = snapshot.releases.iter().map(|release| release.statement.policy.as_str()).collect();
         policies.dedup();
         let latest = policies.into_iter().filter_map(|policy| newest(snapshot, policy));
-        let mut pending = Vec::new();
+        let (mut pending, mut absent) = (Vec::new(), BTreeMap::new());
         let mut offers: Vec<(&Published, Offer)> = Vec::new();
         let mut refused = Vec::new();
         for release in latest.filter(|release| !stands(&release.digest)) {
-            if followed.seen.lock().unwrap_or_else(PoisonError::into_inner).refused.contains_key(&release.digest) {
+            let (refused_as, before) = {
+                let seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let refused_as = seen.refused.get(&release.digest).map(|refused| refused.code);
+                (refused_as, seen.absent.get(&release.digest).copied().unwrap_or(before))
+            };
+            absent.insert(release.digest, before);
+            // What is wrong with it stays wrong; but it may have been the clock that was.
+            if refused_as.is_some_and(|code| code != OfferError::BACKDATED) {
                 continue;
             }
-            match offer::of(&self.runtime, followed, snapshot, release, before, now).await {
+            let before = before.map(|before| before.seen_from(now));
+            let offered = offer::of(&self.runtime, followed, snapshot, release, before, now.at).await;
+            if refused_as.is_some() {
+                if matches!(offered, Err(OfferError::Backdated(_))) {
+                    continue;
+                }
+                followed.seen.lock().unwrap_or_else(PoisonError::into_inner).refused.remove(&release.digest);
+            }
+            match offered {
                 Ok(offer::Ready::Now(offer)) => offers.push((release, *offer)),
                 Ok(offer::Ready::Later(valid_from)) => pending.push(Pending {
                     policy: format!("{name}/{}", release.statement.policy),
@@ -299,12 +360,15 @@ impl Publishers {
                 Err(OfferError::Repository(error)) => {
                     tracing::warn!(publisher = name, policy = release.statement.policy, %error, "A release could not be fetched; it is tried again");
                 }
-                Err(error) => refused.push(status::refused(name, release, error.code(), error.to_string(), now)),
+                Err(error) => refused.push(status::refused(name, release, error.code(), error.to_string(), now.at)),
             }
         }
-        followed.seen.lock().unwrap_or_else(PoisonError::into_inner).pending = pending;
+        {
+            let mut seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            (seen.pending, seen.absent) = (pending, absent);
+        }
         let (swaps, failed) = self.publish(name, offers).await;
-        refused.extend(failed.into_iter().map(|(release, error)| status::refused(name, release, error.kind(), error.to_string(), now)));
+        refused.extend(failed.into_iter().map(|(release, error)| status::refused(name, release, error.kind(), error.to_string(), now.at)));
         looked.swaps.extend(swaps);
         for refusal in refused {
             tracing::warn!(
@@ -393,5 +457,44 @@ struct AbortOnDrop(Vec<tokio::task::JoinHandle<()>>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The clock that nobody moves has gone on for so many minutes, and the system's shows
+    /// so many since noon.
+    fn moment(began: Instant, passed: u64, shown: i64) -> Moment {
+        let noon = OffsetDateTime::UNIX_EPOCH + time::Duration::hours(12);
+        Moment { at: noon + time::Duration::minutes(shown), instant: began + Duration::from_secs(60 * passed) }
+    }
+
+    #[test]
+    fn a_look_was_when_it_was_whatever_the_clock_said_then() {
+        let began = Instant::now();
+        let day = 24 * 60;
+        for (then, now, expected, what) in [
+            (0, 5, 0, "a clock that is right"),
+            (day, 5, 0, "one that was ahead"),
+            (day, 300, 295, "one that was ahead for hours"),
+            (day, day + 5, day, "one that still is ahead"),
+            (0, day + 5, 0, "one that is ahead since"),
+            (-day, 5, -day, "one that was behind"),
+        ] {
+            let now = moment(began, 5, now);
+            assert_eq!(moment(began, 0, then).seen_from(now), moment(began, 0, expected).at, "{what}");
+        }
+        // The machine has slept since.
+        assert_eq!(moment(began, 0, 0).seen_from(moment(began, 1, 300)), moment(began, 0, 0).at);
+    }
+
+    #[test]
+    fn expiry_is_judged_by_the_latest_time_that_was_seen() {
+        let time = |minutes| moment(Instant::now(), 0, minutes).at;
+        let seen = Seen { time: Some(time(60)), ..Seen::default() };
+        assert_eq!((seen.latest(time(0)), seen.latest(time(90))), (time(60), time(90)));
+        assert_eq!(Seen::default().latest(time(0)), time(0));
     }
 }

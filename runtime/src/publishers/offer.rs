@@ -48,12 +48,15 @@ pub enum OfferError {
 }
 
 impl OfferError {
+    /// The word for what was said to be older than it can be.
+    pub(super) const BACKDATED: &str = "backdated";
+
     /// The word for machines.
     pub fn code(&self) -> &'static str {
         match self {
             OfferError::Repository(error) => error.code(),
             OfferError::Retroactive(_) => "retroactive",
-            OfferError::Backdated(_) => "backdated",
+            OfferError::Backdated(_) => Self::BACKDATED,
             OfferError::List { .. } => "list",
             OfferError::Contradiction(_) => "contradiction",
             OfferError::Vectors(_) => "vectors",
@@ -70,7 +73,7 @@ pub(super) enum Ready {
 }
 
 /// Makes an offer of a release: everything that it binds is fetched and held against
-/// the statement. `before` is when the repository was looked into before.
+/// the statement. `before` is when the repository was looked into and did not have it yet.
 pub(super) async fn of(
     runtime: &Runtime,
     followed: &Followed,
@@ -128,7 +131,7 @@ pub(super) async fn of(
 /// A beginning in the past is one that those who are judged could not know of.
 fn check_dates(statement: &Statement, followed: &Followed, before: Option<OffsetDateTime>) -> Result<(), OfferError> {
     let Statement { policy, version, issued, valid_from, .. } = statement;
-    // What was not there at the look before was published since.
+    // What was not there then was published since.
     if let Some(before) = before
         && *issued < before - SKEW
     {

@@ -91,12 +91,12 @@ impl Publishers {
         let now = OffsetDateTime::now_utc();
         let of = |(name, followed): (&String, &super::Followed)| {
             let seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let stale = seen.expires.map_or(0, |expires| (now - expires).whole_seconds().max(0));
+            let stale = seen.expires.map_or(0, |expires| (seen.latest(now) - expires).whole_seconds().max(0));
             PublisherStatus {
                 publisher: name.clone(),
                 repository: followed.settled.repository.clone(),
                 snapshot: seen.snapshot,
-                checked: seen.checked,
+                checked: seen.checked.map(|checked| checked.at),
                 expires: seen.expires,
                 stale_s: u64::try_from(stale).unwrap_or_default(),
                 problem: seen.problem.clone(),

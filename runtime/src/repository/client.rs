@@ -129,6 +129,17 @@ impl Client {
         })
     }
 
+    /// The latest time that was seen, which expiry is judged by; absent before the first
+    /// look ever.
+    pub fn time(&self) -> Option<OffsetDateTime> {
+        self.memory.time
+    }
+
+    /// Until when what was seen last holds, or held; absent if nothing ever was.
+    pub fn expires(&self) -> Option<OffsetDateTime> {
+        self.memory.expires
+    }
+
     /// Fetches and checks what is there now. All of it holds, or it is an error and
     /// nothing changes but what is remembered in order to refuse the next attack.
     ///
@@ -151,18 +162,22 @@ impl Client {
         let now = self.memory.time.map_or(now, |seen| seen.max(now));
         self.memory.time = Some(now);
         let outcome = tokio::time::timeout(REFRESH_TIMEOUT, self.load()).await;
-        let repository = match outcome {
-            Ok(Ok(repository)) => Arc::new(repository),
-            Ok(Err(error)) => {
-                self.save().await?;
-                return Err(error);
-            }
+        let taken = match outcome {
+            Ok(Ok(repository)) => self.take(Arc::new(repository), now).await,
+            Ok(Err(error)) => Err(error),
             Err(_) => {
                 let problem = format!("it took more than {} s", REFRESH_TIMEOUT.as_secs());
-                return Err(RepositoryError::Unreachable { location: self.location.to_string(), problem });
+                Err(RepositoryError::Unreachable { location: self.location.to_string(), problem })
             }
         };
-        let taken = self.take(repository, now).await;
+        match &taken {
+            Ok(snapshot) => self.memory.expires = Some(snapshot.expires),
+            // Another signature than the timestamp's may end earlier.
+            Err(RepositoryError::Expired { since, .. }) => {
+                self.memory.expires = Some(self.memory.expires.map_or(*since, |expires| expires.min(*since)));
+            }
+            Err(_) => {}
+        }
         self.save().await?;
         taken
     }

@@ -1,5 +1,6 @@
 //! What a client remembers of a repository from one time to the next: the newest
-//! root, the versions it has seen, the latest time, and every release by its digest.
+//! root, the versions it has seen, the latest time, until when what it saw holds, and
+//! every release by its digest.
 //!
 //! One file, replaced whole or not at all. Without it, whoever can restart a platform
 //! could show it an older repository.
@@ -31,6 +32,9 @@ pub(super) struct Memory {
     /// young again.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
     pub time: Option<OffsetDateTime>,
+    /// Until when what was seen last holds, or held.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    pub expires: Option<OffsetDateTime>,
     /// The newest root, as signed.
     pub root: Option<serde_json::Value>,
     /// The newest timestamp and snapshot, as signed.
@@ -60,6 +64,7 @@ impl Memory {
             format: Self::FORMAT.into(),
             anchor,
             time: None,
+            expires: None,
             root: None,
             timestamp: None,
             snapshot: None,
@@ -77,8 +82,8 @@ impl Memory {
             return Err(fail(format!("is {:?}, and this program knows {:?} only", memory.format, Self::FORMAT)));
         }
         if memory.anchor != anchor {
-            let Memory { time, timestamp, snapshot, keys, known, .. } = memory;
-            return Ok(Memory { time, timestamp, snapshot, keys, known, ..fresh });
+            let Memory { time, expires, timestamp, snapshot, keys, known, .. } = memory;
+            return Ok(Memory { time, expires, timestamp, snapshot, keys, known, ..fresh });
         }
         Ok(memory)
     }

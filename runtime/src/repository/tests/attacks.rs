@@ -161,8 +161,16 @@ async fn sc07_freeze() {
     let mut client = world.client();
     assert_eq!(client.refresh_at(NOW).await.expect_err("refused").code(), "expired");
     assert_eq!(client.refresh_at(NOW + days(1)).await.expect_err("refused").code(), "expired");
+    assert_eq!((client.time(), client.expires()), (Some(NOW + days(20)), Some(since)));
+    // The next does not need the repository to know it.
+    let moved = world.folder.path().join("moved");
+    std::fs::rename(world.repository(), &moved).expect("moved");
+    assert_eq!(world.refusal().await, "unreachable");
+    assert_eq!((world.client().time(), world.client().expires()), (Some(NOW + days(20)), Some(since)));
+    std::fs::rename(&moved, world.repository()).expect("moved back");
     world.open().refresh(&world.timestamp, NOW + days(20), false).expect("renewed");
     world.see().await.expect("taken");
+    assert_eq!(world.client().expires(), Some(NOW + days(34)));
 }
 
 #[tokio::test]
@@ -172,6 +180,7 @@ async fn sc04_signatures_hold_for_their_time() {
     renew(NOW + days(370));
     let error = world.client().refresh_at(NOW + days(370)).await.expect_err("refused");
     assert!(matches!(&error, RepositoryError::Expired { what, since } if what == "the snapshot" && *since == NOW + days(365)), "{error}");
+    assert_eq!(world.client().expires(), Some(NOW + days(365)), "the timestamp holds for longer");
     world.open().refresh(&world.all(), NOW + days(371), true).expect("renewed");
     world.client().refresh_at(NOW + days(371)).await.expect("taken");
     // The root: two years after it was signed again.
