@@ -31,9 +31,6 @@ demo: policies ## Serves the policies, streams real events, swaps one in mid-str
 
 # One profile for all: the tests run the released binary, and wasmtime, which
 # takes the most time, is built once for binary, tests and benchmarks.
-#
-# All of it is built in one go: with the tests there, libraries have other features,
-# and a binary that was built by itself before would have them built twice.
 test: setup ## Builds everything and runs all tests
 	cargo build --release --workspace --all-targets --locked
 	@$(MAKE) --no-print-directory components guests-components
@@ -62,8 +59,10 @@ setup:
 	fi
 	@command -v cc > /dev/null || { echo "No C compiler (cc), which Rust links with. On Debian and Ubuntu: apt-get install build-essential" >&2; exit 1; }
 
+# Of the whole workspace, not `-p ephor`: libraries get the features that any of its
+# members asks for, so that the tests find them built, and the other way round.
 binary: setup
-	cargo build --release -p ephor --locked
+	cargo build --release --workspace --bin ephor --locked
 
 policies: binary components
 
