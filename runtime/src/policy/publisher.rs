@@ -105,7 +105,8 @@ pub struct Budget {
     pub memory_bytes_max: Option<usize>,
 }
 
-/// What a release has to show before it is promoted. Shares are from 0 to 1.
+/// What a release has to show before it is promoted. Shares are from 0 to 1, if nothing
+/// else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Gate {
@@ -115,6 +116,9 @@ pub struct Gate {
     pub fault_share_max: f64,
     /// Time that it took for an event, in microseconds, at the 99th percentile of batches.
     pub p99_us_max: u64,
+    /// Share of the time of one core that it took since it began, at most; more than 1
+    /// where it may keep several busy.
+    pub core_share_max: f64,
     /// Share of them on which its verdict is another than that of the release in force,
     /// at most.
     pub difference_share_max: f64,
@@ -124,7 +128,14 @@ pub struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        Gate { events_min: 10_000, fault_share_max: 0.001, p99_us_max: 500, difference_share_max: 0.01, canary_share: 0.05 }
+        Gate {
+            events_min: 10_000,
+            fault_share_max: 0.001,
+            p99_us_max: 500,
+            core_share_max: 1.0,
+            difference_share_max: 0.01,
+            canary_share: 0.05,
+        }
     }
 }
 
@@ -309,6 +320,10 @@ impl Publisher {
         ];
         for (rest, share) in shares.into_iter().filter(|(_, share)| !(0.0..=1.0).contains(share)) {
             problems.push(format!("{} is {share}, but must be from 0 to 1", key(rest)));
+        }
+        // Not a number is in no range.
+        if !(0.001..=1_000.0).contains(&self.gate.core_share_max) {
+            problems.push(format!("{} is {}, but must be from 0.001 to 1000", key("gate.core-share-max"), self.gate.core_share_max));
         }
         problems
     }

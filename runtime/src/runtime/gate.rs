@@ -2,7 +2,7 @@
 //! where it differs from the release in force. What its promotion is decided by.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -45,6 +45,8 @@ pub struct Shown {
     pub p50_us: f64,
     /// The 99th percentile.
     pub p99_us: f64,
+    /// Time that it took in all, as a share of the time of one core since it began.
+    pub core_share: f64,
     /// Of the differences the first ones and the latest.
     pub examples: Vec<Difference>,
 }
@@ -72,6 +74,12 @@ impl Shown {
         if self.p99_us > gate.p99_us_max as f64 {
             lacks.push(format!("an event takes {} µs at the 99th percentile, at most {} are allowed", self.p99_us, gate.p99_us_max));
         }
+        if self.core_share > gate.core_share_max {
+            lacks.push(format!(
+                "it took {:.3} of the time of a core since it began, at most {} are allowed",
+                self.core_share, gate.core_share_max
+            ));
+        }
         if self.difference_share() > gate.difference_share_max {
             lacks.push(format!(
                 "it differs from the release in force on {} of {} events, which is more than {} %",
@@ -94,11 +102,21 @@ fn share(part: u64, whole: u64) -> f64 {
 }
 
 /// Counts what a release shows.
-#[derive(Debug, Default)]
-pub(super) struct Gate(Mutex<Counts>);
+#[derive(Debug)]
+pub(super) struct Gate {
+    begun: Instant,
+    counts: Mutex<Counts>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Gate { begun: Instant::now(), counts: Mutex::default() }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Counts {
+    took: Duration,
     events: u64,
     faults: u64,
     differences: u64,
@@ -109,7 +127,7 @@ struct Counts {
 
 impl Gate {
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It was asked about so many events, and failed on so many.
@@ -131,6 +149,7 @@ impl Gate {
             counts.times.resize(bucket + 1, 0);
         }
         counts.times[bucket] += events;
+        counts.took += time;
     }
 
     /// It differs from the release in force.
@@ -151,6 +170,7 @@ impl Gate {
             differences: counts.differences,
             p50_us: percentile(&counts.times, 0.5),
             p99_us: percentile(&counts.times, 0.99),
+            core_share: counts.took.as_secs_f64() / self.begun.elapsed().as_secs_f64().max(1e-6),
             examples: counts.examples.clone(),
         }
     }
@@ -197,12 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn the_share_of_a_core_is_over_the_time_since_it_began() {
+        let gate = Gate::default();
+        gate.took(2, Duration::from_secs(3_600));
+        gate.took(1, Duration::from_secs(3_600));
+        let share = gate.shown().core_share;
+        assert!(share > 100.0 && share * gate.begun.elapsed().as_secs_f64() <= 7_200.0 * 1.1, "{share}");
+    }
+
+    #[test]
     fn what_is_missing_is_said_one_by_one() {
         let gates = Gates { events_min: 1_000, ..Gates::default() };
         let good = Shown { events: 1_000, p99_us: 10.0, ..Shown::default() };
         assert_eq!(good.lacks(&gates), Vec::<String>::new());
-        let bad = Shown { events: 10, faults: 5, differences: 5, p99_us: 1e6, ..Shown::default() };
-        assert_eq!(bad.lacks(&gates).len(), 4, "{:?}", bad.lacks(&gates));
+        let bad = Shown { events: 10, faults: 5, differences: 5, p99_us: 1e6, core_share: 1.5, ..Shown::default() };
+        assert_eq!(bad.lacks(&gates).len(), 5, "{:?}", bad.lacks(&gates));
     }
 
     #[test]
