@@ -73,6 +73,10 @@ impl Config {
     fn problems(&self) -> Vec<String> {
         const MANY: u64 = 1 << 31;
         const YEAR_S: u64 = 366 * 86_400;
+        let kept_days = match self.ledger.events {
+            ledger::Keep::Days(days) => u64::from(days),
+            ledger::Keep::Digest | ledger::Keep::Full => 1,
+        };
         let Config { ingest, spine, ledger, sandbox, server, publishers } = self;
         let ranges = [
             ("ingest.event-bytes-max", ingest.event_bytes_max as u64, 64, 64 << 20),
@@ -93,6 +97,7 @@ impl Config {
             ("spine.threads", spine.threads as u64, 0, 1_000),
             ("spine.lateness-s", spine.lateness_s, 0, 100 * 366 * 86_400),
             ("ledger.horizon-days", ledger.horizon_days.into(), 1, 36_500),
+            ("ledger.events.days", kept_days, 1, 36_500),
             ("ledger.checkpoint-ms", ledger.checkpoint_ms, 10, 3_600_000),
             ("sandbox.event-fuel-max", sandbox.event_fuel_max, 1_000, u64::MAX / 4),
             ("sandbox.setup-fuel-max", sandbox.setup_fuel_max, 1_000, u64::MAX / 4),
@@ -144,6 +149,14 @@ mod tests {
         let text = "[ledger]\ndurability = \"os\"\n[spine.heartbeats]\n\"/fleet/*\" = 300\n";
         let config: Config = toml::from_str(text).expect("a configuration");
         assert_eq!((config.ledger.durability, config.spine.heartbeats["/fleet/*"]), (ledger::Durability::Os, 300));
+        for (text, keep) in
+            [("\"digest\"", ledger::Keep::Digest), ("\"full\"", ledger::Keep::Full), ("{ days = 30 }", ledger::Keep::Days(30))]
+        {
+            let config: Config = toml::from_str(&format!("[ledger]\nevents = {text}\n")).expect("a configuration");
+            assert_eq!((config.ledger.events, config.problems()), (keep, Vec::new()));
+        }
+        let config: Config = toml::from_str("[ledger]\nevents = { days = 0 }\n").expect("the right type");
+        assert!(config.problems()[0].starts_with("ledger.events.days is 0"), "{:?}", config.problems());
         assert_eq!(Config::default().ledger.durability, ledger::Durability::Sync, "never chosen silently");
         assert!(toml::from_str::<Config>("[ledger]\ndurability = \"none\"\n").is_err_and(|error| error.to_string().contains("sync")));
     }

@@ -1,8 +1,10 @@
 //! One CloudEvents 1.0 event, checked.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use crate::content::Content;
 use crate::digest::Digest;
 
 /// A piece of an event's text: a span of the text it came in where the value
@@ -45,9 +47,11 @@ pub(crate) enum Data {
 /// numbers finite.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Event {
-    /// What came in: the JSON object in structured mode, the body in binary mode
-    /// (empty where the body is not JSON).
+    /// What came in, without white space around it: the JSON object in structured mode,
+    /// the body in binary mode (empty where the body is not JSON).
     pub(crate) text: Box<str>,
+    /// The body in binary mode, where that is not the text.
+    pub(crate) body: Option<Box<[u8]>>,
     pub(crate) source: Piece,
     pub(crate) id: Piece,
     pub(crate) kind: Piece,
@@ -102,6 +106,33 @@ impl Event {
         &self.digest
     }
 
+    /// What came in, as it can be kept; its digest is the event's.
+    pub fn content(&self) -> Content<'_> {
+        if !self.in_headers {
+            return Content::Structured(Cow::Borrowed(&self.text));
+        }
+        let borrow = Cow::Borrowed;
+        let required = [("id", self.id()), ("source", self.source()), ("specversion", "1.0"), ("type", self.kind())];
+        let mut attributes: Vec<_> = required.into_iter().map(|(name, value)| (borrow(name), borrow(value))).collect();
+        attributes.extend(
+            [("subject", self.subject()), ("time", self.time())]
+                .into_iter()
+                .filter_map(|(name, value)| Some((borrow(name), borrow(value?)))),
+        );
+        let mut media_type = borrow("");
+        for (name, piece) in &self.other {
+            // Quoted where the headers were read, so that it reads as JSON everywhere.
+            let value = serde_json::from_str::<String>(piece.of(&self.text)).unwrap_or_default();
+            match &**name {
+                "datacontenttype" => media_type = Cow::Owned(value),
+                name => attributes.push((borrow(name), Cow::Owned(value))),
+            }
+        }
+        attributes.sort_unstable();
+        let body = self.body.as_deref().unwrap_or(self.text.as_bytes());
+        Content::Binary { attributes, media_type, body: Cow::Borrowed(body) }
+    }
+
     /// The event with this time of arrival, in microseconds since 1970, instead of that
     /// at which it is submitted: for replaying what arrived before. What is recorded
     /// about an event depends on when it arrived.
@@ -150,7 +181,8 @@ impl Event {
         };
         let named = [&self.source, &self.id, &self.kind].into_iter().chain(&self.subject).chain(&self.time).map(own).sum::<usize>();
         let other = self.other.iter().map(|(name, piece)| name.len() + own(piece) + size_of::<(Box<str>, Piece)>()).sum::<usize>();
-        size_of::<Self>() + self.text.len() + named + other
+        let body = self.body.as_ref().map_or(0, |body| body.len());
+        size_of::<Self>() + self.text.len() + body + named + other
     }
 }
 

@@ -30,6 +30,7 @@ pub mod sandbox;
 pub mod ledger;
 
 pub mod column;
+pub mod content;
 pub mod digest;
 pub mod event;
 mod table;

@@ -33,6 +33,9 @@ enum Verb {
     Send(cli::send::Args),
     /// Serves, streams files of events, swaps a policy in mid-stream, and counts.
     Demo(cli::demo::Args),
+    /// Gives out events as they were sent, where they are kept; erases their content.
+    #[command(subcommand)]
+    Events(cli::events::Verb),
     /// Runs archived events through the spine again: to check a ledger, or for a back-test.
     Replay(cli::replay::Args),
     /// Builds policies and looks into them.
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Verb::Serve(args) => cli::serve::run(args),
         Verb::Send(args) => cli::send::run(args),
         Verb::Demo(args) => cli::demo::run(args),
+        Verb::Events(verb) => cli::events::run(&verb),
         Verb::Replay(args) => cli::replay::run(&args),
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),

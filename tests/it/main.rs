@@ -23,6 +23,7 @@ mod once;
 mod package;
 mod projection;
 mod publishers;
+mod raw_events;
 mod readme;
 mod replay;
 mod repository;

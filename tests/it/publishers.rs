@@ -202,6 +202,42 @@ async fn a_restart_needs_no_repository() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_platform_withdraws_does_not_come_back_by_itself() {
+    let both = Both::new();
+    both.release(GOOD, "1.0.0", &words(&["CIGAR"]), &[]);
+    let start = || both.platform("begin = \"enforce\"");
+    let ephor = start();
+    let first = judge(&ephor, "before").await;
+    let act = json!({"by": "duty officer", "reason": "it flags what it should not"}).to_string();
+    ephor.act(&format!("/v1/releases/{POLICY}/withdraw"), act.clone()).await.expect(200);
+    let gone = async |ephor: &Ephor, id: &str| {
+        let looked = look(ephor).await.expect(200).json();
+        assert_eq!(looked["swaps"], json!([]), "{looked}");
+        let answer = ephor.judge([event::listing(id, LISTED)]).await.remove(0);
+        assert_eq!(answer["verdict"], "allow", "{answer}");
+        let refused = refused(ephor).await;
+        assert!(!refused.is_empty() && refused.iter().all(|code| code == "withdrawn"), "{refused:?}");
+    };
+    gone(&ephor, "after a look").await;
+    gone(&ephor, "after another").await;
+    ephor.kill();
+    let ephor = start();
+    gone(&ephor, "after a restart").await;
+
+    // A new version is looked at, and so is what is left of a policy of which one release
+    // was withdrawn.
+    both.release(GOOD, "1.1.0", &words(&["CIGAR", "A"]), &[]);
+    look(&ephor).await.expect(200);
+    let release = judge(&ephor, "a new version").await;
+    assert_ne!(release, first);
+    let act = json!({"by": "duty officer", "reason": "again", "release": release}).to_string();
+    ephor.act(&format!("/v1/releases/{POLICY}/withdraw"), act).await.expect(200);
+    gone(&ephor, "without the new version").await;
+    ephor.kill();
+    gone(&start(), "after another restart").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_canary_counts_for_a_stable_share_of_the_keys() {
     let both = Both::new();
     both.release(GOOD, "1.0.0", &words(&["CIGAR"]), &[]);

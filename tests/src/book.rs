@@ -96,7 +96,7 @@ impl Book {
 
     /// Holds the book against all entries of a ledger: they are dense from 1 on, no
     /// event has two, and what was answered is what is recorded. Beside events there are
-    /// only starts, and changes of the policies.
+    /// only starts, and changes of the policies and of what is kept.
     ///
     /// # Panics
     ///
@@ -108,7 +108,7 @@ impl Book {
             assert_eq!(event::sequence(&entry), sequence, "sequences are dense: {line}");
             match ledger::subject(&entry) {
                 "event" => {}
-                "change" | "start" => continue,
+                "change" | "start" | "keep" => continue,
                 other => panic!("nobody expects a {other}: {line}"),
             }
             let id = event::text(&entry, "id").to_string();

@@ -1,6 +1,7 @@
 //! The verbs of the command line, one file each, and what they share.
 
 pub mod demo;
+pub mod events;
 pub mod grant;
 pub mod list;
 pub mod log;

@@ -3,14 +3,15 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, percent_encode};
 
 use super::Limits;
 use super::attribute::{self, REQUIRED, SPEC_VERSION};
 use super::json;
 use super::rejection::{Place, Rejection, RejectionKind};
-use super::structured::utf8;
+use super::structured::{structured, utf8};
 use crate::column::time_micros;
+use crate::content::Content;
 use crate::digest::Digest;
 use crate::event::{Data, Event, Piece};
 
@@ -100,7 +101,8 @@ fn read<'a>(
         ("", Data::Opaque)
     };
     let digest = digest(attributes, content_type, body);
-    Ok(event(attributes, content_type, text, data, digest))
+    let body = (text.as_bytes() != body).then(|| body.into());
+    Ok(Event { body, ..event(attributes, content_type, text, data, digest) })
 }
 
 /// A header's value without the quotes and escapes of a quoted string (RFC 9110,
@@ -115,15 +117,12 @@ fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
-/// The digest of an event in binary mode: names and values of the attributes in the
-/// order of their names, which is not that of the headers, then the media type and
-/// the body.
+/// The digest of an event in binary mode, whatever the order of its headers.
 fn digest(attributes: &[(&str, String)], content_type: Option<&str>, body: &[u8]) -> Digest {
-    let mut sorted: Vec<_> = attributes.iter().collect();
+    let mut sorted: Vec<_> = attributes.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str()))).collect();
     sorted.sort_unstable();
-    let named = sorted.into_iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
-    let parts: Vec<&[u8]> = named.chain([content_type.unwrap_or_default().as_bytes(), body]).collect();
-    Digest::of_parts(&parts)
+    let media_type = Cow::Borrowed(content_type.unwrap_or_default());
+    Content::Binary { attributes: sorted, media_type, body: Cow::Borrowed(body) }.digest()
 }
 
 fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, data: Data, digest: Digest) -> Event {
@@ -151,7 +150,23 @@ fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, 
         time_micros,
         arrived: None,
         text: text.into(),
+        body: None,
     }
+}
+
+/// Reads an event again of what came in as it.
+///
+/// # Errors
+///
+/// If it is none within these limits.
+pub fn content(content: &Content<'_>, limits: &Limits) -> Result<Event, Rejection> {
+    let Content::Binary { media_type, body, .. } = content else { return structured(content.body(), limits) };
+    let headers: Vec<(String, String)> = content
+        .attributes()
+        .map(|(name, value)| (format!("{PREFIX}{name}"), percent_encode(value.as_bytes(), NON_ALPHANUMERIC).to_string()))
+        .collect();
+    let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    binary(headers, Some(&**media_type).filter(|media_type| !media_type.is_empty()), body, limits)
 }
 
 #[cfg(test)]
@@ -180,6 +195,24 @@ mod tests {
     fn quoted_values_are_unquoted_before_they_are_decoded() {
         let event = read(&[("ce-id", br#""a \"b\" %41""#)], None, b"").expect("a valid event");
         assert_eq!(event.id(), r#"a "b" A"#);
+    }
+
+    #[test]
+    fn an_event_is_read_again_of_its_content() {
+        let bodies: [(Option<&str>, &[u8]); 4] =
+            [(Some("application/json"), b" {\"a\":1}\n"), (None, b""), (Some("text/plain"), b"\xff"), (None, b"[1]")];
+        for (content_type, body) in bodies {
+            for change in [&[][..], &[("ce-subject", b"a%22\xc3\xa9".as_slice()), ("ce-time", b"2026-01-02T03:04:05Z")]] {
+                let event = read(change, content_type, body).expect("a valid event");
+                assert_eq!((event.content().digest(), event.content().body()), (*event.digest(), body));
+                let again = content(&event.content(), &Limits::default()).expect("an event");
+                assert!(again == event, "{again:?}");
+            }
+        }
+        let text = br#" {"specversion":"1.0","id":"1","source":"/s","type":"t","data":[1]} "#;
+        let event = structured(text, &Limits::default()).expect("a valid event");
+        assert_eq!((event.content().digest(), event.content().body()), (*event.digest(), text.trim_ascii()));
+        assert!(content(&event.content(), &Limits::default()).expect("an event") == event);
     }
 
     #[test]

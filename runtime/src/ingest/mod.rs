@@ -13,7 +13,7 @@ mod lines;
 mod rejection;
 mod structured;
 
-pub use binary::binary;
+pub use binary::{binary, content};
 pub use limits::Limits;
 pub use lines::{LineTooLong, Lines};
 pub use rejection::{Place, Rejection, RejectionKind};

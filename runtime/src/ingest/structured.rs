@@ -155,6 +155,8 @@ fn required(draft: &Draft<'_>) -> Result<(), Rejection> {
 
 impl Draft<'_> {
     fn finish(self, text: &str) -> Event {
+        // Everything that was read is inside.
+        let text = text.trim_matches(json::WHITE_SPACE);
         let piece = |part: Cow<'_, str>| match part {
             Cow::Borrowed(part) => span(text, part),
             Cow::Owned(own) => Piece::Own(own.into()),
@@ -174,10 +176,11 @@ impl Draft<'_> {
             data,
             other: self.other.into_iter().map(|(name, value)| (name.into(), span(text, value.get()))).collect(),
             in_headers: false,
-            digest: Digest::of(text.trim_matches(json::WHITE_SPACE).as_bytes()),
+            digest: Digest::of(text.as_bytes()),
             time_micros,
             arrived: None,
             text: text.into(),
+            body: None,
         }
     }
 }

@@ -16,6 +16,9 @@ pub(super) const SECRET: &str = "ledger.key";
 /// The file of the verifier key (C2SP signed-note).
 pub(super) const PUBLIC: &str = "ledger.pub";
 
+/// How the name of a ledger ends that was made with the secret of another.
+pub(super) const REPLAY: &str = ".replay";
+
 /// The keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
@@ -131,7 +134,7 @@ impl Secrets {
 /// part of the key's ID, so nothing that is signed here passes for the other's.
 pub(super) fn adopt(storage: &dyn Storage, secret: &[u8]) -> Result<(), KeysError> {
     let seed = parse_seed(secret).ok_or(KeysError::Secret)?;
-    let named = SignerKey::new(&format!("{}.replay", name(&seed)?), Algorithm::Ed25519, &seed).map_err(KeysError::Public)?;
+    let named = SignerKey::new(&format!("{}{REPLAY}", name(&seed)?), Algorithm::Ed25519, &seed).map_err(KeysError::Public)?;
     let line = format!("{}\n", named.verifier());
     match (read(storage, SECRET)?, read(storage, PUBLIC)?) {
         (Some(there), _) if there == secret => return Ok(()),

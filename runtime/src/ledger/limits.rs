@@ -13,6 +13,11 @@ pub struct Limits {
     /// the operating system; a power cut loses what was answered for since the latest
     /// checkpoint, at most.
     pub durability: Durability,
+    /// What is kept of events beside their entries: `digest`, nothing more than the digest
+    /// in the entry; `full`, their content until it is erased; `{ days = 30 }`, their
+    /// content for that long after they arrived by the system's clock, and up to a day and an
+    /// hour longer. What was kept for days goes in its time also under `digest`.
+    pub events: Keep,
     /// Verifier keys (C2SP vkey, cosignatures) of the witnesses whose cosignatures are
     /// taken.
     pub witnesses: Vec<String>,
@@ -22,7 +27,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { horizon_days: 7, checkpoint_ms: 1_000, durability: Durability::Sync, witnesses: Vec::new(), witnesses_required: 0 }
+        Limits {
+            horizon_days: 7,
+            checkpoint_ms: 1_000,
+            durability: Durability::Sync,
+            events: Keep::Digest,
+            witnesses: Vec::new(),
+            witnesses_required: 0,
+        }
     }
 }
 
@@ -45,6 +57,30 @@ impl Durability {
         match self {
             Durability::Sync => "sync",
             Durability::Os => "os",
+        }
+    }
+}
+
+/// What is kept of events beside their entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Nothing: there is the digest in the entry.
+    #[default]
+    Digest,
+    /// Their content, until it is erased.
+    Full,
+    /// Their content, for so many days after they arrived.
+    Days(u16),
+}
+
+impl Keep {
+    /// The word in the configuration and in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Keep::Digest => "digest",
+            Keep::Full => "full",
+            Keep::Days(_) => "days",
         }
     }
 }

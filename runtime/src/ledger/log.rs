@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use super::checkpoint::{BadFrame, Checkpoint, EntryProof, Frames, History, OpenError as CheckpointError};
 use super::journal::{ReadError, Reader};
+use super::keys::REPLAY;
 use super::limits::Durability;
 use super::note::{Note, SignerKey, VerifierKey};
 use super::storage::{self, File, Storage};
@@ -289,6 +290,11 @@ impl Log {
     /// that does not sync says so.
     pub fn durability(&self) -> Durability {
         self.durability
+    }
+
+    /// Whether it is a replay of another ledger ([`super::adopt`]).
+    pub fn is_replay(&self) -> bool {
+        self.key().name().ends_with(REPLAY)
     }
 
     /// The key that its checkpoints are signed with; its name is the log's.

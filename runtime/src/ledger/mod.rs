@@ -17,6 +17,7 @@ pub(crate) mod entry;
 mod faulty;
 mod ids;
 mod journal;
+pub(crate) mod kept;
 mod keys;
 mod limits;
 mod log;
@@ -28,10 +29,12 @@ pub mod tree;
 pub mod verify;
 mod witnesses;
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::{Journal, SEGMENT_BYTES};
+use kept::{Account, Writer};
 use keys::Keys;
 use log::Growing;
 use storage::{Disk, Storage};
@@ -40,9 +43,10 @@ use witnesses::Witnesses;
 pub use answer::{Answer, Line, Refusal};
 pub(crate) use ids::{Ids, Known};
 pub(crate) use journal::{BATCH_BYTES_MAX, Batch, Reader, Record, StateAt, StateChange, StateRef};
+pub use kept::{FrameFault, Kept, KeptEvents, ReadError as KeptError};
 pub use keys::KeysError;
 pub(crate) use keys::Secrets;
-pub use limits::{Durability, Limits};
+pub use limits::{Durability, Keep, Limits};
 pub use log::{Log, LogError, SignedError};
 pub(crate) use tree::{Hash, leaf_hash};
 pub use witnesses::{CosignError, Witnessed};
@@ -113,6 +117,14 @@ pub enum OpenError {
         /// Where and what, and what to do.
         problem: String,
     },
+    /// What is kept of events is not what its entries say.
+    #[error("{directory}/{problem}")]
+    Kept {
+        /// Which directory.
+        directory: String,
+        /// Where and what, and what to do.
+        problem: String,
+    },
     /// A witness in the configuration is none.
     #[error("ledger.witnesses: {key:?} is not the key of a witness: {error}")]
     Witness {
@@ -143,6 +155,8 @@ pub(crate) enum WriteError {
 
 /// The ledger of a data directory, for the one thread that writes to it.
 pub(crate) struct Ledger {
+    directory: PathBuf,
+    storage: Arc<dyn Storage>,
     journal: Journal,
     log: Arc<Log>,
     secrets: Secrets,
@@ -183,7 +197,7 @@ impl Ledger {
         let mut growing = Growing::open(storage.clone(), directory, signer).map_err(signed)?;
         let known = growing.known();
         let mut rewritten = None;
-        let opened = Journal::open(storage, known, segment_bytes, durability, &mut |_, record| {
+        let opened = Journal::open(storage.clone(), known, segment_bytes, durability, &mut |_, record| {
             if let Err(error) = growing.push(record.leaves) {
                 let text = error.to_string();
                 rewritten = Some(error);
@@ -211,7 +225,7 @@ impl Ledger {
         }
         tracing::info!(entries = recovered.next - 1, records = recovered.records, segments = recovered.segments, "Ledger open");
         let log = Arc::new(growing.finish(journal.reader(), durability).map_err(signed)?);
-        Ok(Ledger { journal, log, secrets, settled: recovered.next - 1, lost })
+        Ok(Ledger { directory: directory.to_path_buf(), storage, journal, log, secrets, settled: recovered.next - 1, lost })
     }
 
     /// The sequence of the next entry.
@@ -233,6 +247,32 @@ impl Ledger {
     /// The log, for reading.
     pub fn log(&self) -> Arc<Log> {
         self.log.clone()
+    }
+
+    /// Whether it is a replay of another ledger: what that says of keeping the content of
+    /// events is not said of this one, which keeps none.
+    pub fn is_replay(&self) -> bool {
+        self.log.is_replay()
+    }
+
+    /// Takes up what is kept of events. `account` is what the entries say; nothing is there
+    /// to be written to if nothing is to be kept and nothing ever was.
+    pub fn kept(&self, keep: Keep, account: &Account) -> Result<Option<Writer>, OpenError> {
+        let wrong = |problem: String| OpenError::Kept { directory: self.directory.display().to_string(), problem };
+        if self.is_replay() {
+            return Ok(None);
+        }
+        let is_there = match self.storage.list(kept::FOLDER) {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(wrong(format!("{}: listing failed: {error}", kept::FOLDER))),
+        };
+        if keep == Keep::Digest && account.needed() == 0 && !is_there {
+            return Ok(None);
+        }
+        let is_daily = matches!(keep, Keep::Days(_));
+        let writer = Writer::open(self.storage.clone(), self.journal.next() - 1, account.needed(), is_daily);
+        writer.map(Some).map_err(|error| wrong(error.to_string()))
     }
 
     /// What the ledger's secret makes.
@@ -269,10 +309,16 @@ impl Ledger {
         Ok(Committed { last })
     }
 
-    /// Signs the log as it is now, if it grew. What is signed is durable before.
-    pub fn checkpoint(&mut self) -> Result<(), WriteError> {
+    /// Makes durable what was left to the operating system.
+    pub fn settle(&mut self) -> Result<(), WriteError> {
         self.journal.settle()?;
         self.settled = self.journal.next() - 1;
+        Ok(())
+    }
+
+    /// Signs the log as it is now, if it grew. What is signed is durable before.
+    pub fn checkpoint(&mut self) -> Result<(), WriteError> {
+        self.settle()?;
         Ok(self.log.checkpoint()?)
     }
 }

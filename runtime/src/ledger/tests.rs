@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use super::checkpoint::{Checkpoint, Frames, History};
 use super::entry::{
-    Asked, ChangeEntry, Entry, EventEntry, Evidence, Fault, Finding, GapEntry, SilenceEntry, StartEntry, Time, TimerEntry, What,
+    Asked, ChangeEntry, Entry, ErasureEntry, EventEntry, Evidence, Fault, Finding, GapEntry, SilenceEntry, StartEntry, Time, TimerEntry,
+    What,
 };
 use super::faulty::{Failure, Faulty};
 use super::tree::{TileId, TileKind, bundle, verify_consistency};
@@ -122,6 +123,19 @@ fn start(sequence: u64) -> Entry<'static> {
     Entry::Start(sequence, StartEntry { version: "0.1.0".into(), at: Time::from_micros(1_795_507_200 * SECOND) })
 }
 
+fn erasure(sequence: u64) -> Entry<'static> {
+    let erasure = ErasureEntry {
+        source: Some("urn:example:fleet".into()),
+        id: sequence.is_multiple_of(2).then(|| "7".into()),
+        subject: Some("vehicle-4711".into()),
+        through: None,
+        by: "privacy office".into(),
+        reason: sequence.is_multiple_of(3).then(|| "asked for".into()),
+        at: Time::from_micros(1_795_507_200 * SECOND),
+    };
+    Entry::Erasure(sequence, erasure)
+}
+
 /// So many entries, some of them of something else than an event, and a change of every
 /// kind.
 fn batch(first: u64, count: u64) -> Batch {
@@ -133,6 +147,7 @@ fn batch(first: u64, count: u64) -> Batch {
             7 => change(sequence),
             8 => silence(sequence),
             9 => start(sequence),
+            10 => erasure(sequence),
             _ => event(sequence),
         };
         let start = made.lines.len();
@@ -262,12 +277,18 @@ fn a_directory_has_its_published_files_and_is_clean() {
 #[test]
 fn every_changed_removed_and_added_byte_is_found() {
     let (folder, _) = directory();
-    for file in files(folder.path()) {
+    every_byte_counts(folder.path());
+}
+
+/// Changes, removes and adds bytes of all files of a directory, most of them one by one,
+/// and sees to it that each is found.
+pub(super) fn every_byte_counts(folder: &Path) {
+    for file in files(folder) {
         let good = fs::read(&file).expect("a file");
         let step = if good.len() < 2_000 { 1 } else { (good.len() / 200) | 1 };
         let found = |bytes: &[u8], what: &str, at: usize| {
             fs::write(&file, bytes).expect("written");
-            assert_found(folder.path(), &format!("{}, byte {at} {what}", file.display()));
+            assert_found(folder, &format!("{}, byte {at} {what}", file.display()));
         };
         for at in (0..good.len()).step_by(step) {
             let mut bytes = good.clone();
@@ -284,31 +305,38 @@ fn every_changed_removed_and_added_byte_is_found() {
         found(b"", "and all others removed", 0);
         fs::write(&file, good).expect("written");
     }
-    assert!(verify(folder.path()).is_clean());
+    assert!(verify(folder).is_clean());
 }
 
-#[test]
-fn every_removed_added_and_swapped_file_is_found() {
-    let (folder, _) = directory();
-    let files = files(folder.path());
-    let name = |file: &Path| file.strip_prefix(folder.path()).expect("below").display().to_string();
+/// Removes and swaps all files of a directory, and sees to it that it is found.
+pub(super) fn every_file_counts(folder: &Path) {
+    let files = files(folder);
+    let name = |file: &Path| file.strip_prefix(folder).expect("below").display().to_string();
     for one in &files {
         let good = fs::read(one).expect("a file");
         fs::remove_file(one).expect("removed");
         // Without the secret it is an auditor's copy.
-        assert_eq!(verify(folder.path()).is_clean(), one.ends_with("ledger.key"), "without {}", name(one));
+        assert_eq!(verify(folder).is_clean(), one.ends_with("ledger.key"), "without {}", name(one));
         fs::write(one, &good).expect("written");
         for other in files.iter().filter(|other| *other != one) {
             let others = fs::read(other).expect("a file");
             fs::write(one, &others).expect("written");
-            assert_found(folder.path(), &format!("{} in the place of {}", name(other), name(one)));
+            assert_found(folder, &format!("{} in the place of {}", name(other), name(one)));
             fs::write(other, &good).expect("written");
-            assert_found(folder.path(), &format!("{} and {} swapped", name(one), name(other)));
+            assert_found(folder, &format!("{} and {} swapped", name(one), name(other)));
             fs::write(other, &others).expect("written");
             fs::remove_file(one).expect("removed");
             fs::write(one, &good).expect("written");
         }
     }
+    assert!(verify(folder).is_clean());
+}
+
+#[test]
+fn every_removed_added_and_swapped_file_is_found() {
+    let (folder, _) = directory();
+    every_file_counts(folder.path());
+    let files = files(folder.path());
     let strangers = [
         "notes.txt",
         "checkpoint.new",
@@ -519,7 +547,7 @@ struct Life {
 }
 
 /// A disk with nothing but the mark of a data directory.
-fn marked(seed: u64) -> Faulty {
+pub(super) fn marked(seed: u64) -> Faulty {
     let disk = Faulty::new(seed);
     storage::replace(&disk, "FORMAT", b"ephor data 1\n", false).expect("written");
     disk.killed()
@@ -556,7 +584,7 @@ fn live(disk: &Faulty, folder: &Path, steps: &[Step], before: &Life) -> Life {
 }
 
 /// The files of a disk, and the tiles of a folder, in one place for the check.
-fn together(disk: &Faulty, tiles: &Path) -> tempfile::TempDir {
+pub(super) fn together(disk: &Faulty, tiles: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let read = |file: PathBuf| {
         let bytes = fs::read(&file).expect("a tile");

@@ -337,6 +337,13 @@ impl Publishers {
                 (refused_as, seen.absent.get(&release.digest).copied().unwrap_or(before))
             };
             absent.insert(release.digest, before);
+            if self.runtime.is_withdrawn(&release.digest) {
+                if refused_as.is_none() {
+                    let message = "it was withdrawn on this platform; under a new version it is looked at again".into();
+                    refused.push(status::refused(name, release, "withdrawn", message, now.at));
+                }
+                continue;
+            }
             // What is wrong with it stays wrong; but it may have been the clock that was.
             if refused_as.is_some_and(|code| code != OfferError::BACKDATED) {
                 continue;

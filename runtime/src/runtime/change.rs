@@ -2,7 +2,7 @@
 //! nothing, with an entry for each part.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use super::line::{Installed, Line, Lines, Stale};
 use super::spine::{Memory, POLICIES_MAX};
 use super::{Mode, Swap};
 use crate::digest::Digest;
-use crate::ledger::entry::{ChangeEntry, Entry, StartEntry, Time, What};
+use crate::ledger::entry::{ChangeEntry, Entry, ErasureEntry, StartEntry, Time, What};
 use crate::ledger::{BATCH_BYTES_MAX, Batch, StateChange, leaf_hash};
 use crate::policy::manifest::Keyed;
 use crate::policy::statement::StateRule;
@@ -34,6 +34,9 @@ pub(super) enum Change {
     Restore { lines: Lines, dropped: Vec<Arc<str>>, done: oneshot::Sender<()> },
     /// The time, for what depends on it.
     Tick(Tick),
+    /// The content of events goes. What is to be done once that is recorded is told the
+    /// sequence of the entry.
+    Erase { entry: ErasureEntry<'static>, recorded: Box<dyn FnOnce(u64) + Send> },
     /// An entry that another ledger has, in the one form. The reply is its sequence here.
     TakeOver { line: String, reply: oneshot::Sender<u64> },
 }
@@ -61,6 +64,11 @@ impl By {
         self.reason = Some(reason.into());
         self
     }
+}
+
+/// As much of a reason, or of a name of somebody, as an entry takes.
+pub(super) fn bounded(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
 }
 
 /// One part of a change.
@@ -315,6 +323,7 @@ fn apply(memory: &mut Memory, lines: &mut Lines, ready: Ready, by: &By, at: i64,
         }
     }
     let entry = entry(what, &policy, &about, replaced.as_deref(), state, by, at);
+    memory.withdrawn.write().unwrap_or_else(PoisonError::into_inner).note(&entry);
     let sequence = note(memory, Entry::Change(0, entry), batch);
     if matches!(what, What::Install | What::Promote | What::Demote) {
         about.since = sequence;
@@ -341,7 +350,6 @@ fn entry<'a>(
     at: i64,
 ) -> ChangeEntry<'a> {
     let release = about.image.release();
-    let bounded = |text: &'a str| text[..text.floor_char_boundary(TEXT_BYTES_MAX)].into();
     ChangeEntry {
         what,
         policy: policy.into(),
@@ -355,8 +363,8 @@ fn entry<'a>(
         until: about.validity.until.map(Time::from_micros),
         replaced: replaced.map(Into::into),
         state: state.map(|state| state.name().into()),
-        by: bounded(&by.who),
-        reason: by.reason.as_deref().map(bounded),
+        by: bounded(&by.who).into(),
+        reason: by.reason.as_deref().map(|text| bounded(text).into()),
         at: Time::from_micros(at),
     }
 }

@@ -13,13 +13,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::admit::Slot;
+use super::keep;
+use crate::ledger::kept::Writer;
 use crate::ledger::{self, Answer, Batch, Committed, Ledger, Line, Recorded, Refusal, WriteError};
 use crate::sequencer::Submission;
 use crate::stats::{OutcomeLabel, Stats};
 use crate::verdict::Verdict;
 
 /// Judged batches that wait for the disk; with more the spine waits.
-const WAITING_MAX: usize = 8;
+pub(super) const WAITING_MAX: usize = 8;
 
 /// Bytes of entries that share a sync, about: a larger record takes longer to write
 /// than waiting for the next sync.
@@ -32,6 +34,8 @@ pub(super) struct Work {
     pub submissions: Vec<Waiting>,
     /// Whoever waits for a change of the policies.
     pub changes: Vec<Box<dyn FnOnce() + Send>>,
+    /// What is kept of earlier events is not to be written to any more.
+    pub ends_segment: bool,
 }
 
 /// A submission that was judged.
@@ -56,11 +60,12 @@ pub(super) enum Keeper {
 pub(super) struct Ended;
 
 impl Keeper {
-    /// Starts the thread that commits to a ledger. It ends when nobody can give it
-    /// work any more, or when the ledger takes nothing any more; then `failure` says
-    /// why.
+    /// Starts the thread that commits to a ledger, and before it the one that keeps
+    /// events, where they are kept. They end when nobody can give them work any more, or
+    /// when something cannot be written; then `failure` says why.
     pub fn disk(
         ledger: Ledger,
+        events: Option<Writer>,
         checkpoint_interval: Duration,
         stats: Arc<Stats>,
         failure: Arc<OnceLock<String>>,
@@ -68,9 +73,10 @@ impl Keeper {
         placed: Sender<Vec<u64>>,
     ) -> io::Result<Keeper> {
         let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
+        let kept = events.map(|writer| keep::start(writer, sender.clone(), stats.clone(), failure.clone())).transpose()?;
         let committer = Committer { ledger, checkpoint_interval, checkpointed: Instant::now(), stats, failure, durable, placed };
         std::thread::Builder::new().name("commit".into()).spawn(move || committer.run(&receiver))?;
-        Ok(Keeper::Disk(sender))
+        Ok(Keeper::Disk(kept.unwrap_or(sender)))
     }
 
     /// Takes a batch: makes it durable, then answers.
@@ -152,6 +158,11 @@ impl Committer {
         // Known before whoever waits is let go and asks why.
         let committed = self.ledger.commit(group.iter().map(|work| &work.batch));
         let committed = committed.inspect_err(|error| self.fail(error))?;
+        if group.iter().any(|work| work.ends_segment) {
+            // An erasure is carried out next. Its entry must outlive that, also where
+            // syncing is left to the operating system.
+            self.ledger.settle().inspect_err(|error| self.fail(error))?;
+        }
         self.stats.stage("commit", began.elapsed());
         let began = Instant::now();
         let known = self.known(&group, committed);

@@ -241,7 +241,7 @@ fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
                 }
             }
             Entry::Timer(_, timer) => shorten_all(&mut timer.findings, timer.fault.as_mut(), cut),
-            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) => return,
+            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => return,
         }
     }
 }

@@ -21,10 +21,12 @@ mod admit;
 mod change;
 mod cold;
 mod commit;
+mod contents;
 mod evaluate;
 mod evidence;
 mod gate;
 mod heartbeats;
+mod keep;
 mod line;
 mod numbers;
 mod publish;
@@ -32,6 +34,7 @@ mod recover;
 mod set;
 mod spine;
 mod timed;
+mod withdrawn;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -46,9 +49,9 @@ use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::ledger::entry::Entry;
+use crate::ledger::entry::{Entry, KeepEntry, Subject};
 use crate::ledger::note::Note;
-use crate::ledger::{self, Durability, Ids, Log};
+use crate::ledger::{self, Durability, Ids, Keep, Log};
 use crate::policy::pseudonym::Secret;
 use crate::policy::{Grant, Publisher, Release, Validity};
 use crate::reference::List;
@@ -60,22 +63,29 @@ use admit::Admission;
 use change::{Change, LineRecords, Order};
 use cold::Shelf;
 use commit::Keeper;
+use contents::Contents;
 use heartbeats::Heartbeats;
 use line::{Installed, Lines};
 use numbers::Numbers;
-use spine::{Memory, Spine};
+use recover::Noted;
+use spine::{Beginning, Memory, Spine};
+use withdrawn::Withdrawn;
 
 pub use crate::ledger::{Answer, Refusal};
 pub use crate::policy::Mode;
 pub use crate::sandbox::LoadError;
 pub use crate::sequencer::{Limits, Stopped};
 pub use change::By;
+pub use contents::{Erase, EraseError, Erased, RawEvent, RawEventError};
 pub use gate::{Difference, Shown};
 pub use line::Stale;
 pub use publish::{Offer, PromoteError};
 
 /// Who changes policies that are not published.
 const DEVELOPMENT: &str = "development";
+
+/// Who takes policies out of force whose publishers may see nothing any more.
+pub(crate) const CONFIGURATION: &str = "configuration";
 
 /// Events with what became of them.
 #[derive(Debug)]
@@ -213,6 +223,8 @@ struct Inner {
     standing: Arc<RwLock<Lines>>,
     /// Those that the ledger had at the start, until they are taken up.
     recorded: Mutex<LineRecords>,
+    /// Releases that were taken back. The spine writes it as well.
+    withdrawn: Arc<RwLock<Withdrawn>>,
     /// The data directory.
     data: Option<PathBuf>,
     /// Held while a component is loaded and put in force, so that the release
@@ -220,6 +232,8 @@ struct Inner {
     changing: Mutex<()>,
     stats: Arc<Stats>,
     log: Option<Arc<Log>>,
+    /// Absent if nothing is kept of events but their digests, and nothing ever was.
+    contents: Option<Contents>,
     /// Why the ledger takes nothing any more.
     failure: Arc<OnceLock<String>>,
     durable: watch::Receiver<u64>,
@@ -345,16 +359,28 @@ impl Builder {
         let failure = Arc::new(OnceLock::new());
         let (durable_out, durable) = watch::channel(0);
         let mut recorded = LineRecords::new();
+        let withdrawn = Arc::new(RwLock::new(Withdrawn::default()));
+        let (mut keep, mut archive) = (None, None);
         let (memory, keeper, log, secret) = match &self.data {
             None => {
                 let (ids, heartbeats) = (Ids::new(self.ledger.horizon_days), Heartbeats::new(&self.spine.heartbeats));
                 let admission = Admission::new(ids, Numbers::default(), heartbeats, now_micros(), false, self.spine.lateness_s);
                 let (states, timers) = (States::default(), Timers::default());
-                let memory = Memory { states, timers, admission, next: 1, evidence: None, shelf: None };
+                let memory = Memory { states, timers, admission, next: 1, evidence: None, shelf: None, withdrawn: withdrawn.clone() };
                 (memory, Keeper::Memory { stats: stats.clone() }, None, Secret::random().map_err(BuildError::Random)?)
             }
             Some(directory) => {
-                let (ledger, mut memory, lines) = recover::open(directory, &self.ledger, &self.spine)?;
+                let (ledger, mut memory, noted) = recover::open(directory, &self.ledger, &self.spine)?;
+                let Noted { lines, account, withdrawn: taken_back } = noted;
+                *withdrawn.write().unwrap_or_else(PoisonError::into_inner) = taken_back;
+                memory.withdrawn = withdrawn.clone();
+                let events = ledger.kept(self.ledger.events, &account)?;
+                let days = account.days_of(self.ledger.events);
+                archive = events.as_ref().map(|writer| (writer.archive(), ledger.secrets(), days, account.erasures));
+                let is_kept = self.ledger.events != Keep::Digest;
+                if account.keep != self.ledger.events && !ledger.is_replay() {
+                    keep = Some(KeepEntry::new(self.ledger.events, now_micros()));
+                }
                 let (placed_out, placed) = mpsc::channel();
                 let shelf = Shelf::new(ledger.reader(), placed, failure.clone());
                 memory.shelf = Some(shelf.map_err(|error| BuildError::Threads(error.to_string()))?);
@@ -364,18 +390,37 @@ impl Builder {
                 let secret = Secret::from_bytes(ledger.secrets().pseudonyms());
                 durable_out.send_replace(memory.next - 1);
                 let interval = Duration::from_millis(self.ledger.checkpoint_ms);
-                let keeper = Keeper::disk(ledger, interval, stats.clone(), failure.clone(), durable_out, placed_out).map_err(threads)?;
+                let keeper =
+                    Keeper::disk(ledger, events.filter(|_| is_kept), interval, stats.clone(), failure.clone(), durable_out, placed_out)
+                        .map_err(threads)?;
                 (memory, keeper, Some(log), secret)
             }
         };
-        let started = self.replays.unwrap_or_else(|| Some(now_micros()));
-        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), started).map_err(threads)?;
+        let beginning = Beginning { started: self.replays.unwrap_or_else(|| Some(now_micros())), keep };
+        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), beginning).map_err(threads)?;
+        let contents =
+            archive.map(|(archive, secrets, days, erasures)| Contents::start(archive, secrets, days, &erasures, entrance.weak()));
+        let contents = contents.transpose().map_err(threads)?;
         if Heartbeats::new(&self.spine.heartbeats).is_on() {
             heartbeats::tick(entrance.weak()).map_err(threads)?;
         }
         let changing = Mutex::new(());
         let (recorded, data) = (Mutex::new(recorded), self.data);
-        Ok(Runtime(Arc::new(Inner { entrance, loader, standing, recorded, data, changing, stats, log, failure, durable, secret })))
+        Ok(Runtime(Arc::new(Inner {
+            entrance,
+            loader,
+            standing,
+            recorded,
+            withdrawn,
+            data,
+            changing,
+            stats,
+            log,
+            contents,
+            failure,
+            durable,
+            secret,
+        })))
     }
 }
 
@@ -519,7 +564,9 @@ impl Runtime {
     pub async fn take_over(&self, line: &str) -> Result<u64, TakeOverError> {
         let entry = Entry::parse_canonical(line.as_bytes()).map_err(|error| TakeOverError::NotAnEntry(error.to_string()))?;
         let subject = entry.subject();
-        if !subject.is_taken_over() {
+        // Of keeping events only a replay can say what another ledger does.
+        let is_of_content = matches!(subject, Subject::Keep | Subject::Erasure);
+        if !subject.is_taken_over() || is_of_content && !self.0.log.as_ref().is_some_and(|log| log.is_replay()) {
             return Err(TakeOverError::Made(subject.name()));
         }
         let (reply, taken) = oneshot::channel();
@@ -542,6 +589,12 @@ impl Runtime {
             shown: installed.gate.shown(),
         };
         standing.values().flat_map(|line| line.releases().map(|installed| view(installed, line.stale))).collect()
+    }
+
+    /// Whether a release, by the digest of its signed statement, was taken back here: by
+    /// its publisher or by hand. It is not to be put in force again.
+    pub fn is_withdrawn(&self, statement: &Digest) -> bool {
+        self.0.withdrawn.read().unwrap_or_else(PoisonError::into_inner).has(statement)
     }
 
     fn installed(&self, name: &str) -> Option<Installed> {
@@ -581,8 +634,12 @@ impl Runtime {
     /// was submitted is judged and recorded, and the ledger is closed.
     pub async fn close(self) {
         let mut durable = self.durable();
+        let ended = self.0.contents.as_ref().map(|contents| contents.ended.clone());
         drop(self);
         while durable.changed().await.is_ok() {}
+        if let Some(mut ended) = ended {
+            while ended.changed().await.is_ok() {}
+        }
     }
 
     /// Why it takes nothing any more, if its ledger failed.

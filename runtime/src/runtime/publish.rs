@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::change::{By, Change, InstalledRecord, LineRecord, Order};
 use super::gate::{Gate, Shown};
 use super::line::{Installed, Line, Lines, Stale};
-use super::{BuildError, Limits, Runtime, Swap};
+use super::{BuildError, CONFIGURATION, Limits, Runtime, Swap};
 use crate::digest::Digest;
 use crate::ledger::blobs;
 use crate::policy::statement::StateRule;
@@ -249,7 +249,7 @@ impl Runtime {
         restored.await.map_err(|_| LoadError::Stopped)?;
         for (policy, reason) in withdrawn {
             tracing::warn!(policy, reason, "Out of force");
-            let by = By::new("configuration").because(reason);
+            let by = By::new(CONFIGURATION).because(reason);
             self.order(Order::Remove { policy }, by).await?;
         }
         Ok(names)

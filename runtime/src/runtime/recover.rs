@@ -1,7 +1,8 @@
 //! What a runtime takes up from its ledger at the start: known ids, the marks of the
-//! sources, states. All of it is in the journal.
+//! sources, states, what is kept of events. All of it is in the journal.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::admit::{Admission, bounded};
 use super::change::{LineRecord, LineRecords};
@@ -9,25 +10,34 @@ use super::evidence::Evidence;
 use super::heartbeats::Heartbeats;
 use super::numbers::Numbers;
 use super::spine::Memory;
+use super::withdrawn::Withdrawn;
 use crate::column::time_micros;
-use crate::ledger::entry::{Identity, SilenceEntry};
+use crate::ledger::entry::{AboutContent, ChangeEntry, Identity, SilenceEntry};
+use crate::ledger::kept::Account;
 use crate::ledger::{self, Ids, Ledger, OpenError, Record, StateRef};
 use crate::sequencer::{self, now_micros};
 use crate::state::{Form, States, Timer, Timers};
 
+/// What the ledger says of the time before, for others than the spine.
+#[derive(Default)]
+pub(super) struct Noted {
+    /// The releases that were in force or tried out.
+    pub lines: LineRecords,
+    /// What is kept of events.
+    pub account: Account,
+    /// The releases that were taken back.
+    pub withdrawn: Withdrawn,
+}
+
 /// Opens a data directory, or makes one.
-pub(super) fn open(
-    directory: &Path,
-    limits: &ledger::Limits,
-    spine: &sequencer::Limits,
-) -> Result<(Ledger, Memory, LineRecords), OpenError> {
+pub(super) fn open(directory: &Path, limits: &ledger::Limits, spine: &sequencer::Limits) -> Result<(Ledger, Memory, Noted), OpenError> {
+    let mut noted = Noted::default();
     let (mut ids, mut numbers) = (Ids::new(limits.horizon_days), Numbers::default());
     let mut heartbeats = Heartbeats::new(&spine.heartbeats);
     let (mut states, mut timers) = (States::within(spine.state_memory_bytes_max), Timers::default());
-    let mut lines = LineRecords::new();
     let ledger = Ledger::open(directory, limits, &mut |record| {
-        take_ids(&mut ids, &mut numbers, &mut heartbeats, &record)?;
-        take_states(&mut ids, &mut states, &mut timers, &mut lines, &record)
+        take_ids(&mut ids, &mut numbers, &mut heartbeats, &mut noted, &record)?;
+        take_states(&mut ids, &mut states, &mut timers, &mut noted.lines, &record)
     })?;
     let memory = Memory {
         states,
@@ -36,20 +46,32 @@ pub(super) fn open(
         next: ledger.next(),
         evidence: Some(Evidence::new(ledger.secrets())),
         shelf: None,
+        withdrawn: Arc::default(),
     };
-    Ok((ledger, memory, lines))
+    Ok((ledger, memory, noted))
 }
 
-fn take_ids(ids: &mut Ids, numbers: &mut Numbers, heartbeats: &mut Heartbeats, record: &Record<'_>) -> Result<(), String> {
+fn take_ids(
+    ids: &mut Ids,
+    numbers: &mut Numbers,
+    heartbeats: &mut Heartbeats,
+    noted: &mut Noted,
+    record: &Record<'_>,
+) -> Result<(), String> {
     for (sequence, line) in record.lines() {
         let wrong = |error| format!("entry {sequence}: {error}");
         // What is not about an event has no id.
         let Some(event) = Identity::read(line).map_err(wrong)? else {
             if let Some(silence) = SilenceEntry::read(line).map_err(wrong)? {
                 heartbeats.noted(ids.source(&silence.source), &silence.source);
+            } else if let Some(entry) = AboutContent::read(line).map_err(wrong)? {
+                noted.account.note(sequence, entry)?;
+            } else if let Some(change) = ChangeEntry::read(line).map_err(wrong)? {
+                noted.withdrawn.note(&change);
             }
             continue;
         };
+        noted.account.event(sequence);
         let arrived = event.arrived.micros();
         let happened = event.time.as_deref().and_then(time_micros).unwrap_or(arrived);
         let source = ids.source(&event.source);

@@ -22,9 +22,10 @@ use super::line::{Line, Lines};
 use super::numbers::Gap;
 use super::set::Set;
 use super::timed::Fired;
+use super::withdrawn::Withdrawn;
 use crate::event::Event;
 use crate::ledger::StateChange;
-use crate::ledger::entry::Entry;
+use crate::ledger::entry::{Entry, ErasureEntry, KeepEntry};
 use crate::policy::Mode;
 use crate::sandbox::{self, INSTANCES_MAX};
 use crate::sequencer::{Limits, Sequencer, Step, Submission};
@@ -51,6 +52,16 @@ pub(super) struct Memory {
     pub evidence: Option<Evidence>,
     /// The same.
     pub shelf: Option<Shelf>,
+    /// The releases that were taken back.
+    pub withdrawn: Arc<RwLock<Withdrawn>>,
+}
+
+/// What is noted before anything else.
+pub(super) struct Beginning {
+    /// When it counts as started, in microseconds since 1970.
+    pub started: Option<i64>,
+    /// What is kept of events, if that is something else than before.
+    pub keep: Option<KeepEntry<'static>>,
 }
 
 pub(super) struct Spine {
@@ -74,7 +85,7 @@ impl Spine {
         memory: Memory,
         keeper: Keeper,
         stats: Arc<Stats>,
-        started: Option<i64>,
+        beginning: Beginning,
     ) -> io::Result<()> {
         let threads = match limits.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -89,9 +100,7 @@ impl Spine {
         let state_bytes_max = limits.state_bytes_max;
         let mut spine = Spine { set: Set::default(), standing, memory, state_bytes_max, keeper, pool, stats };
         std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(move || {
-            if let Some(at) = started
-                && spine.note_start(at).is_err()
-            {
+            if spine.begin(beginning).is_err() {
                 return;
             }
             while let Some(step) = sequencer.next() {
@@ -108,14 +117,28 @@ impl Spine {
         Ok(())
     }
 
-    /// Notes a start. That of an empty ledger is its beginning, and needs no entry.
-    fn note_start(&mut self, at: i64) -> Result<(), Ended> {
-        if self.memory.next == 1 {
-            return Ok(());
-        }
+    /// Notes the start. That of an empty ledger is its beginning, and needs no entry.
+    fn begin(&mut self, Beginning { started, keep }: Beginning) -> Result<(), Ended> {
+        let first = self.memory.next;
         let mut work = Work::default();
-        work.batch.first = self.memory.next;
-        change::start(&mut self.memory, at, &mut work.batch);
+        work.batch.first = first;
+        if let Some(at) = started.filter(|_| first > 1) {
+            change::start(&mut self.memory, at, &mut work.batch);
+        }
+        if let Some(keep) = keep {
+            change::note(&mut self.memory, Entry::Keep(0, keep), &mut work.batch);
+        }
+        if self.memory.next == first { Ok(()) } else { self.keep(work) }
+    }
+
+    /// Records that the content of events goes.
+    fn erase(&mut self, entry: ErasureEntry<'static>, recorded: Box<dyn FnOnce(u64) + Send>) -> Result<(), Ended> {
+        let sequence = self.memory.next;
+        let mut work = Work::default();
+        work.batch.first = sequence;
+        work.ends_segment = true;
+        change::note(&mut self.memory, Entry::Erasure(0, entry), &mut work.batch);
+        work.changes.push(Box::new(move || recorded(sequence)));
         self.keep(work)
     }
 
@@ -161,6 +184,7 @@ impl Spine {
         let mut lines = self.lines();
         match change {
             Change::Tick(tick) => return self.tick(tick.now),
+            Change::Erase { entry, recorded } => return self.erase(entry, recorded),
             Change::TakeOver { line, reply } => return self.take_over(&line, reply),
             Change::Orders { orders, by, at, reply } => {
                 let done = change::carry_out(&mut self.memory, &mut lines, orders, &by, at, &mut work.batch);

@@ -12,6 +12,7 @@
 mod answer;
 mod body;
 mod connection;
+mod contents;
 mod events;
 mod limits;
 mod log;

@@ -173,8 +173,22 @@ pub(super) fn check_local(shared: &Shared, parts: &Parts) -> Result<(), Problem>
     match host {
         Some(host) if shared.loopback && is_loopback(host) => Ok(()),
         _ => {
-            let detail = "What is judged with is changed from this machine only: on a server that listens on the loopback interface, with localhost or 127.0.0.1 in the URL.";
+            let detail = "This is done from this machine only: on a server that listens on the loopback interface, with localhost or 127.0.0.1 in the URL.";
             Err(Problem::new(Cause::ForeignHost, detail).at_header("host"))
+        }
+    }
+}
+
+/// An act says that it is JSON: a web page of somebody else's could not, without asking
+/// first whether it may, and it may not.
+pub(super) fn check_json(parts: &Parts) -> Result<(), Problem> {
+    let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    match essence.eq_ignore_ascii_case("application/json") {
+        true => Ok(()),
+        false => {
+            let detail = "Send a JSON object, and say so: content-type: application/json.";
+            Err(Problem::new(Cause::ActMediaType, detail).at_header("content-type"))
         }
     }
 }

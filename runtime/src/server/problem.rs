@@ -41,6 +41,10 @@ pub(crate) enum Cause {
     NothingValid,
     /// No such path.
     NotFound,
+    /// Of an event only the digest is there.
+    NotKept,
+    /// The content of an event was erased.
+    Erased,
     /// No such policy.
     NoSuchPolicy,
     /// The path has other methods; these.
@@ -49,6 +53,8 @@ pub(crate) enum Cause {
     MediaType,
     /// The content type is none that a policy is published with.
     PolicyMediaType,
+    /// The content type of an act is not JSON.
+    ActMediaType,
     /// A charset other than UTF-8.
     Charset,
     /// A content coding other than gzip and zstd.
@@ -111,12 +117,15 @@ impl Cause {
             Cause::LedgerFailed => (S::INTERNAL_SERVER_ERROR, "ledger-failed", "The ledger failed, and nothing is taken any more"),
             Cause::NothingValid => (S::BAD_REQUEST, "nothing-valid", "Nothing in the request is a valid event"),
             Cause::NotFound => (S::NOT_FOUND, "not-found", "There is nothing at this path"),
+            Cause::NotKept => (S::NOT_FOUND, "not-kept", "No more than the digest is kept of this"),
+            Cause::Erased => (S::GONE, "erased", "The content of this event was erased"),
             Cause::NoSuchPolicy => (S::NOT_FOUND, "no-such-policy", "No policy of this name is in force"),
             Cause::Method(_) => (S::METHOD_NOT_ALLOWED, "method", "This path has other methods"),
             Cause::MediaType => (S::UNSUPPORTED_MEDIA_TYPE, "media-type", "The content type is not one that this path takes"),
             Cause::PolicyMediaType => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "policy-media-type", "The content type is not one that a policy is published with")
             }
+            Cause::ActMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "act-media-type", "What is to be done is not said in JSON"),
             Cause::Charset => (S::UNSUPPORTED_MEDIA_TYPE, "charset", "Only UTF-8 is taken"),
             Cause::ContentCoding => (S::UNSUPPORTED_MEDIA_TYPE, "content-coding", "The content coding is not one that is taken"),
             Cause::HeaderTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "header-too-large", "The header is too large"),
@@ -211,6 +220,9 @@ impl Problem {
             Cause::PolicyMediaType => {
                 headers.insert(ACCEPT, HeaderValue::from_static(POLICY_TYPES));
             }
+            Cause::ActMediaType => {
+                headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+            }
             Cause::ContentCoding => {
                 headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"));
             }
@@ -297,14 +309,17 @@ mod tests {
 
     use super::*;
 
-    const OWN: [Cause; 24] = [
+    const OWN: [Cause; 27] = [
         Cause::LineTooLong,
         Cause::NothingValid,
         Cause::NotFound,
+        Cause::NotKept,
+        Cause::Erased,
         Cause::NoSuchPolicy,
         Cause::Method("GET"),
         Cause::MediaType,
         Cause::PolicyMediaType,
+        Cause::ActMediaType,
         Cause::Charset,
         Cause::ContentCoding,
         Cause::HeaderTooLarge,

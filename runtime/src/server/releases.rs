@@ -10,13 +10,13 @@ use time::OffsetDateTime;
 
 use super::Shared;
 use super::body::{RequestBody, ResponseBody};
-use super::policies::{check_local, refused, render, stopped};
+use super::policies::{check_json, check_local, refused, render, stopped};
 use super::problem::{Cause, Problem};
 use crate::digest::Digest;
 use crate::policy::Mode;
 use crate::policy::manifest::Field;
 use crate::publishers::{PublisherStatus, Publishers};
-use crate::runtime::{By, PromoteError, Shown, Standing};
+use crate::runtime::{By, CONFIGURATION, PromoteError, Shown, Standing};
 use crate::sandbox::LoadError;
 
 /// Bytes of a request that acts.
@@ -123,6 +123,9 @@ impl Act {
         if self.by.trim().is_empty() {
             return Err(Problem::new(Cause::Query, "Say in `by` who does this; it is recorded."));
         }
+        if self.by.trim() == CONFIGURATION {
+            return Err(Problem::new(Cause::Query, "Say in `by` who does this: the configuration does nothing over HTTP."));
+        }
         let by = By::new(self.by.clone());
         Ok(match &self.reason {
             Some(reason) => by.because(reason.clone()),
@@ -140,6 +143,7 @@ pub(super) async fn act(
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
     check_local(shared, parts)?;
+    check_json(parts)?;
     let limits = &shared.limits;
     let bytes = body.collect(ACT_BYTES_MAX, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
     let act: Act = match bytes.is_empty() {

@@ -9,13 +9,16 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{RequestBody, ResponseBody};
 use super::problem::{Cause, Problem};
-use super::{Phase, Shared, events, log, metrics, policies, releases, repositories, status, verdicts};
+use super::{Phase, Shared, contents, events, log, metrics, policies, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
 
 /// A path that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route<'a> {
     Events,
+    /// An event that was judged, by the sequence of its entry.
+    Event(u64),
+    Erasures,
     Policies,
     Policy(&'a str),
     Verdicts,
@@ -36,6 +39,7 @@ impl<'a> Route<'a> {
     fn of(path: &'a str) -> Option<Self> {
         Some(match path {
             "/v1/events" => Route::Events,
+            "/v1/erasures" => Route::Erasures,
             "/v1/policies" => Route::Policies,
             "/v1/verdicts" => Route::Verdicts,
             "/v1/releases" => Route::Releases,
@@ -50,6 +54,9 @@ impl<'a> Route<'a> {
                     let mut parts = name.split('/');
                     parts.by_ref().take(2).all(|part| !part.is_empty() && part != "..") && parts.next().is_none()
                 };
+                if let Some(sequence) = below("/v1/events/").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) {
+                    return sequence.parse().ok().map(Route::Event);
+                }
                 if let Some(name) = below("/v1/policies/").filter(|name| is_policy(name)) {
                     return Some(Route::Policy(name));
                 }
@@ -68,6 +75,8 @@ impl<'a> Route<'a> {
     fn name(self) -> &'static str {
         match self {
             Route::Events => "events",
+            Route::Event(_) => "event",
+            Route::Erasures => "erasures",
             Route::Policies => "policies",
             Route::Policy(_) => "policy",
             Route::Verdicts => "verdicts",
@@ -85,9 +94,10 @@ impl<'a> Route<'a> {
 
     fn methods(self) -> &'static str {
         match self {
-            Route::Events | Route::Log("cosignatures") | Route::Act(..) | Route::Look(_) => "POST",
+            Route::Events | Route::Erasures | Route::Log("cosignatures") | Route::Act(..) | Route::Look(_) => "POST",
             Route::Policy(_) => "GET, HEAD, PUT, DELETE",
-            Route::Policies
+            Route::Event(_)
+            | Route::Policies
             | Route::Verdicts
             | Route::Log(_)
             | Route::Repository(_)
@@ -136,12 +146,14 @@ async fn dispatch(
 ) -> Result<Response<ResponseBody>, Problem> {
     check_header(&parts.headers, shared.limits.header_bytes_max)?;
     let Some(route) = route else {
-        let detail = "There are POST /v1/events, GET /v1/verdicts, /v1/log/checkpoint, /v1/policies, /v1/releases, /v1/status, /livez, /readyz and /metrics.";
+        let detail = "There are POST /v1/events, GET /v1/events/SEQUENCE, /v1/verdicts, /v1/log/checkpoint, /v1/policies, /v1/releases, /v1/status, /livez, /readyz and /metrics.";
         return Err(Problem::new(Cause::NotFound, detail));
     };
     let read = parts.method == Method::GET || parts.method == Method::HEAD;
     match route {
         Route::Events if parts.method == Method::POST => events::post(shared, &parts.headers, body).await,
+        Route::Event(sequence) if read => contents::get(shared, parts, sequence).await,
+        Route::Erasures if parts.method == Method::POST => contents::erase(shared, parts, body).await,
         Route::Policies if read => policies::list(shared),
         Route::Policy(name) if read => policies::get(shared, name),
         Route::Policy(name) if parts.method == Method::PUT => policies::put(shared, parts, name, body).await,
@@ -217,13 +229,25 @@ mod tests {
     #[test]
     fn paths_are_matched_whole() {
         assert_eq!(Route::of("/v1/events"), Some(Route::Events));
+        assert_eq!(Route::of("/v1/events/18"), Some(Route::Event(18)));
         assert_eq!(Route::of("/v1/policies/geofence"), Some(Route::Policy("geofence")));
         assert_eq!(Route::of("/v1/policies/office/geofence"), Some(Route::Policy("office/geofence")));
         assert_eq!(Route::of("/v1/releases/office/geofence/promote"), Some(Route::Act("office/geofence", "promote")));
         assert_eq!(Route::of("/v1/publishers/office/look"), Some(Route::Look("office")));
         assert_eq!(Route::of("/v1/repositories/office/root.json"), Some(Route::Repository("office/root.json")));
         assert_eq!(Route::of("/v1/repositories/"), None);
-        for path in ["/", "", "/v1/events/", "/v1/policies/", "/v1/policies/a/b/c", "/v1/releases/a", "/V1/events", "/v1/policies/../x"] {
+        for path in [
+            "/",
+            "",
+            "/v1/events/",
+            "/v1/events/1x",
+            "/v1/events/99999999999999999999",
+            "/v1/policies/",
+            "/v1/policies/a/b/c",
+            "/v1/releases/a",
+            "/V1/events",
+            "/v1/policies/../x",
+        ] {
             assert_eq!(Route::of(path), None, "{path}");
         }
     }

@@ -109,7 +109,15 @@ impl Query {
             Ok(Entry::Change(_, change)) => {
                 self.subject.is_none() && self.source.is_none() && self.verdict.is_none() && is(&self.policy, Some(&change.policy))
             }
-            Ok(Entry::Start(..)) => self.subject.is_none() && self.source.is_none() && self.verdict.is_none() && self.policy.is_none(),
+            Ok(Entry::Erasure(_, erasure)) => {
+                self.policy.is_none()
+                    && self.verdict.is_none()
+                    && is(&self.subject, erasure.subject.as_deref())
+                    && is(&self.source, erasure.source.as_deref())
+            }
+            Ok(Entry::Start(..) | Entry::Keep(..)) => {
+                self.subject.is_none() && self.source.is_none() && self.verdict.is_none() && self.policy.is_none()
+            }
             Err(_) => false,
         }
     }

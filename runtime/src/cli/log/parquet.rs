@@ -92,6 +92,8 @@ struct Line<'a> {
     silence: Option<Other<'a>>,
     change: Option<Other<'a>>,
     start: Option<Other<'a>>,
+    keep: Option<Other<'a>>,
+    erasure: Option<Other<'a>>,
     source: Option<Cow<'a, str>>,
     id: Option<Cow<'a, str>>,
     #[serde(rename = "type")]
@@ -110,6 +112,8 @@ struct Line<'a> {
 #[derive(Deserialize)]
 struct Other<'a> {
     source: Option<Cow<'a, str>>,
+    id: Option<Cow<'a, str>>,
+    subject: Option<Cow<'a, str>>,
     due: Option<Cow<'a, str>>,
     arrived: Option<Cow<'a, str>>,
     noted: Option<Cow<'a, str>>,
@@ -242,14 +246,22 @@ impl Rows {
     fn push(&mut self, line: &str) -> serde_json::Result<()> {
         let mut read: Line<'_> = serde_json::from_str(line)?;
         let Said { asked, timer: woken, change: changed } = serde_json::from_str(line)?;
-        let Line { timer, gap, silence, change, start, .. } = &mut read;
-        let others = [("timer", timer), ("gap", gap), ("silence", silence), ("change", change), ("start", start)];
+        let Line { timer, gap, silence, change, start, keep, erasure, .. } = &mut read;
+        let others = [
+            ("timer", timer),
+            ("gap", gap),
+            ("silence", silence),
+            ("change", change),
+            ("start", start),
+            ("keep", keep),
+            ("erasure", erasure),
+        ];
         let other = others.into_iter().find_map(|(name, other)| Some((name, other.take()?)));
         let about = match other {
             None if read.id.is_some() => "event",
             None => return Err(serde_json::Error::custom("an entry of a kind that has no columns here")),
-            Some((name, Other { source, due, arrived, noted, at, verdict })) => {
-                read = Line { source, time: due, arrived: arrived.or(noted).or(at), verdict, ..read };
+            Some((name, Other { source, id, subject, due, arrived, noted, at, verdict })) => {
+                read = Line { source, id, subject, time: due, arrived: arrived.or(noted).or(at), verdict, ..read };
                 name
             }
         };
@@ -396,6 +408,11 @@ mod tests {
     const CHANGE: &str = r#"{"sequence":6,"change":{"what":"install","policy":"p","release":"1-a","digest":"11","mode":"shadow","by":"office","at":"2026-01-03T00:00:00.000000Z"}}"#;
     const START: &str = r#"{"sequence":7,"start":{"version":"0.1.0","at":"2026-01-03T00:00:00.000000Z"}}"#;
 
+    const KEEP: &str = r#"{"sequence":8,"keep":{"events":"days","days":30,"at":"2026-01-03T00:00:00.000000Z"}}"#;
+    const ERASURE: &str = r#"{"sequence":9,"erasure":{"source":"/s","subject":"x","by":"dpo","at":"2026-01-03T00:00:00.000000Z"}}"#;
+
+    const LINES: [&str; 9] = [EVENT, CLEAN, TIMER, GAP, SILENCE, CHANGE, START, KEEP, ERASURE];
+
     fn object(row: &Row) -> Value {
         row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect()
     }
@@ -428,11 +445,11 @@ mod tests {
 
     #[test]
     fn every_kind_of_entry_is_a_row() {
-        let rows = read(written(&[EVENT, CLEAN, TIMER, GAP, SILENCE, CHANGE, START]));
+        let rows = read(written(&LINES));
         let abouts: Vec<&Value> = rows.iter().map(|row| &row["about"]).collect();
-        assert_eq!(abouts, ["event", "event", "timer", "gap", "silence", "change", "start"]);
-        for (row, line) in rows.iter().zip([EVENT, CLEAN, TIMER, GAP, SILENCE, CHANGE, START]) {
-            let source = if line == CHANGE || line == START { Value::Null } else { json!("/s") };
+        assert_eq!(abouts, ["event", "event", "timer", "gap", "silence", "change", "start", "keep", "erasure"]);
+        for (row, line) in rows.iter().zip(LINES) {
+            let source = if [CHANGE, START, KEEP].contains(&line) { Value::Null } else { json!("/s") };
             assert_eq!((&row["entry"], &row["source"]), (&json!(line), &source));
         }
         let event = &rows[0];
@@ -457,6 +474,7 @@ mod tests {
         assert_eq!(rows[2]["time"], 1_767_225_600_000_000i64);
         assert_eq!((&rows[3]["verdict"], &rows[3]["id"]), (&Value::Null, &Value::Null));
         assert_eq!(rows[5]["releases"], json!([{"policy": "p", "release": "1-a", "mode": "shadow"}]));
+        assert_eq!((&rows[8]["subject"], &rows[8]["id"]), (&json!("x"), &Value::Null));
         for row in &rows[4..] {
             assert_eq!(row["arrived"], 1_767_398_400_000_000i64);
         }

@@ -41,9 +41,16 @@ impl Checked {
             Some(count(report.checkpoints, "checkpoint", "checkpoints")),
             Some(count(report.tally.gaps, "gap", "gaps")),
             silences.map(|silences| count(silences, "silence", "silences")),
+            self.of_events()
+                .then(|| format!("content of {} kept, of {} erased", count(report.kept, "event", "events"), grouped(report.erased))),
             Some(count(report.witnesses.len() as u64, "witness", "witnesses")),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether there is anything to say of the content of events.
+    fn of_events(&self) -> bool {
+        self.report.kept + self.report.erased + self.report.tally.erasures > 0
     }
 
     /// Whether something in it was left to the operating system.
@@ -115,6 +122,15 @@ impl Checked {
                 let text = format!("{}: {what}; `ephor log tail` shows where", grouped(number));
                 rows.add_row([Cell::new(name), Cell::new(text).fg(Color::Yellow)]);
             }
+        }
+        if self.of_events() {
+            let text = format!(
+                "kept of {} as their entries say; of {} erased, or over; {} erasures",
+                grouped(report.kept),
+                grouped(report.erased),
+                grouped(report.tally.erasures)
+            );
+            rows.add_row([Cell::new("content of events"), Cell::new(text)]);
         }
         rows.add_row([Cell::new("tiles compared"), Cell::new(grouped(report.tiles))]);
         for witness in &self.witnesses {
@@ -192,6 +208,9 @@ impl Checked {
             "unsynced_records": of_directory.then_some(report.unsynced),
             "gaps": report.tally.gaps,
             "silences": report.tally.silences,
+            "erasures": report.tally.erasures,
+            "events_kept": of_directory.then_some(report.kept),
+            "events_erased": of_directory.then_some(report.erased),
             "segments": of_directory.then_some(report.segments),
             "records": of_directory.then_some(report.records),
             "tiles": report.tiles,
@@ -243,7 +262,7 @@ mod tests {
         let report = Report {
             origin: Some("example.com/log".into()),
             entries: 702_470,
-            tally: Tally { gaps: 1, silences: 0 },
+            tally: Tally { gaps: 1, ..Tally::default() },
             unsynced: 0,
             unsynced_checkpoints: 0,
             root,
@@ -252,6 +271,8 @@ mod tests {
             checkpoints: 12,
             signed: 702_470,
             tiles: 2_755,
+            kept: 0,
+            erased: 0,
             witnesses: BTreeMap::from([("w1".to_string(), 702_470), ("w2".to_string(), 1)]),
             findings,
             more: 0,
@@ -272,6 +293,9 @@ mod tests {
         let mut silent = checked(Some(Hash([0; 32])), Vec::new());
         silent.report.tally.silences = 2;
         assert!(silent.headline().ends_with("1 gap, 2 silences, 2 witnesses"), "{}", silent.headline());
+        let mut kept = checked(Some(Hash([0; 32])), Vec::new());
+        (kept.report.kept, kept.report.erased) = (1, 2);
+        assert!(kept.headline().ends_with("1 gap, content of 1 event kept, of 2 erased, 2 witnesses"), "{}", kept.headline());
         let missing = checked(None, vec![finding(Severity::Evidence, Damage::Sequence { expected: 4, found: 8 })]);
         assert!(missing.headline().contains("702,470 entries, no tree, "), "{}", missing.headline());
     }

@@ -36,6 +36,10 @@ pub struct Args {
     /// The key of a witness, or a file with it: what it has signed is checked.
     #[arg(long, value_name = "VKEY", value_parser = witness_key)]
     witness: Vec<VerifierKey>,
+    /// For a copy without the content of events (without its folder `events`): that it is
+    /// not there is no damage then. What is there is checked all the same.
+    #[arg(long)]
+    without_events: bool,
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
@@ -62,6 +66,9 @@ pub fn run(args: Args) -> Outcome {
             });
             if let Some(key) = &args.key {
                 verifier = verifier.key(key.clone());
+            }
+            if args.without_events {
+                verifier = verifier.without_events();
             }
             let report = since.into_iter().fold(verifier, |verifier, (name, note)| verifier.since(name, note)).run();
             shown.finish_and_clear();

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::changes::{Counter, Kinds, Named, Report};
 use super::drive::{Came, Drive};
 use super::entry::is_event;
-use super::files::{Rejected, Stream, bytes_of, files_of};
+use super::files::{Rejected, Stream, bytes_of};
 use super::shelf::{self, Parts};
 use super::{Args, Clock, html, secret};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
@@ -45,7 +45,7 @@ pub async fn run(args: &Args, against: &Path, with: &Path) -> Outcome {
     let context = args.policies.as_deref().map_or_else(|| Ok(Vec::new()), shelf::folder).or_exit(Exit::Usage)?;
     let [against, with] = [against, with].map(shelf::releases);
     let (against, with) = (against.or_exit(Exit::Usage)?, with.or_exit(Exit::Usage)?);
-    let groups = args.events.iter().map(|path| files_of(path)).collect::<anyhow::Result<Vec<_>>>().or_exit(Exit::Usage)?;
+    let groups = args.archives().or_exit(Exit::Usage)?;
     let files: Vec<PathBuf> = groups.into_iter().flatten().collect();
 
     let (mut before, key) = Side::start(args, &config, None, &context, &against).await?;
@@ -57,7 +57,7 @@ pub async fn run(args: &Args, against: &Path, with: &Path) -> Outcome {
     let mut clock = Clock::default();
     let begun = Instant::now();
     let mut both = 0u64;
-    while let Some((event, _)) = stream.next().await? {
+    while let Some(event) = stream.next().await? {
         let event = clock.arrives(event);
         let moved = before.push(event.clone()).await?;
         if after.push(event).await? | moved {
@@ -269,6 +269,7 @@ fn print_json(tested: &Tested) -> std::io::Result<()> {
         members.insert("after".into(), releases(after).into());
         members.insert("files".into(), files.clone().into());
         members.insert("rejected".into(), rejected.lines.into());
+        members.insert("erased".into(), rejected.erased.into());
         members.insert("duplicates".into(), came.duplicates.into());
         members.insert("not_taken".into(), came.refused.into());
         members.insert("seconds".into(), took.as_secs_f64().into());

@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 
 use super::compare::{Comparison, Difference, compare};
 use super::drive::{Came, Drive};
-use super::files::{Rejected, Stream, bytes_of, files_of};
+use super::files::{Rejected, Stream, bytes_of};
 use super::finder::{Finder, Wanted};
 use super::force::Force;
 use super::script::{Script, Step, lines};
@@ -57,7 +57,7 @@ pub async fn run(args: &Args, recorded: &Path) -> Outcome {
     folders.extend(Some(recorded.join("releases")).filter(|kept| kept.is_dir()));
     let shelf = Shelf::open(&folders).or_exit(Exit::Usage)?;
     let script = Script::open(recorded);
-    let groups = args.events.iter().map(|path| files_of(path)).collect::<anyhow::Result<Vec<_>>>().or_exit(Exit::Usage)?;
+    let groups = args.archives().or_exit(Exit::Usage)?;
     let place = Place::new(args)?;
     ledger::adopt(&place.data, &secret).or_exit(Exit::Usage)?;
 
@@ -203,6 +203,7 @@ fn print_json(replayed: &Replayed, comparison: &Comparison, [took, compared]: [D
         "first_not_taken": came.first_refusal,
         "events_in_no_entry": left,
         "rejected": rejected.lines,
+        "erased": rejected.erased,
         "seconds": took.as_secs_f64(),
         "compared_seconds": compared.as_secs_f64(),
     });

@@ -59,6 +59,8 @@ impl Drive {
         // Today's clock has nothing to say about an archive.
         let mut config = config.clone();
         config.spine.heartbeats.clear();
+        // The archive is kept where it is.
+        config.ledger.events = ephor::ledger::Keep::Digest;
         let builder = local::builder(&config, cache.clone(), Some(data.to_path_buf()))?;
         let runtime = builder.replays(started).build().context("cannot start the runtime").or_exit(Exit::Failed)?;
         let goes_on = started.is_none();

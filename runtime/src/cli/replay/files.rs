@@ -1,4 +1,4 @@
-//! Archived events: files of lines, plain or gzip, read and checked on a thread of
+//! Event events: files of lines, plain or gzip, read and checked on a thread of
 //! their own.
 
 use std::collections::VecDeque;
@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use ephor::event::Event;
 use ephor::ingest::{self, Limits, Lines};
+use ephor::ledger::{Kept, KeptEvents};
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
@@ -27,27 +28,28 @@ const GROUPS_MAX: usize = 8;
 /// How the files of a folder end that are taken for archived events.
 const ENDINGS: [&str; 4] = [".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz"];
 
-/// An archived event, and the line that it stands in.
-pub type Archived = (Event, Bytes);
-
 /// What the reading thread hands over.
 #[derive(Default)]
 struct Group {
-    events: Vec<Archived>,
+    events: Vec<Event>,
     rejected: Rejected,
 }
 
-/// Lines that are no events.
+/// Lines that are no events, and events that are no more.
 #[derive(Debug, Default)]
 pub struct Rejected {
+    /// Of a data directory: events that are none within these limits.
     pub lines: u64,
     /// File, line and reason of the first one.
     pub first: Option<String>,
+    /// Events of a data directory whose content was erased.
+    pub erased: u64,
 }
 
 impl Rejected {
     pub fn merge(&mut self, other: Rejected) {
         self.lines += other.lines;
+        self.erased += other.erased;
         self.first = self.first.take().or(other.first);
     }
 }
@@ -55,7 +57,7 @@ impl Rejected {
 /// Files, one after the other.
 pub struct Stream {
     groups: mpsc::Receiver<anyhow::Result<Group>>,
-    waiting: VecDeque<Archived>,
+    waiting: VecDeque<Event>,
     pub rejected: Rejected,
     pub ended: bool,
 }
@@ -78,7 +80,7 @@ impl Stream {
     }
 
     /// The event that comes next, without taking it; nothing once all were taken.
-    pub async fn peek(&mut self) -> anyhow::Result<Option<&Archived>> {
+    pub async fn peek(&mut self) -> anyhow::Result<Option<&Event>> {
         while self.waiting.is_empty() && !self.ended {
             match self.groups.recv().await {
                 Some(group) => {
@@ -93,7 +95,7 @@ impl Stream {
     }
 
     /// Takes the next event.
-    pub async fn next(&mut self) -> anyhow::Result<Option<Archived>> {
+    pub async fn next(&mut self) -> anyhow::Result<Option<Event>> {
         self.peek().await?;
         Ok(self.waiting.pop_front())
     }
@@ -121,6 +123,9 @@ struct Reading {
 
 impl Reading {
     fn file(&mut self, path: &Path) -> Result<(), Stop> {
+        if path.is_dir() {
+            return self.data(path);
+        }
         let mut input = unpacked(path, &self.bar)?;
         let mut lines = Lines::new(self.limits.event_bytes_max);
         loop {
@@ -142,20 +147,44 @@ impl Reading {
         }
     }
 
+    /// What a data directory has kept.
+    fn data(&mut self, path: &Path) -> Result<(), Stop> {
+        let cannot = || format!("cannot read what is kept in {}", path.display());
+        let events = KeptEvents::open(path).with_context(cannot)?;
+        let mut left = events.bytes();
+        let mut events = events;
+        while let Some(event) = events.next() {
+            match event.with_context(cannot)? {
+                (sequence, Kept::Content(content)) => {
+                    let read = ingest::content(&content, &self.limits);
+                    self.take(path, &format!("entry {sequence}"), read.map_err(|rejection| rejection.to_string()))?;
+                }
+                _ => self.group.rejected.erased += 1,
+            }
+            let now = events.bytes();
+            self.bar.inc(left - now);
+            left = now;
+        }
+        Ok(())
+    }
+
     /// Takes a line; nothing for one that was too long.
     fn line(&mut self, path: &Path, number: u64, line: Option<Bytes>) -> Result<(), Stop> {
-        let read = match &line {
-            Some(line) => ingest::structured(line, &self.limits).map_err(|rejection| rejection.to_string()),
+        let read = match line {
+            Some(line) => ingest::structured(&line, &self.limits).map_err(|rejection| rejection.to_string()),
             None => Err(format!("the line has more than {} bytes", self.limits.event_bytes_max)),
         };
-        match (read, line) {
-            (Ok(event), Some(line)) => self.group.events.push((event, line)),
-            (Err(why), _) => {
-                let Rejected { lines, first } = &mut self.group.rejected;
+        self.take(path, &format!("line {number}"), read)
+    }
+
+    fn take(&mut self, path: &Path, place: &str, read: Result<Event, String>) -> Result<(), Stop> {
+        match read {
+            Ok(event) => self.group.events.push(event),
+            Err(why) => {
+                let Rejected { lines, first, .. } = &mut self.group.rejected;
                 *lines += 1;
-                first.get_or_insert_with(|| format!("{}, line {number}: {}", path.display(), table::plain(&why)));
+                first.get_or_insert_with(|| format!("{}, {place}: {}", path.display(), table::plain(&why)));
             }
-            (Ok(_), None) => {}
         }
         if self.group.events.len() < GROUP_EVENTS { Ok(()) } else { self.hand_over() }
     }
@@ -200,9 +229,26 @@ pub fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// A data directory that has kept events.
+pub fn data(path: &Path) -> anyhow::Result<PathBuf> {
+    ensure!(path.join("FORMAT").is_file(), "{} is no data directory", path.display());
+    let is_kept = path.join("events").is_dir();
+    ensure!(
+        is_kept,
+        "{} has kept no events: ledger.events was \"digest\"; give the files that they came from with --events",
+        path.display()
+    );
+    Ok(path.to_path_buf())
+}
+
 /// Bytes of files, for a progress bar; nothing if some are no plain files.
 pub fn bytes_of<'f>(files: impl IntoIterator<Item = &'f PathBuf>) -> Option<u64> {
-    files.into_iter().map(|file| file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())).sum()
+    let bytes = |path: &Path| match path.metadata().ok()? {
+        metadata if metadata.is_file() => Some(metadata.len()),
+        metadata if metadata.is_dir() => Some(KeptEvents::open(path).ok()?.bytes()),
+        _ => None,
+    };
+    files.into_iter().map(|file| bytes(file)).sum()
 }
 
 #[cfg(test)]
@@ -230,10 +276,9 @@ mod tests {
         let bar = ProgressBar::hidden();
         let mut stream = Stream::open(files.clone(), &Limits::default(), &bar);
         for id in 0..1_000 {
-            let first = stream.peek().await.expect("readable").expect("an event").0.id().to_string();
-            let (event, line) = stream.next().await.expect("readable").expect("an event");
+            let first = stream.peek().await.expect("readable").expect("an event").id().to_string();
+            let event = stream.next().await.expect("readable").expect("an event");
             assert_eq!((event.id(), first), (id.to_string().as_str(), id.to_string()));
-            assert!(line.starts_with(b"{\"specversion\""));
         }
         assert!(stream.next().await.expect("readable").is_none() && stream.ended);
         assert_eq!(stream.rejected.lines, 1);

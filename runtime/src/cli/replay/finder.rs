@@ -7,10 +7,11 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::Context as _;
+use ephor::content::Content;
 use ephor::event::Event;
 use ephor::ingest::{self, Limits};
 
-use super::files::{Archived, Rejected, Stream};
+use super::files::{Rejected, Stream};
 use crate::cli::exit::{Exit, Outcome, failed};
 use crate::cli::table;
 
@@ -27,10 +28,12 @@ pub type Name = [u8; 32];
 /// An event that was read and not asked for yet.
 enum Held {
     Event(Box<Event>),
-    /// Where its line is in the file of those for which there was no room.
+    /// Where its content is in the file of those for which there was no room.
     Spilled {
         offset: u64,
         length: usize,
+        /// The lengths of its parts, if it came in headers.
+        parts: Option<Box<[u32]>>,
     },
 }
 
@@ -83,7 +86,7 @@ impl Finder {
         }
         let mut tries = 0;
         while let Some(at) = self.stream(wanted.source, tries) {
-            let Some((event, line)) = self.streams[at].next().await? else { continue };
+            let Some(event) = self.streams[at].next().await? else { continue };
             tries += 1;
             match self.homes.get_mut(event.source()) {
                 Some(home) => *home = at,
@@ -92,7 +95,7 @@ impl Finder {
             if *event.digest().bytes() == wanted.digest {
                 return Ok(event);
             }
-            self.hold((event, line))?;
+            self.hold(event)?;
         }
         Err(self.missing(wanted)?)
     }
@@ -121,11 +124,11 @@ impl Finder {
                 self.held_bytes -= event.size();
                 Ok(Some(*event))
             }
-            Some(Held::Spilled { offset, length }) => self.unspill(offset, length).map(Some),
+            Some(Held::Spilled { offset, length, parts }) => self.unspill(offset, length, parts.as_deref()).map(Some),
         }
     }
 
-    fn hold(&mut self, (event, line): Archived) -> anyhow::Result<()> {
+    fn hold(&mut self, event: Event) -> anyhow::Result<()> {
         let name = *event.digest().bytes();
         // The same bytes again: one of them is enough.
         if self.held.contains_key(&name) {
@@ -136,28 +139,44 @@ impl Finder {
             self.held_bytes += size;
             Held::Event(Box::new(event))
         } else {
-            self.spill(&line).context("cannot put events aside in a temporary file")?
+            self.spill(&event).context("cannot put events aside in a temporary file")?
         };
         self.held.insert(name, held);
         Ok(())
     }
 
-    fn spill(&mut self, line: &[u8]) -> io::Result<Held> {
+    fn spill(&mut self, event: &Event) -> io::Result<Held> {
         let file = match &mut self.spill {
             Some(file) => file,
             none => none.insert(tempfile::tempfile()?),
         };
-        file.write_all(line)?;
+        let content = event.content();
+        let (mut length, mut parts) = (0, Vec::new());
+        for part in content.parts() {
+            file.write_all(part)?;
+            length += part.len();
+            parts.push(part.len() as u32);
+        }
         let offset = self.spilled;
-        self.spilled += line.len() as u64;
-        Ok(Held::Spilled { offset, length: line.len() })
+        self.spilled += length as u64;
+        let parts = matches!(content, Content::Binary { .. }).then(|| parts.into_boxed_slice());
+        Ok(Held::Spilled { offset, length, parts })
     }
 
-    fn unspill(&self, offset: u64, length: usize) -> anyhow::Result<Event> {
-        let mut line = vec![0; length];
+    fn unspill(&self, offset: u64, length: usize, parts: Option<&[u32]>) -> anyhow::Result<Event> {
+        let mut bytes = vec![0; length];
         let file = self.spill.as_ref().context("nothing was put aside")?;
-        file.read_exact_at(&mut line, offset).context("cannot read what was put aside")?;
-        ingest::structured(&line, &self.limits).context("what was put aside is an event no more")
+        file.read_exact_at(&mut bytes, offset).context("cannot read what was put aside")?;
+        let read = match parts {
+            None => ingest::structured(&bytes, &self.limits),
+            Some(lengths) => {
+                let mut rest = &bytes[..];
+                let parts: Option<Vec<&[u8]>> = lengths.iter().map(|length| rest.split_off(..*length as usize)).collect();
+                let content = parts.and_then(|parts| Content::of_parts(&parts)).context("what was put aside has other parts")?;
+                ingest::content(&content, &self.limits)
+            }
+        };
+        read.context("what was put aside is an event no more")
     }
 
     /// What to say about an event that is not there. Everything was read, and what was
@@ -168,8 +187,8 @@ impl Finder {
             let spilled;
             let event = match held {
                 Held::Event(event) => event,
-                Held::Spilled { offset, length } => {
-                    spilled = self.unspill(*offset, *length)?;
+                Held::Spilled { offset, length, parts } => {
+                    spilled = self.unspill(*offset, *length, parts.as_deref())?;
                     &spilled
                 }
             };
@@ -185,6 +204,11 @@ impl Finder {
                 "the files have it with other bytes: their digest is {}, and that of the recorded event {digest}. One of them was changed, or it came in headers and is not archived as it came",
                 other.hex()
             ),
+            None if self.streams.iter().any(|stream| stream.rejected.erased > 0) => {
+                format!(
+                    "it is not among what is kept (digest {digest}); the content of some events was erased, and without all of them nothing can be checked"
+                )
+            }
             None => format!("the files do not have it (digest {digest})"),
         };
         Ok(failed(Exit::Refused, format!("{event}: {why}")))

@@ -48,8 +48,11 @@ use files::Rejected;
 pub struct Args {
     /// The archived events. A folder stands for the files in it that end in .ndjson or
     /// .jsonl, or these and .gz, in the order of their names.
-    #[arg(long, value_name = "FILE|DIR", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FILE|DIR", required_unless_present = "from_data", num_args = 1..)]
     events: Vec<PathBuf>,
+    /// A data directory whose events were kept (ledger.events): they are what is archived.
+    #[arg(long, value_name = "DIR", conflicts_with = "events")]
+    from_data: Option<PathBuf>,
     /// Folder of policies (NAME.wasm, and NAME.settings.json where a policy has
     /// settings), as `serve --policies` takes it. For a check: where the releases that
     /// were asked are looked for. For a back-test: what is in force on both sides.
@@ -95,6 +98,17 @@ pub struct Args {
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// What the events are in: files, or a data directory. Those of a group are read one
+    /// after the other.
+    fn archives(&self) -> anyhow::Result<Vec<Vec<PathBuf>>> {
+        match &self.from_data {
+            Some(data) => Ok(vec![vec![files::data(data)?]]),
+            None => self.events.iter().map(|path| files::files_of(path)).collect(),
+        }
+    }
 }
 
 pub fn run(args: &Args) -> Outcome {
@@ -187,6 +201,9 @@ fn print_not_taken(came: &Came, rejected: &Rejected) {
     }
     if let Some(first) = &rejected.first {
         println!("{} lines are no events. The first: {first}", grouped(rejected.lines));
+    }
+    if rejected.erased > 0 {
+        println!("The content of {} events was erased; they were left out.", grouped(rejected.erased));
     }
 }
 

@@ -10,7 +10,7 @@ use ephor::ledger::{self, Log, LogError};
 use super::counts::Counts;
 use super::drive::{Came, Drive};
 use super::entry::Entry;
-use super::files::{Rejected, Stream, bytes_of, files_of};
+use super::files::{Rejected, Stream, bytes_of};
 use super::{Args, Clock, Place, secret, shelf};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
 use crate::cli::send::{progress, rate};
@@ -24,7 +24,7 @@ pub async fn run(args: &Args) -> Outcome {
     let config = crate::cli::local::config(args.config.as_deref())?;
     let Some(folder) = &args.policies else { return Err(failed(Exit::Usage, "--policies names the releases to judge with")) };
     let releases = shelf::folder(folder).or_exit(Exit::Usage)?;
-    let groups = args.events.iter().map(|path| files_of(path)).collect::<anyhow::Result<Vec<_>>>().or_exit(Exit::Usage)?;
+    let groups = args.archives().or_exit(Exit::Usage)?;
     let files: Vec<PathBuf> = groups.into_iter().flatten().collect();
     let key = args.key.as_deref().map(secret).transpose().or_exit(Exit::Usage)?;
     let place = Place::new(args)?;
@@ -52,7 +52,7 @@ pub async fn run(args: &Args) -> Outcome {
     if let Some((source, id)) = last {
         skip(&mut stream, &mut clock, &source, &id).await?;
     }
-    while let Some((event, _)) = stream.next().await? {
+    while let Some(event) = stream.next().await? {
         if drive.push(clock.arrives(event)).await? {
             count(&mut entries, &mut counts)?;
             bar.set_message(format!("{} entries", grouped(counts.entries)));
@@ -97,7 +97,7 @@ fn last_event(log: &Log) -> Outcome<Option<(String, String)>> {
 /// Passes over the events that an earlier replay was through with: everything up to the
 /// last one that it recorded. It was recorded where it stands for the first time.
 async fn skip(stream: &mut Stream, clock: &mut Clock, source: &str, id: &str) -> Outcome {
-    while let Some((event, _)) = stream.next().await? {
+    while let Some(event) = stream.next().await? {
         let found = event.source() == source && event.id() == id;
         clock.arrives(event);
         if found {
@@ -137,6 +137,7 @@ fn print_json(counts: &Counts, came: &Came, rejected: &Rejected, resumed: u64, t
         members.insert("refused".into(), came.refused.into());
         members.insert("first_refusal".into(), came.first_refusal.clone().into());
         members.insert("rejected".into(), rejected.lines.into());
+        members.insert("erased".into(), rejected.erased.into());
         members.insert("resumed".into(), resumed.into());
         members.insert("seconds".into(), took.as_secs_f64().into());
     }

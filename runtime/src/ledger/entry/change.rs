@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::event::release;
-use super::fields::{Lists, Text, Time, digest, hex, member, number, present, present_digest};
+use super::fields::{Lists, Text, Time, digest, hex, member, number_member, present, present_digest, text_member, time_member};
+use super::{Entry, EntryError, Subject, has_second};
 use crate::digest::Digest;
 use crate::verdict::Mode;
 
@@ -89,7 +90,19 @@ pub(crate) struct ChangeEntry<'a> {
     pub at: Time,
 }
 
-impl ChangeEntry<'_> {
+impl<'a> ChangeEntry<'a> {
+    /// Reads a line in the one form if it is of this kind; looks at no more of others
+    /// than the name of their second member.
+    pub fn read(line: &'a [u8]) -> Result<Option<Self>, EntryError> {
+        if !has_second(line, Subject::Change.name()) {
+            return Ok(None);
+        }
+        match Entry::parse(line)? {
+            Entry::Change(_, change) => Ok(Some(change)),
+            _ => Err(EntryError::NotCanonical { at: 0 }),
+        }
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"change\":{\"what\":\"");
         out.extend_from_slice(self.what.name().as_bytes());
@@ -104,8 +117,7 @@ impl ChangeEntry<'_> {
         out.extend_from_slice(self.mode.name().as_bytes());
         out.push(b'"');
         if let Some(share) = self.share {
-            out.extend_from_slice(b",\"share\":");
-            number(out, share);
+            number_member(out, "share", share);
         }
         for (name, time) in [("from", self.from), ("until", self.until)] {
             if let Some(time) = time {
@@ -124,18 +136,4 @@ impl ChangeEntry<'_> {
         time_member(out, "at", self.at);
         out.extend_from_slice(b"}}");
     }
-}
-
-fn text_member(out: &mut Vec<u8>, name: &str, text: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    member(out, b"\":", text);
-}
-
-fn time_member(out: &mut Vec<u8>, name: &str, time: Time) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":\"");
-    time.write(out);
-    out.push(b'"');
 }

@@ -243,6 +243,30 @@ pub(super) fn member(out: &mut Vec<u8>, name: &[u8], value: &str) {
     string(out, value);
 }
 
+/// Writes a member that follows another: its name, and a string.
+pub(super) fn text_member(out: &mut Vec<u8>, name: &str, text: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    member(out, b"\":", text);
+}
+
+/// The same with a time.
+pub(super) fn time_member(out: &mut Vec<u8>, name: &str, time: Time) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":\"");
+    time.write(out);
+    out.push(b'"');
+}
+
+/// The same with a number.
+pub(super) fn number_member(out: &mut Vec<u8>, name: &str, value: u64) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    number(out, value);
+}
+
 /// Writes a JSON string.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     // Without branches, so that it is done for many bytes at once.

@@ -15,6 +15,7 @@
 mod change;
 mod event;
 mod fields;
+mod kept;
 mod other;
 mod silence;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use fields::parse_digest;
 pub(crate) use change::{ChangeEntry, What};
 pub(crate) use event::{Asked, EventEntry, Fault, Finding};
 pub(crate) use fields::{Evidence, Lists, Time, number, string};
+pub(crate) use kept::{AboutContent, ErasureEntry, KeepEntry};
 pub(crate) use other::{GapEntry, StartEntry, TimerEntry};
 pub(crate) use silence::SilenceEntry;
 
@@ -51,6 +53,10 @@ pub(crate) enum Entry<'a> {
     Change(u64, ChangeEntry<'a>),
     /// With its sequence.
     Start(u64, StartEntry<'a>),
+    /// With its sequence.
+    Keep(u64, KeepEntry<'a>),
+    /// With its sequence.
+    Erasure(u64, ErasureEntry<'a>),
 }
 
 /// What an entry is about.
@@ -69,6 +75,10 @@ pub enum Subject {
     Change,
     /// A start of the runtime.
     Start,
+    /// How much of events is kept from here on.
+    Keep,
+    /// The end of what was kept of some of them.
+    Erasure,
 }
 
 impl Subject {
@@ -81,13 +91,15 @@ impl Subject {
             Subject::Silence => "silence",
             Subject::Change => "change",
             Subject::Start => "start",
+            Subject::Keep => "keep",
+            Subject::Erasure => "erasure",
         }
     }
 
     /// What an entry with a second member of this name is about; an event's entry has
     /// none of these names.
     pub fn named(name: &str) -> Option<Self> {
-        let others = [Subject::Timer, Subject::Gap, Subject::Silence, Subject::Change, Subject::Start];
+        let others = [Subject::Timer, Subject::Gap, Subject::Silence, Subject::Change, Subject::Start, Subject::Keep, Subject::Erasure];
         others.into_iter().find(|subject| subject.name() == name)
     }
 
@@ -95,7 +107,7 @@ impl Subject {
     /// does again: events, and what was done to the runtime.
     pub fn is_taken_over(self) -> bool {
         match self {
-            Subject::Silence => true,
+            Subject::Silence | Subject::Keep | Subject::Erasure => true,
             Subject::Event | Subject::Timer | Subject::Gap | Subject::Change | Subject::Start => false,
         }
     }
@@ -136,6 +148,10 @@ struct Other<'a> {
     change: Option<ChangeEntry<'a>>,
     #[serde(borrow, default)]
     start: Option<StartEntry<'a>>,
+    #[serde(borrow, default)]
+    keep: Option<KeepEntry<'a>>,
+    #[serde(borrow, default)]
+    erasure: Option<ErasureEntry<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -147,7 +163,9 @@ impl<'a> Entry<'a> {
             | Entry::Gap(sequence, _)
             | Entry::Silence(sequence, _)
             | Entry::Change(sequence, _)
-            | Entry::Start(sequence, _) => *sequence,
+            | Entry::Start(sequence, _)
+            | Entry::Keep(sequence, _)
+            | Entry::Erasure(sequence, _) => *sequence,
         }
     }
 
@@ -160,6 +178,8 @@ impl<'a> Entry<'a> {
             Entry::Silence(..) => Subject::Silence,
             Entry::Change(..) => Subject::Change,
             Entry::Start(..) => Subject::Start,
+            Entry::Keep(..) => Subject::Keep,
+            Entry::Erasure(..) => Subject::Erasure,
         }
     }
 
@@ -172,6 +192,8 @@ impl<'a> Entry<'a> {
             Entry::Silence(_, silence) => Entry::Silence(sequence, silence),
             Entry::Change(_, change) => Entry::Change(sequence, change),
             Entry::Start(_, start) => Entry::Start(sequence, start),
+            Entry::Keep(_, keep) => Entry::Keep(sequence, keep),
+            Entry::Erasure(_, erasure) => Entry::Erasure(sequence, erasure),
         }
     }
 
@@ -188,6 +210,8 @@ impl<'a> Entry<'a> {
             Entry::Silence(_, silence) => silence.write(out),
             Entry::Change(_, change) => change.write(out),
             Entry::Start(_, start) => start.write(out),
+            Entry::Keep(_, keep) => keep.write(out),
+            Entry::Erasure(_, erasure) => erasure.write(out),
         }
         let bytes = out.len() - start;
         if bytes > ENTRY_BYTES_MAX {
@@ -203,13 +227,15 @@ impl<'a> Entry<'a> {
         match is_event(line) {
             true => Ok(Entry::Event(serde_json::from_slice(line)?)),
             false => {
-                let Other { sequence, timer, gap, silence, change, start } = serde_json::from_slice(line)?;
+                let Other { sequence, timer, gap, silence, change, start, keep, erasure } = serde_json::from_slice(line)?;
                 let all = [
                     timer.map(|timer| Entry::Timer(sequence, timer)),
                     gap.map(|gap| Entry::Gap(sequence, gap)),
                     silence.map(|silence| Entry::Silence(sequence, silence)),
                     change.map(|change| Entry::Change(sequence, change)),
                     start.map(|start| Entry::Start(sequence, start)),
+                    keep.map(|keep| Entry::Keep(sequence, keep)),
+                    erasure.map(|erasure| Entry::Erasure(sequence, erasure)),
                 ];
                 let mut all = all.into_iter().flatten();
                 match (all.next(), all.next()) {

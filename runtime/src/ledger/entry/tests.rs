@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::fields::{Text, civil, days, string};
 use super::*;
+use crate::ledger::limits::Keep;
 use crate::verdict::{Action, Decision, FaultKind, Handling, Mode, Severity};
 
 const MODES: [Mode; 3] = [Mode::Shadow, Mode::Canary, Mode::Enforce];
@@ -374,7 +375,19 @@ fn entry() -> impl Strategy<Value = Entry<'static>> {
     let silence = (any::<u64>(), text(), prop::option::of(time()), any::<u64>(), time())
         .prop_map(|(sequence, source, last, heartbeat, noted)| Entry::Silence(sequence, SilenceEntry { source, last, heartbeat, noted }));
     let start = (any::<u64>(), text(), time()).prop_map(|(sequence, version, at)| Entry::Start(sequence, StartEntry { version, at }));
-    prop_oneof![3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap, 1 => silence, 1 => change(), 1 => start]
+    let keep = (any::<u64>(), text(), prop::option::of(any::<u64>()), time())
+        .prop_map(|(sequence, events, days, at)| Entry::Keep(sequence, KeepEntry { events, days, at }));
+    prop_oneof![
+        3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap, 1 => silence, 1 => change(), 1 => start, 1 => keep, 1 => erasure()
+    ]
+}
+
+fn erasure() -> impl Strategy<Value = Entry<'static>> {
+    let optional = || prop::option::of(text());
+    let which = (optional(), optional(), optional(), prop::option::of(any::<u64>()));
+    (any::<u64>(), which, text(), optional(), time()).prop_map(|(sequence, (source, id, subject, through), by, reason, at)| {
+        Entry::Erasure(sequence, ErasureEntry { source, id, subject, through, by, reason, at })
+    })
 }
 
 fn change() -> impl Strategy<Value = Entry<'static>> {
@@ -418,11 +431,19 @@ proptest! {
                 arrived: event.arrived,
                 digest: event.digest,
             }),
-            Entry::Timer(..) | Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) => None,
+            _ => None,
         };
         prop_assert_eq!(front, expected);
         let expected = if let Entry::Silence(_, silence) = &entry { Some(silence.clone()) } else { None };
         prop_assert_eq!(SilenceEntry::read(text.as_bytes()).expect("an entry"), expected);
+        let expected = if let Entry::Change(_, change) = &entry { Some(change.clone()) } else { None };
+        prop_assert_eq!(ChangeEntry::read(text.as_bytes()).expect("an entry"), expected);
+        let content = AboutContent::read(text.as_bytes()).expect("an entry").map(|content| match content {
+            AboutContent::Keep(keep) => Entry::Keep(entry.sequence(), keep),
+            AboutContent::Erasure(erasure) => Entry::Erasure(entry.sequence(), erasure),
+        });
+        let is_of_content = matches!(entry, Entry::Keep(..) | Entry::Erasure(..));
+        prop_assert_eq!(content, is_of_content.then(|| entry.clone()));
     }
 
     #[test]
@@ -469,4 +490,28 @@ fn every_character_comes_back() {
         let text = line(&entry);
         assert_eq!(Entry::parse_canonical(text.as_bytes()).expect("an entry"), Entry::Event(entry));
     }
+}
+
+#[test]
+fn an_erasure_is_about_what_it_names_and_nothing_else() {
+    let erasure = |source: Option<&str>, id: Option<&str>, subject: Option<&str>, through| {
+        let text = |text: Option<&str>| text.map(|text| Text::from(text.to_string()));
+        let at = Time::from_micros(0);
+        ErasureEntry { source: text(source), id: text(id), subject: text(subject), through, by: "b".into(), reason: None, at }
+    };
+    let (by_subject, by_id) = (erasure(None, None, Some("a"), None), erasure(Some("/s"), Some("1"), None, None));
+    let (both, over) = (erasure(Some("/s"), None, Some("a"), None), erasure(None, None, None, Some(5)));
+    for (sequence, source, id, subject, expected) in [
+        (1, "/s", "1", Some("a"), [true, true, true, true]),
+        (5, "/s", "2", None, [false, false, false, true]),
+        (6, "/t", "1", Some("a"), [true, false, false, false]),
+        (6, "/s", "1", Some("b"), [false, true, false, false]),
+    ] {
+        let covers = [&by_subject, &by_id, &both, &over].map(|erasure| erasure.covers(sequence, source, id, subject));
+        assert_eq!(covers, expected, "{sequence} {source} {id} {subject:?}");
+    }
+    assert_eq!([&by_subject, &by_id, &both, &over].map(ErasureEntry::is_expiry), [false, false, false, true]);
+    let keeps = [Keep::Digest, Keep::Full, Keep::Days(30)].map(|keep| KeepEntry::new(keep, 0).keep());
+    assert_eq!(keeps, [Some(Keep::Digest), Some(Keep::Full), Some(Keep::Days(30))]);
+    assert_eq!(KeepEntry { days: None, ..KeepEntry::new(Keep::Days(30), 0) }.keep(), None);
 }

@@ -7,12 +7,13 @@
 //! [`Finding`] with its file and offset.
 //!
 //! What it finds: any change in the journal, the checkpoints, the keys and the
-//! tiles. What it cannot find alone: a log rewritten as a whole by somebody who holds
+//! tiles, and in what is kept of events. What it cannot find alone: a log rewritten as a whole by somebody who holds
 //! its key, or cut back to an older state of all its files. For that it is given a
 //! checkpoint that was kept elsewhere ([`Verifier::since`]), or witnesses' keys.
 //!
 //! Files of other rooms in the directory are not looked at, nor is the lock.
 
+mod contents;
 mod entries;
 mod records;
 mod releases;
@@ -31,7 +32,7 @@ use super::keys::parse_seed;
 use super::limits::Durability;
 use super::note::{Algorithm, KeyError, Note, SignerKey, VerifierKey};
 use super::tree::{Hash, TILE_BYTES, TILES, TileFiles, TileId, TileKind, TileStore, Tree};
-use super::{blobs, storage};
+use super::{blobs, kept, storage};
 use records::{Chain, Checked, GENESIS, JOURNAL, MAGIC, Record, SYNCED, check_all, check_line, checksum, cut, first_of, segment};
 
 pub use super::entry::Subject;
@@ -74,6 +75,8 @@ pub struct Verifier<'p> {
     witnesses: Vec<VerifierKey>,
     since: Vec<(PathBuf, Vec<u8>)>,
     threads: usize,
+    /// Whether what is kept of events may be elsewhere.
+    without_events: bool,
     progress: Option<Progress<'p>>,
 }
 
@@ -87,7 +90,15 @@ impl<'p> Verifier<'p> {
     /// A check under the key in the directory, on all processors.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        Verifier { directory: directory.into(), key: None, witnesses: Vec::new(), since: Vec::new(), threads, progress: None }
+        Verifier {
+            directory: directory.into(),
+            key: None,
+            witnesses: Vec::new(),
+            since: Vec::new(),
+            threads,
+            without_events: false,
+            progress: None,
+        }
     }
 
     /// The log's key as the caller knows it. Without it the directory vouches for
@@ -116,6 +127,13 @@ impl<'p> Verifier<'p> {
         self
     }
 
+    /// For a copy that was made without the content of events: that it is not there is no
+    /// finding then.
+    pub fn without_events(mut self) -> Self {
+        self.without_events = true;
+        self
+    }
+
     /// Who is told how far the check is, once a segment.
     pub fn progress(mut self, progress: impl FnMut(u64, u64) + 'p) -> Self {
         self.progress = Some(Box::new(progress));
@@ -131,6 +149,7 @@ impl<'p> Verifier<'p> {
         let tree = check.journal();
         check.tiles(tree);
         check.releases();
+        check.contents();
         check.report
     }
 }
@@ -180,8 +199,19 @@ impl Check<'_> {
 
     /// What nothing of ours put into the directory.
     fn strangers(&mut self) {
-        const OURS: [&str; 10] =
-            ["FORMAT", "lock", "ledger.key", "ledger.pub", "journal", "checkpoint", "checkpoints", TILES, blobs::FOLDER, "publishers"];
+        const OURS: [&str; 11] = [
+            "FORMAT",
+            "lock",
+            "ledger.key",
+            "ledger.pub",
+            "journal",
+            "checkpoint",
+            "checkpoints",
+            TILES,
+            blobs::FOLDER,
+            kept::FOLDER,
+            "publishers",
+        ];
         let items = match fs::read_dir(&self.verifier.directory) {
             Ok(items) => items,
             Err(error) => return self.find(Severity::Evidence, "", None, Damage::Unreadable(error.to_string())),

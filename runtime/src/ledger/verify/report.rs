@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::FORMAT;
 use crate::ledger::checkpoint::{FrameDamage, OpenError};
 use crate::ledger::entry::Subject;
+use crate::ledger::kept::FrameFault;
 use crate::ledger::note::KeyError;
 use crate::ledger::tree::Hash;
 
@@ -168,6 +169,53 @@ pub enum Damage {
     /// The latest checkpoint is none of the history.
     #[error("is none of the last checkpoints of the history")]
     NotInHistory,
+    /// What is kept ends with something that no entry is about yet.
+    #[error("ends with content that was being written, as a crash leaves it: the next start cuts it off")]
+    KeptTorn,
+    /// Kept content cannot be read.
+    #[error("{0}")]
+    Kept(FrameFault),
+    /// A frame says that its events arrived at another time than their entries do.
+    #[error("the frame that ends with the event with sequence {0} says another arrival than the entries of its events")]
+    KeptArrival(u64),
+    /// Kept content is not what was judged.
+    #[error("the content of the event with sequence {0} has another digest than its entry says")]
+    Content(u64),
+    /// What was to be kept is gone, and no entry says why.
+    #[error("the content of {events} events, with sequences {first} to {last}, is to be kept, and is not here")]
+    NoContent {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+        /// How many they are.
+        events: u64,
+    },
+    /// Content is here that no entry says is kept.
+    #[error("no entry says that content with sequence {0} is kept")]
+    NotToBeKept(u64),
+    /// Content is here that was erased.
+    #[error("the content of the event with sequence {sequence} is here, and entry {by} says that it is erased")]
+    NotErased {
+        /// Which event.
+        sequence: u64,
+        /// The entry that says so.
+        by: u64,
+    },
+    /// Content is gone, and the entry that it refers to does not say so.
+    #[error("the content of the event with sequence {sequence} is marked as erased by entry {by}, which does not say that")]
+    NotToBeErased {
+        /// Which event.
+        sequence: u64,
+        /// The entry that it refers to.
+        by: u64,
+    },
+    /// How far erasures are carried out.
+    #[error("says that erasures are carried out up to an entry that is no erasure")]
+    Erased,
+    /// An erasure was recorded and not carried out yet.
+    #[error("the erasure of entry {0} is not carried out yet: the next start does it")]
+    ErasureBehind(u64),
     /// A tile has other hashes than the entries give.
     #[error("the tile is not that of the entries, beginning with its hash {0}")]
     Tile(u64),
@@ -196,13 +244,17 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Entries that note that something is missing.
+/// Entries that note that something is missing, or what is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Gaps in a source's numbers: events that were held back, or lost on their way.
     pub gaps: u64,
     /// Sources that fell silent for longer than their heartbeat.
     pub silences: u64,
+    /// Times that somebody said how much is kept of events.
+    pub keeps: u64,
+    /// Erasures of what was kept.
+    pub erasures: u64,
 }
 
 impl Tally {
@@ -211,6 +263,8 @@ impl Tally {
         match subject {
             Subject::Gap => self.gaps += 1,
             Subject::Silence => self.silences += 1,
+            Subject::Keep => self.keeps += 1,
+            Subject::Erasure => self.erasures += 1,
             Subject::Event | Subject::Timer | Subject::Change | Subject::Start => {}
         }
     }
@@ -219,6 +273,8 @@ impl Tally {
     pub fn merge(&mut self, other: Tally) {
         self.gaps += other.gaps;
         self.silences += other.silences;
+        self.keeps += other.keeps;
+        self.erasures += other.erasures;
     }
 }
 
@@ -229,7 +285,7 @@ pub struct Report {
     pub origin: Option<String>,
     /// Entries read.
     pub entries: u64,
-    /// Those that note that something is missing.
+    /// Those that note that something is missing, or what is kept.
     pub tally: Tally,
     /// Root over them; `None` if entries are missing.
     pub root: Option<Hash>,
@@ -247,6 +303,10 @@ pub struct Report {
     pub signed: u64,
     /// Tiles compared.
     pub tiles: u64,
+    /// Events whose content is here, as their entries say.
+    pub kept: u64,
+    /// Events whose content was erased, be it that its time was over.
+    pub erased: u64,
     /// For each witness asked about that has signed: its name and the largest size.
     pub witnesses: BTreeMap<String, u64>,
     /// All that is wrong, in the order of the check.

@@ -1,0 +1,133 @@
+//! `GET /v1/events/{sequence}` and `POST /v1/erasures`: what is kept of events, and that it
+//! goes.
+
+use std::sync::Arc;
+
+use hyper::Response;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::request::Parts;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::Shared;
+use super::body::{RequestBody, ResponseBody};
+use super::policies::{check_json, check_local, render, stopped};
+use super::problem::{Cause, Problem};
+use crate::runtime::{By, Erase, EraseError, RawEvent, RawEventError};
+
+/// Bytes of a request that erases.
+const ERASE_BYTES_MAX: usize = 32 << 10;
+
+/// What is encoded in attributes' headers (CloudEvents HTTP binding 1.0.2, section
+/// 3.1.3.2).
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// The event as it was sent, in the mode in which it was, with its salt.
+pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts, sequence: u64) -> Result<Response<ResponseBody>, Problem> {
+    check_local(shared, parts)?;
+    let runtime = shared.runtime.clone();
+    let read = tokio::task::spawn_blocking(move || runtime.raw_event(sequence)).await;
+    let RawEvent { content, salt, .. } = match read {
+        Ok(Ok(event)) => event,
+        Ok(Err(error)) => return Err(not_given(&error)),
+        Err(error) => {
+            tracing::error!(%error, "Reading an event broke down");
+            return Err(Problem::new(Cause::Internal, "Reading the event broke down; the log says more."));
+        }
+    };
+    let mut response = Response::new(ResponseBody::full(content.body().to_vec()));
+    let headers = response.headers_mut();
+    for (name, value) in content.attributes() {
+        let value = utf8_percent_encode(value, ENCODED).to_string();
+        // Both were headers before.
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(format!("ce-{name}")), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    if let Ok(media_type) = HeaderValue::from_str(content.media_type())
+        && !media_type.is_empty()
+    {
+        headers.insert(CONTENT_TYPE, media_type);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Whoever sent the event chose bytes and type. A browser that is led here must not run
+    // them as if they were the server's own.
+    for (name, value) in
+        [(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CONTENT_DISPOSITION, "attachment")]
+    {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let salt: String = salt.iter().map(|byte| format!("{byte:02x}")).collect();
+    if let Ok(salt) = HeaderValue::try_from(salt) {
+        headers.insert("ephor-salt", salt);
+    }
+    Ok(response)
+}
+
+fn not_given(error: &RawEventError) -> Problem {
+    let (cause, by) = match error {
+        RawEventError::Unknown(_) | RawEventError::NoEvent { .. } => (Cause::NotFound, None),
+        RawEventError::NotKept(_) => (Cause::NotKept, None),
+        RawEventError::Erased { by, .. } => (Cause::Erased, Some(*by)),
+        RawEventError::Read(_) | RawEventError::Log(_) | RawEventError::Changed(_) => {
+            tracing::error!(%error, "The content of an event cannot be read");
+            (Cause::Internal, None)
+        }
+    };
+    let problem = Problem::new(cause, sentence(&error.to_string()));
+    match by {
+        Some(by) => problem.with("erasure", by.to_string().into_bytes()),
+        None => problem,
+    }
+}
+
+/// What is to go, and who wants it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Act {
+    subject: Option<String>,
+    source: Option<String>,
+    id: Option<String>,
+    by: String,
+    reason: Option<String>,
+}
+
+/// Erases the content of events. Answers once it is gone.
+pub(super) async fn erase(shared: &Arc<Shared>, parts: &Parts, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+    check_local(shared, parts)?;
+    check_json(parts)?;
+    let limits = &shared.limits;
+    let bytes = body.collect(ERASE_BYTES_MAX, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
+    let act: Act =
+        serde_json::from_slice(&bytes).map_err(|error| Problem::new(Cause::Query, format!("The body is not understood: {error}.")))?;
+    let Act { subject, source, id, by, reason } = act;
+    if by.trim().is_empty() {
+        return Err(Problem::new(Cause::Query, "Say in `by` who does this; it is recorded."));
+    }
+    let by = By { reason, ..By::new(by) };
+    let runtime = shared.runtime.clone();
+    // In a task of its own: a client that hangs up must not leave it half done.
+    match tokio::spawn(async move { runtime.erase(Erase { subject, source, id }, by).await }).await {
+        Ok(Ok(erased)) => render(&erased),
+        Ok(Err(error)) => Err(match error {
+            EraseError::Stopped(_) => stopped(),
+            EraseError::Unclear => Problem::new(Cause::Query, sentence(&error.to_string())),
+            EraseError::NothingKept => Problem::new(Cause::NotKept, sentence(&error.to_string())),
+            EraseError::Failed { sequence, .. } => {
+                Problem::new(Cause::Internal, sentence(&error.to_string())).with("sequence", sequence.to_string().into_bytes())
+            }
+        }),
+        Err(error) => {
+            tracing::error!(%error, "An erasure broke down");
+            Err(Problem::new(Cause::Internal, "The erasure broke down; the log says more."))
+        }
+    }
+}
+
+/// An error's words as a sentence.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
+}
