@@ -38,7 +38,7 @@ enum Verb {
     Events(cli::events::Verb),
     /// Runs archived events through the spine again: to check a ledger, or for a back-test.
     Replay(cli::replay::Args),
-    /// Builds policies and looks into them.
+    /// Makes policies, tests them, builds them and looks into them.
     #[command(subcommand)]
     Policy(PolicyVerb),
     /// Makes reference lists of tables, compares them, looks things up in them.
@@ -67,6 +67,10 @@ enum Verb {
 
 #[derive(Subcommand)]
 enum PolicyVerb {
+    /// Makes the crate of a new policy, which compiles, and whose tests pass.
+    New(cli::policy_new::Args),
+    /// Holds a policy against its vectors: natively, and as a component.
+    Test(cli::policy_test::Args),
     /// Compiles policy crates to components; needs nothing but cargo.
     Build(cli::policy_build::Args),
     /// Shows what a component says about itself.
@@ -90,6 +94,8 @@ fn main() -> ExitCode {
         Verb::Demo(args) => cli::demo::run(args),
         Verb::Events(verb) => cli::events::run(&verb),
         Verb::Replay(args) => cli::replay::run(&args),
+        Verb::Policy(PolicyVerb::New(args)) => cli::policy_new::run(&args),
+        Verb::Policy(PolicyVerb::Test(args)) => cli::policy_test::run(&args),
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
         Verb::List(verb) => cli::list::run(&verb),

@@ -21,6 +21,8 @@ mod migrate;
 mod modes;
 mod once;
 mod package;
+mod policy_new;
+mod policy_test;
 mod projection;
 mod publishers;
 mod raw_events;

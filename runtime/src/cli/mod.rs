@@ -8,6 +8,8 @@ pub mod log;
 pub mod package;
 pub mod policy_build;
 pub mod policy_inspect;
+pub mod policy_new;
+pub mod policy_test;
 pub mod release;
 pub mod replay;
 pub mod repo;

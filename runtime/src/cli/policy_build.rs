@@ -57,8 +57,8 @@ const INHERITED: [&str; 5] = [
 #[derive(clap::Args)]
 #[command(after_help = exit::help())]
 pub struct Args {
-    /// Folders of the crates.
-    #[arg(required = true, value_name = "PATH")]
+    /// Folders of the crates; without one, the folder that you are in.
+    #[arg(value_name = "PATH", default_value = ".")]
     paths: Vec<PathBuf>,
     /// Where the components go [default: `policies` in cargo's target folder].
     #[arg(long, value_name = "DIR")]
@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut built = Vec::new();
     let mut names = BTreeSet::new();
     for path in &args.paths {
-        for component in build(path, args)? {
+        for component in build(path, args.out.as_deref(), &args.cargo)? {
             if !names.insert(component.file.clone()) {
                 return Err(failed(Exit::Failed, format!("{} is built twice; give the crates different names", component.file.display())));
             }
@@ -138,7 +138,20 @@ struct Artifact {
     settings: PathBuf,
 }
 
-fn build(path: &Path, args: &Args) -> Outcome<Vec<Built>> {
+/// The component that a crate makes; nothing is left where components go.
+pub(super) fn component(path: &Path) -> Outcome<Vec<u8>> {
+    let out = tempfile::tempdir().context("cannot make a folder for the component")?;
+    match &build(path, Some(out.path()), &[])?[..] {
+        [built] => Ok(std::fs::read(&built.file).with_context(|| format!("cannot read {}", built.file.display()))?),
+        several => {
+            let problem = format!("{} makes {} components; build them, and name one with --component", path.display(), several.len());
+            Err(failed(Exit::Usage, problem))
+        }
+    }
+}
+
+/// Compiles a crate to components, into `out`; without it where cargo's target folder is.
+fn build(path: &Path, out: Option<&Path>, cargo: &[OsString]) -> Outcome<Vec<Built>> {
     let begun = Instant::now();
     let folder = path.canonicalize().with_context(|| format!("cannot find {}", path.display())).or_exit(Exit::Usage)?;
     if !folder.join("Cargo.toml").is_file() {
@@ -146,9 +159,9 @@ fn build(path: &Path, args: &Args) -> Outcome<Vec<Built>> {
     }
     let metadata = metadata(&folder)?;
     check_target(&folder)?;
-    let out = args.out.clone().unwrap_or_else(|| metadata.target_directory.join("policies"));
+    let out = out.map_or_else(|| metadata.target_directory.join("policies"), Path::to_path_buf);
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
-    let artifacts = compile(&folder, &metadata.target_directory.join("policy"), &args.cargo)?;
+    let artifacts = compile(&folder, &metadata.target_directory.join("policy"), cargo)?;
     if artifacts.is_empty() {
         return Err(failed(
             Exit::Refused,
@@ -162,7 +175,8 @@ fn build(path: &Path, args: &Args) -> Outcome<Vec<Built>> {
     artifacts.iter().map(|artifact| wrap(artifact, &out, elapsed)).collect()
 }
 
-fn tool(name: &str, variable: &str, folder: &Path) -> Command {
+/// A tool of Rust, as the author has it, in a folder.
+pub(super) fn tool(name: &str, variable: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::var_os(variable).unwrap_or_else(|| name.into()));
     command.current_dir(folder);
     for variable in INHERITED {
@@ -291,7 +305,7 @@ fn encode(core: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Writes a file so that whoever follows the folder sees all of it or nothing.
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
+pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
     let file = folder.join(name);
     let on_its_way = folder.join(format!(".{name}.{}", std::process::id()));
     std::fs::write(&on_its_way, bytes)

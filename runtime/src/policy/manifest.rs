@@ -315,7 +315,7 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
 }
 
 /// Lower-case words joined by hyphens.
-pub(crate) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))

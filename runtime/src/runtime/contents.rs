@@ -12,7 +12,7 @@ use super::change::{By, Change, bounded};
 use crate::content::Content;
 use crate::ledger::entry::{Entry, ErasureEntry, Time};
 use crate::ledger::kept::{Archive, Erasure, Expired};
-use crate::ledger::{Kept, KeptError, LogError, Secrets};
+use crate::ledger::{Kept, KeptError, LogError};
 use crate::sequencer::{Stopped, WeakEntrance, now_micros};
 
 /// So often it is looked whether the time of some events is over.
@@ -150,7 +150,6 @@ fn order(entry: ErasureEntry<'static>, jobs: Arc<Sender<Job>>, reply: Option<one
 /// What is kept of events, for those who read it and have it erased.
 pub(super) struct Contents {
     archive: Archive,
-    secrets: Secrets,
     jobs: Arc<Sender<Job>>,
     /// Closed once the thread that erases has ended, and let go of the directory.
     pub ended: watch::Receiver<()>,
@@ -160,13 +159,7 @@ impl Contents {
     /// Carries out what an earlier process did not come to, and starts the thread that
     /// erases. It ends when nobody can ask it any more. Events are kept for so many days
     /// after they arrived, if that is said.
-    pub fn start(
-        archive: Archive,
-        secrets: Secrets,
-        days: Option<u16>,
-        erasures: &[Erasure],
-        entrance: WeakEntrance<Change>,
-    ) -> io::Result<Self> {
+    pub fn start(archive: Archive, days: Option<u16>, erasures: &[Erasure], entrance: WeakEntrance<Change>) -> io::Result<Self> {
         let behind = archive.catch_up(erasures).map_err(|error| io::Error::other(error.to_string()))?;
         let (jobs, receiver) = mpsc::channel();
         let jobs = Arc::new(jobs);
@@ -179,7 +172,7 @@ impl Contents {
             drop(ending);
         };
         std::thread::Builder::new().name("erase".into()).spawn(run)?;
-        Ok(Contents { archive, secrets, jobs, ended })
+        Ok(Contents { archive, jobs, ended })
     }
 }
 
@@ -289,8 +282,9 @@ impl Runtime {
             Some(Kept::Erased { by }) => Err(RawEventError::Erased { sequence, by }),
             Some(Kept::Content(content)) if content.digest() != entry.digest => Err(RawEventError::Changed(sequence)),
             Some(Kept::Content(content)) => {
-                let salt = contents.secrets.salt(&entry.source, &entry.id);
-                Ok(RawEvent { sequence, content, salt })
+                // Whoever has a ledger has its secrets.
+                let secrets = self.0.secrets.as_ref().ok_or(RawEventError::Unknown(sequence))?;
+                Ok(RawEvent { sequence, content, salt: secrets.salt(&entry.source, &entry.id) })
             }
         }
     }

@@ -51,7 +51,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::ledger::entry::{Entry, KeepEntry, Subject};
 use crate::ledger::note::Note;
-use crate::ledger::{self, Durability, Ids, Keep, Log};
+use crate::ledger::{self, Durability, Ids, Keep, Log, Secrets};
 use crate::policy::pseudonym::Secret;
 use crate::policy::{Grant, Publisher, Release, Validity};
 use crate::reference::List;
@@ -239,6 +239,8 @@ struct Inner {
     durable: watch::Receiver<u64>,
     /// What pseudonyms are derived from.
     secret: Secret,
+    /// What names keys in entries.
+    secrets: Option<Secrets>,
 }
 
 /// Makes a runtime.
@@ -360,7 +362,7 @@ impl Builder {
         let (durable_out, durable) = watch::channel(0);
         let mut recorded = LineRecords::new();
         let withdrawn = Arc::new(RwLock::new(Withdrawn::default()));
-        let (mut keep, mut archive) = (None, None);
+        let (mut keep, mut archive, mut secrets) = (None, None, None);
         let (memory, keeper, log, secret) = match &self.data {
             None => {
                 let (ids, heartbeats) = (Ids::new(self.ledger.horizon_days), Heartbeats::new(&self.spine.heartbeats));
@@ -376,7 +378,7 @@ impl Builder {
                 memory.withdrawn = withdrawn.clone();
                 let events = ledger.kept(self.ledger.events, &account)?;
                 let days = account.days_of(self.ledger.events);
-                archive = events.as_ref().map(|writer| (writer.archive(), ledger.secrets(), days, account.erasures));
+                archive = events.as_ref().map(|writer| (writer.archive(), days, account.erasures));
                 let is_kept = self.ledger.events != Keep::Digest;
                 if account.keep != self.ledger.events && !ledger.is_replay() {
                     keep = Some(KeepEntry::new(self.ledger.events, now_micros()));
@@ -388,6 +390,7 @@ impl Builder {
                 let log = ledger.log();
                 stats.durability.get_or_create(&DurabilityLabel { durability: log.durability().name() }).set(1);
                 let secret = Secret::from_bytes(ledger.secrets().pseudonyms());
+                secrets = Some(ledger.secrets());
                 durable_out.send_replace(memory.next - 1);
                 let interval = Duration::from_millis(self.ledger.checkpoint_ms);
                 let keeper =
@@ -397,9 +400,11 @@ impl Builder {
             }
         };
         let beginning = Beginning { started: self.replays.unwrap_or_else(|| Some(now_micros())), keep };
+        // Before the first event as well.
+        stats.state_keys.set(memory.states.keys() as i64);
+        stats.timers.set(memory.timers.len() as i64);
         Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), beginning).map_err(threads)?;
-        let contents =
-            archive.map(|(archive, secrets, days, erasures)| Contents::start(archive, secrets, days, &erasures, entrance.weak()));
+        let contents = archive.map(|(archive, days, erasures)| Contents::start(archive, days, &erasures, entrance.weak()));
         let contents = contents.transpose().map_err(threads)?;
         if Heartbeats::new(&self.spine.heartbeats).is_on() {
             heartbeats::tick(entrance.weak()).map_err(threads)?;
@@ -420,6 +425,7 @@ impl Builder {
             failure,
             durable,
             secret,
+            secrets,
         })))
     }
 }
@@ -612,6 +618,11 @@ impl Runtime {
     /// The ledger, for reading; absent without a data directory.
     pub fn log(&self) -> Option<&Arc<Log>> {
         self.0.log.as_ref()
+    }
+
+    /// What stands for a policy's key in the ledger's entries.
+    pub(crate) fn key_name(&self, policy: &str, key: &[u8]) -> Option<Digest> {
+        self.0.secrets.as_ref().map(|secrets| secrets.key(policy, key))
     }
 
     /// What an answer means for the disk; nothing is kept without a data directory.

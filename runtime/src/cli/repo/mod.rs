@@ -11,7 +11,7 @@ pub mod rotate;
 pub mod withdraw;
 
 mod source;
-mod vectors;
+pub(super) mod vectors;
 
 use std::path::{Path, PathBuf};
 

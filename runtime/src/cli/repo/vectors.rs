@@ -30,7 +30,8 @@ pub fn read(path: &Path) -> Outcome<Vec<u8>> {
     Ok(bytes)
 }
 
-fn list(folder: &Path) -> Outcome<Vec<PathBuf>> {
+/// The files of vectors in a folder, by name.
+pub fn list(folder: &Path) -> Outcome<Vec<PathBuf>> {
     let problem = || format!("cannot list {}", folder.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(problem).or_exit(Exit::Usage)? {
