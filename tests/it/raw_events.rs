@@ -386,7 +386,7 @@ async fn no_content_is_lost_or_comes_back_after_kill_9() {
         let sequence = event::sequence(entry);
         let is_erased = erasures.iter().any(|(of, subject)| *of > sequence && subject == event::text(entry, "subject"));
         // All would take long; those around a change of mind are among every tenth.
-        if is_erased || sequence % 10 == 0 {
+        if is_erased || sequence.is_multiple_of(10) {
             let expected = if is_erased { 410 } else { 200 };
             let answer = kept(&ephor, sequence).await.expect(expected);
             if expected == 200 {

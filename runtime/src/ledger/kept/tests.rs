@@ -264,7 +264,7 @@ fn assert_content(keeping: &Keeping, answered: &[u64], context: &str) {
                 let found = archive.get(*sequence).expect("readable");
                 match found {
                     Some(Kept::Content(content)) => {
-                        assert!(erasures.is_empty() && content == self::content(*sequence), "{context}: {sequence}")
+                        assert!(erasures.is_empty() && content == self::content(*sequence), "{context}: {sequence}");
                     }
                     Some(Kept::Erased { by }) => assert!(erasures.contains(&by), "{context}: {sequence} by {by}"),
                     None => assert!(expired || kept_from.is_none(), "{context}: the content of event {sequence}"),
@@ -465,7 +465,7 @@ fn a_damaged_segment_keeps_nothing_else_from_being_erased_and_goes_in_its_time()
 fn what_is_over_is_gone_by_whole_segments() {
     let folder = tempfile::tempdir().expect("a folder");
     let disk = Faulty::with(&marked(1).files());
-    let mut keeping = Keeping::open(Arc::new(disk.clone()), folder.path(), Keep::Days(30)).expect("a new ledger");
+    let mut keeping = Keeping::open(Arc::new(disk), folder.path(), Keep::Days(30)).expect("a new ledger");
     keeping.keep(Keep::Days(30)).expect("written");
     let mut at = arrival(0);
     let mut expected = Vec::new();
