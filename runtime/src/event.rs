@@ -165,6 +165,12 @@ impl Event {
         self.other.iter().find(|(known, _)| **known == *name).map(|(_, piece)| piece.of(&self.text))
     }
 
+    /// Every other attribute by its name, with the source text of its JSON value, in the
+    /// order in which they came.
+    pub fn others(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.other.iter().map(|(name, piece)| (&**name, piece.of(&self.text)))
+    }
+
     /// The number that its source gave it: the `sequence` extension, where it is a
     /// whole number (CloudEvents, extension "Sequence").
     pub(crate) fn number(&self) -> Option<u64> {

@@ -10,7 +10,7 @@ mod cli;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use cli::exit;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -33,7 +33,8 @@ enum Verb {
     Send(cli::send::Args),
     /// Serves, streams files of events, swaps a policy in mid-stream, and counts.
     Demo(cli::demo::Args),
-    /// Gives out events as they were sent, where they are kept; erases their content.
+    /// Gives out events as they were sent, where they are kept; erases their content. Says
+    /// what sample events look like, and makes test events that look the same.
     #[command(subcommand)]
     Events(cli::events::Verb),
     /// Runs archived events through the spine again: to check a ledger, or for a back-test.
@@ -63,6 +64,9 @@ enum Verb {
     Status(cli::status::Args),
     /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
     Witness(cli::witness::Args),
+    // A sentence here would be shown in the place of all that their files say.
+    Completions(cli::completions::Args),
+    Man(cli::man::Args),
 }
 
 #[derive(Subcommand)]
@@ -71,6 +75,8 @@ enum PolicyVerb {
     New(cli::policy_new::Args),
     /// Holds a policy against its vectors: natively, and as a component.
     Test(cli::policy_test::Args),
+    // A sentence here would be shown in the place of all that its file says.
+    Watch(cli::policy_watch::Args),
     /// Compiles policy crates to components; needs nothing but cargo.
     Build(cli::policy_build::Args),
     /// Shows what a component says about itself.
@@ -96,6 +102,7 @@ fn main() -> ExitCode {
         Verb::Replay(args) => cli::replay::run(&args),
         Verb::Policy(PolicyVerb::New(args)) => cli::policy_new::run(&args),
         Verb::Policy(PolicyVerb::Test(args)) => cli::policy_test::run(&args),
+        Verb::Policy(PolicyVerb::Watch(args)) => cli::policy_watch::run(&args),
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
         Verb::List(verb) => cli::list::run(&verb),
@@ -106,6 +113,8 @@ fn main() -> ExitCode {
         Verb::Release(verb) => cli::release::run(&verb),
         Verb::Status(args) => cli::status::run(&args),
         Verb::Witness(args) => cli::witness::run(args),
+        Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
+        Verb::Man(args) => cli::man::run(&args, Cli::command()),
     };
     match outcome {
         Ok(()) => exit::Exit::Ok.into(),

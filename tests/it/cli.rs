@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::{GOOD, LISTED, with_good_policy};
 
-fn ephor(args: &[&str]) -> Output {
+pub fn ephor(args: &[&str]) -> Output {
     Command::new(binary()).args(args).output().expect("the binary starts")
 }
 
-fn out(output: &Output) -> String {
+pub fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[track_caller]
-fn assert_exit(output: &Output, code: i32) {
+pub fn assert_exit(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}\n{}", out(output), String::from_utf8_lossy(&output.stderr));
 }
 

@@ -12,19 +12,24 @@ use serde_json::Value;
 const TO_DO: &str = concat!("TO", "DO");
 
 /// Shared by all new crates and kept from run to run, so that the SDK is compiled once.
-fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     target_dir().join("policy-new")
 }
 
-fn run(program: OsString, folder: &Path, args: &[&str]) -> Output {
+/// A program in a folder, without a network.
+pub fn command(program: OsString, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(folder).env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
     // Every run leaves its crates in the target folder; so they are small.
     command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0");
-    command.output().expect("the program starts")
+    command
 }
 
-fn ephor(folder: &Path, args: &[&str]) -> Output {
+fn run(program: OsString, folder: &Path, args: &[&str]) -> Output {
+    command(program, folder, args).output().expect("the program starts")
+}
+
+pub fn ephor(folder: &Path, args: &[&str]) -> Output {
     run(binary().into(), folder, args)
 }
 
@@ -34,13 +39,13 @@ fn cargo(folder: &Path, args: &[&str]) -> Output {
 
 /// What a program says: on standard output if it succeeds, on standard error otherwise.
 #[track_caller]
-fn said(output: &Output, code: i32) -> String {
+pub fn said(output: &Output, code: i32) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
     if code == 0 { out.into_owned() } else { err.into_owned() }
 }
 
-fn sdk() -> String {
+pub fn sdk() -> String {
     utf8(&workspace().join("sdk")).to_string()
 }
 

@@ -153,9 +153,7 @@ impl Ephor {
     ///
     /// If it does not end, with what it has printed.
     pub fn stop(mut self) -> ExitStatus {
-        // The standard library has no signals, and every shell has this one.
-        let asked = Command::new("sh").args(["-c", "kill -TERM \"$0\""]).arg(self.child.id().to_string()).status();
-        assert!(asked.as_ref().is_ok_and(ExitStatus::success), "SIGTERM is sent: {asked:?}");
+        terminate(&self.child).expect("SIGTERM is sent");
         let begin = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("the status of the own child") {
@@ -227,6 +225,17 @@ impl Drop for Ephor {
             eprintln!("--- what `ephor serve` on {} printed ---\n{}", self.address, self.log());
         }
     }
+}
+
+/// Sends a process of our own SIGTERM.
+///
+/// # Errors
+///
+/// If it cannot be sent.
+pub fn terminate(child: &Child) -> std::io::Result<()> {
+    // The standard library has no signals, and every shell has this one.
+    let status = Command::new("sh").args(["-c", "kill -TERM \"$0\""]).arg(child.id().to_string()).status()?;
+    if status.success() { Ok(()) } else { Err(std::io::Error::other(format!("kill: {status}"))) }
 }
 
 /// The command line of a server, its configuration in a folder.

@@ -1,15 +1,18 @@
 //! The verbs of the command line, one file each, and what they share.
 
+pub mod completions;
 pub mod demo;
 pub mod events;
 pub mod grant;
 pub mod list;
 pub mod log;
+pub mod man;
 pub mod package;
 pub mod policy_build;
 pub mod policy_inspect;
 pub mod policy_new;
 pub mod policy_test;
+pub mod policy_watch;
 pub mod release;
 pub mod replay;
 pub mod repo;
@@ -20,6 +23,7 @@ pub mod witness;
 
 mod client;
 pub mod exit;
+mod files;
 mod follow;
 mod local;
 mod stream;

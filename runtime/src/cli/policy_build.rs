@@ -23,12 +23,8 @@ use super::table;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// How a policy is compiled, whatever its crate or workspace says, so that an
-/// author has nothing to know about it.
-const PROFILE: [&str; 9] = [
-    "profile.release.opt-level=3",
-    "profile.release.codegen-units=1",
-    "profile.release.lto=true",
-    "profile.release.incremental=false",
+/// author has nothing to know about it. The rest is the [`Purpose`]'s.
+const PROFILE: [&str; 5] = [
     "profile.release.debug=false",
     "profile.release.strip=true",
     "profile.release.panic=\"abort\"",
@@ -37,6 +33,50 @@ const PROFILE: [&str; 9] = [
     // undetermined, which is what it is.
     "profile.release.overflow-checks=true",
 ];
+
+/// What a component is made for, which decides how much the compiler makes of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose {
+    /// To be published: small, fast, and the same bytes wherever it is made.
+    Publish,
+    /// To be tried at once and thrown away: `ephor policy watch` waits for it after every
+    /// change. It says the same about every event, for what decides that is in
+    /// [`PROFILE`]; but it needs more fuel for it, so one that is close to its budget may
+    /// run out here.
+    Try,
+}
+
+impl Purpose {
+    /// What is left out for a try is what makes a small change cost as much as a large one:
+    /// to go through all crates once more as one (lto), each in one piece (codegen-units),
+    /// and through what has not changed (incremental). Of optimising, the first level stays:
+    /// without it the module is larger, and the sandbox has to compile all of it.
+    fn profile(self) -> [&'static str; 4] {
+        match self {
+            Purpose::Publish => [
+                "profile.release.opt-level=3",
+                "profile.release.codegen-units=1",
+                "profile.release.lto=true",
+                "profile.release.incremental=false",
+            ],
+            Purpose::Try => [
+                "profile.release.opt-level=1",
+                "profile.release.codegen-units=16",
+                "profile.release.lto=\"off\"",
+                "profile.release.incremental=true",
+            ],
+        }
+    }
+
+    /// The folder of what cargo makes for it, in cargo's target folder. Each has its own:
+    /// in one they would write over each other's modules, and wait for each other.
+    fn folder(self) -> &'static str {
+        match self {
+            Purpose::Publish => "policy",
+            Purpose::Try => "policy-watch",
+        }
+    }
+}
 
 /// Environment variables that change how everything is compiled. Meant for the
 /// machine's own code (coverage, CPU features), they have no place in a policy.
@@ -84,7 +124,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut built = Vec::new();
     let mut names = BTreeSet::new();
     for path in &args.paths {
-        for component in build(path, args.out.as_deref(), &args.cargo)? {
+        for component in build(path, args.out.as_deref(), &args.cargo, Purpose::Publish)? {
             if !names.insert(component.file.clone()) {
                 return Err(failed(Exit::Failed, format!("{} is built twice; give the crates different names", component.file.display())));
             }
@@ -139,9 +179,9 @@ struct Artifact {
 }
 
 /// The component that a crate makes; nothing is left where components go.
-pub(super) fn component(path: &Path) -> Outcome<Vec<u8>> {
+pub(super) fn component(path: &Path, purpose: Purpose) -> Outcome<Vec<u8>> {
     let out = tempfile::tempdir().context("cannot make a folder for the component")?;
-    match &build(path, Some(out.path()), &[])?[..] {
+    match &build(path, Some(out.path()), &[], purpose)?[..] {
         [built] => Ok(std::fs::read(&built.file).with_context(|| format!("cannot read {}", built.file.display()))?),
         several => {
             let problem = format!("{} makes {} components; build them, and name one with --component", path.display(), several.len());
@@ -151,7 +191,7 @@ pub(super) fn component(path: &Path) -> Outcome<Vec<u8>> {
 }
 
 /// Compiles a crate to components, into `out`; without it where cargo's target folder is.
-fn build(path: &Path, out: Option<&Path>, cargo: &[OsString]) -> Outcome<Vec<Built>> {
+fn build(path: &Path, out: Option<&Path>, cargo: &[OsString], purpose: Purpose) -> Outcome<Vec<Built>> {
     let begun = Instant::now();
     let folder = path.canonicalize().with_context(|| format!("cannot find {}", path.display())).or_exit(Exit::Usage)?;
     if !folder.join("Cargo.toml").is_file() {
@@ -161,7 +201,7 @@ fn build(path: &Path, out: Option<&Path>, cargo: &[OsString]) -> Outcome<Vec<Bui
     check_target(&folder)?;
     let out = out.map_or_else(|| metadata.target_directory.join("policies"), Path::to_path_buf);
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
-    let artifacts = compile(&folder, &metadata.target_directory.join("policy"), cargo)?;
+    let artifacts = compile(&folder, &metadata.target_directory, cargo, purpose)?;
     if artifacts.is_empty() {
         return Err(failed(
             Exit::Refused,
@@ -212,13 +252,13 @@ fn check_target(folder: &Path) -> anyhow::Result<()> {
 
 /// Runs cargo. Its progress and the compiler's messages go straight to the
 /// author's terminal.
-fn compile(folder: &Path, target_dir: &Path, more: &[OsString]) -> Outcome<Vec<Artifact>> {
+fn compile(folder: &Path, target_dir: &Path, more: &[OsString], purpose: Purpose) -> Outcome<Vec<Artifact>> {
     let mut command = tool("cargo", "CARGO", folder);
     command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
     // Apart from the workspace's own artefacts, which the profile below would
     // otherwise throw away and be thrown away by.
-    command.arg("--target-dir").arg(target_dir);
-    for setting in PROFILE {
+    command.arg("--target-dir").arg(target_dir.join(purpose.folder()));
+    for setting in PROFILE.into_iter().chain(purpose.profile()) {
         command.args(["--config", setting]);
     }
     if let Some(setting) = hidden_home() {

@@ -145,7 +145,7 @@ impl<'e> Cell<'e> {
 /// An RFC 3339 date-time (section 5.6), in microseconds since 1970; finer fractions
 /// are cut off. The library takes any separator between date and time; the grammar
 /// has "T" alone.
-pub(crate) fn time_micros(text: &str) -> Option<i64> {
+pub fn time_micros(text: &str) -> Option<i64> {
     if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
         return None;
     }

@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use cell::{Cell, time_micros};
+pub(crate) use cell::Cell;
+pub use cell::time_micros;
 
 /// The type of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -65,7 +65,7 @@ pub fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// A file beside another, which it is going to replace.
-fn draft(file: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
+pub fn draft(file: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
     // As any file that a program writes: what the user's mask leaves of it.
     let permissions = std::fs::Permissions::from_mode(0o666);
@@ -73,7 +73,8 @@ fn draft(file: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
     made.with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn put(draft: tempfile::NamedTempFile, file: &Path) -> anyhow::Result<()> {
+/// Puts it there.
+pub fn put(draft: tempfile::NamedTempFile, file: &Path) -> anyhow::Result<()> {
     let done = || -> io::Result<()> {
         draft.persist(file)?;
         std::fs::File::open(folder(file))?.sync_all()

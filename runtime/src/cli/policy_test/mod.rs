@@ -17,10 +17,13 @@ use ephor::vectors::{self, Place, Problem, RunError, Vector};
 use ephor::{Config, LoadError, Runtime};
 
 use super::exit::{self, Exit, Or as _, Outcome, failed};
+use super::policy_build::Purpose;
 use super::table::{grouped, plain};
 use super::{local, policy_build, repo};
-use diff::{Block, Paint};
+use diff::Block;
 use native::Native;
+
+pub(super) use diff::Paint;
 
 const NATIVE_FAILED: &str = "the crate's own tests fail; cargo says above which";
 
@@ -29,7 +32,7 @@ const NATIVE_FAILED: &str = "the crate's own tests fail; cargo says above which"
 /// A vector is a JSON file with settings, events, and what the policy says about each.
 /// Natively the crate's own tests run. The component is compiled as `ephor policy build`
 /// does it, and judges the events in a runtime of its own.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[command(after_help = exit::help())]
 pub struct Args {
     /// Folder of the crate.
@@ -114,14 +117,31 @@ pub fn run(args: &Args) -> Outcome {
     if !args.no_native && args.update {
         problems.extend(natively(&args.path)?);
     }
+    refuse(&problems)
+}
+
+/// What a test ends with.
+pub(super) fn refuse(problems: &[String]) -> Outcome {
     match problems.is_empty() {
         true => Ok(()),
         false => Err(failed(Exit::Refused, problems.join("; "))),
     }
 }
 
+/// Holds a component against the vectors in the folder of its crate, and prints what came
+/// of each; says what is wrong, if something is.
+///
+/// The component is not asked first what it is, which would take as long as compiling it
+/// once more: if it is refused, the first vector shows it.
+pub(super) fn hold(path: &Path, component: Vec<u8>, cache: &Path) -> Outcome<Option<String>> {
+    let args = Args { path: path.into(), cache: Some(cache.into()), ..Args::default() };
+    let files = files(&args)?;
+    let cases = local::block_on(judge(&args, component, &files, Paint::of_stdout()))?;
+    Ok(sum_up(&cases))
+}
+
 /// Runs the crate's own tests; says what is wrong, if something is.
-fn natively(path: &Path) -> Outcome<Option<String>> {
+pub(super) fn natively(path: &Path) -> Outcome<Option<String>> {
     match native::run(path)? {
         Native::Passed => Ok(None),
         Native::Failed => Ok(Some(NATIVE_FAILED.into())),
@@ -174,17 +194,21 @@ fn component(args: &Args) -> Outcome<(String, Vec<u8>)> {
             let component = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             Ok((file.display().to_string(), component))
         }
-        None => Ok((format!("the component of {}", args.path.display()), policy_build::component(&args.path)?)),
+        None => Ok((format!("the component of {}", args.path.display()), policy_build::component(&args.path, Purpose::Publish)?)),
     }
 }
 
-/// Runs every file, and prints what came of it. Gives the policy's name too.
+/// Says what the component is, and runs every file. Gives the policy's name too.
 async fn as_component(args: &Args, shown: &str, component: Vec<u8>, files: &[PathBuf], paint: Paint) -> Outcome<(String, Vec<Case>)> {
-    let config = Config::default();
-    let inspection = ephor::inspect(&component, &local::compiler()?, config.sandbox.clone()).await;
+    let inspection = ephor::inspect(&component, &local::compiler()?, Config::default().sandbox).await;
     let manifest = inspection.with_context(|| format!("{shown} is refused")).or_exit(Exit::Refused)?.manifest;
     println!("{} {} as a component", plain(&manifest.name), plain(&manifest.version));
-    let runtime = local::runtime(&config, args.cache.clone(), None)?;
+    Ok((manifest.name, judge(args, component, files, paint).await?))
+}
+
+/// Runs every file, and prints what came of it.
+async fn judge(args: &Args, component: Vec<u8>, files: &[PathBuf], paint: Paint) -> Outcome<Vec<Case>> {
+    let runtime = local::runtime(&Config::default(), args.cache.clone(), None)?;
     let component: Arc<[u8]> = component.into();
     let width = files.iter().map(|file| name(file).chars().count()).max().unwrap_or_default();
     let mut cases = Vec::with_capacity(files.len());
@@ -194,7 +218,7 @@ async fn as_component(args: &Args, shown: &str, component: Vec<u8>, files: &[Pat
         cases.push(case);
     }
     runtime.close().await;
-    Ok((manifest.name, cases))
+    Ok(cases)
 }
 
 async fn of_file(runtime: &Runtime, component: &Arc<[u8]>, file: &Path, update: bool) -> Outcome<Case> {
@@ -218,6 +242,7 @@ async fn of_file(runtime: &Runtime, component: &Arc<[u8]>, file: &Path, update: 
     let ran = match vectors::run(runtime, component, &vector).await {
         Ok(ran) => ran,
         Err(RunError::Unusable(problem)) => return Ok(case(events, Duration::ZERO, wrong(&problem))),
+        Err(RunError::Load(error)) if is_about_component(&error) => return Err(failed(Exit::Refused, error)),
         Err(RunError::Load(error)) if !matches!(error, LoadError::Worker { .. } | LoadError::Stopped) => {
             let (place, why) = refusal(&vector, &error);
             return Ok(case(events, Duration::ZERO, Ended::Unusable(at(&shown, place, &why))));
@@ -243,6 +268,22 @@ async fn of_file(runtime: &Runtime, component: &Arc<[u8]>, file: &Path, update: 
 /// As editors and terminals know it, so that it can be followed.
 fn at(file: &str, place: Place, what: &str) -> String {
     format!("{file}:{}:{}: {what}", place.line, place.column)
+}
+
+/// Whether the component is refused whatever a vector has for it.
+fn is_about_component(error: &LoadError) -> bool {
+    matches!(
+        error,
+        LoadError::NotAComponent { .. }
+            | LoadError::Invalid { .. }
+            | LoadError::Gate { .. }
+            | LoadError::Import { .. }
+            | LoadError::ContractVersion { .. }
+            | LoadError::WrongWorld { .. }
+            | LoadError::Compile { .. }
+            | LoadError::Describe { .. }
+            | LoadError::Manifest { .. }
+    )
 }
 
 /// Why the policy does not take what a vector has for it, and where in the vector.
@@ -309,7 +350,7 @@ fn sum_up(cases: &[Case]) -> Option<String> {
     }
     let remedy = match differ.is_empty() {
         true => "the lines above say where, and what to do",
-        false => "mend the policy or the vectors; where the component is right, --update writes what it says",
+        false => "mend the policy or the vectors; where the component is right, `ephor policy test --update` writes what it says",
     };
     Some(format!("{failures} of {files} failed; {remedy}"))
 }

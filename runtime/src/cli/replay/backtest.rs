@@ -16,10 +16,10 @@ use tempfile::TempDir;
 use super::changes::{Counter, Kinds, Named, Report};
 use super::drive::{Came, Drive};
 use super::entry::is_event;
-use super::files::{Rejected, Stream, bytes_of};
 use super::shelf::{self, Parts};
 use super::{Args, Clock, html, secret};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
+use crate::cli::files::{Rejected, Stream, bytes_of};
 use crate::cli::send::{progress, rate};
 use crate::cli::table::{self, grouped, plain};
 

@@ -13,13 +13,13 @@ use indicatif::ProgressBar;
 
 use super::compare::{Comparison, Difference, compare};
 use super::drive::{Came, Drive};
-use super::files::{Rejected, Stream, bytes_of};
 use super::finder::{Finder, Wanted};
 use super::force::Force;
 use super::script::{Script, Step, lines};
 use super::shelf::Shelf;
 use super::{Args, Place, secret};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
+use crate::cli::files::{Rejected, Stream, bytes_of};
 use crate::cli::send::{progress, rate};
 use crate::cli::table::{self, grouped, plain};
 

@@ -11,8 +11,8 @@ use ephor::content::Content;
 use ephor::event::Event;
 use ephor::ingest::{self, Limits};
 
-use super::files::{Rejected, Stream};
 use crate::cli::exit::{Exit, Outcome, failed};
+use crate::cli::files::{Rejected, Stream};
 use crate::cli::table;
 
 /// Bytes of events in memory that came earlier in the files than in the log. More of

@@ -10,7 +10,6 @@ mod compare;
 mod counts;
 mod drive;
 mod entry;
-mod files;
 mod finder;
 mod force;
 mod html;
@@ -27,10 +26,10 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{self, Exit, Failed, Outcome, failed};
+use super::files::{self, Rejected};
 use super::local;
 use super::table::grouped;
 use drive::Came;
-use files::Rejected;
 
 /// Runs archived events through the spine again, in this process.
 ///

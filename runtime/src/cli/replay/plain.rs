@@ -10,9 +10,9 @@ use ephor::ledger::{self, Log, LogError};
 use super::counts::Counts;
 use super::drive::{Came, Drive};
 use super::entry::Entry;
-use super::files::{Rejected, Stream, bytes_of};
 use super::{Args, Clock, Place, secret, shelf};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
+use crate::cli::files::{Rejected, Stream, bytes_of};
 use crate::cli::send::{progress, rate};
 use crate::cli::table::grouped;
 

@@ -1,4 +1,5 @@
-//! `ephor events`: what a server has kept of events, and that it goes.
+//! What a server has kept of events: gives an event out as it was sent, and takes the
+//! content of events away.
 
 use std::io::Write as _;
 
@@ -7,22 +8,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use super::client::{Client, Target, Upload, refusal};
-use super::exit::{self, Exit, Or as _, Outcome};
-use super::local;
-use super::table::{grouped, plain};
-
-/// What can be done with events that were judged.
-#[derive(clap::Subcommand)]
-pub enum Verb {
-    /// Writes an event as it was sent to standard output; its attributes, if they were
-    /// sent in headers, and its salt go to standard error. With the salt, what policies
-    /// saw can be held against the commitments in the entry.
-    Get(Get),
-    /// Takes the content of events away for good. Their entries stay, with everything
-    /// that proves them, and another entry says who wanted it.
-    Erase(Erase),
-}
+use crate::cli::client::{Client, Target, Upload, refusal};
+use crate::cli::exit::{self, Exit, Or as _, Outcome};
+use crate::cli::table::{grouped, plain};
 
 #[derive(clap::Args)]
 #[command(after_help = exit::help())]
@@ -61,16 +49,7 @@ pub struct Erase {
     json: bool,
 }
 
-pub fn run(verb: &Verb) -> Outcome {
-    local::block_on(async {
-        match verb {
-            Verb::Get(args) => get(args).await,
-            Verb::Erase(args) => erase(args).await,
-        }
-    })
-}
-
-async fn get(Get { sequence, at }: &Get) -> Outcome {
+pub async fn get(Get { sequence, at }: &Get) -> Outcome {
     let mut client = Client::connect(at).await?;
     let path = format!("/v1/events/{sequence}");
     let response = client.request("GET", &path, &[], Upload::Whole(None)).await?;
@@ -88,7 +67,7 @@ async fn get(Get { sequence, at }: &Get) -> Outcome {
     Ok(())
 }
 
-async fn erase(args: &Erase) -> Outcome {
+pub async fn erase(args: &Erase) -> Outcome {
     let Erase { subject, source, id, by, reason, at, json } = args;
     let body = json!({"subject": subject, "source": source, "id": id, "by": by, "reason": reason});
     let mut client = Client::connect(at).await?;

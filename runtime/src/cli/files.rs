@@ -1,4 +1,4 @@
-//! Event events: files of lines, plain or gzip, read and checked on a thread of
+//! Archived events: files of lines, plain or gzip, read and checked on a thread of
 //! their own.
 
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
-use crate::cli::table;
+use super::table;
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
