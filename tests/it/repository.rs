@@ -206,10 +206,10 @@ fn a_release_is_withdrawn_with_a_reason() {
     let office = Office::new();
     text(&office.release("1.0.0", &[]), 0);
     text(&office.repo("withdraw", &["fleet-cap", "2.0.0", "--reason", "x", "--by", "y"]), 3);
-    let said = office.done("withdraw", &["fleet-cap", "1.0.0", "--reason", "the cap was wrong", "--by", "M. Weber"]);
+    let said = office.done("withdraw", &["fleet-cap", "1.0.0", "--reason", "the cap was wrong", "--by", "duty officer"]);
     assert!(said.contains("is withdrawn"), "{said}");
     let said = office.done("check", &[]);
-    assert!(said.contains("by M. Weber: the cap was wrong"), "{said}");
+    assert!(said.contains("by duty officer: the cap was wrong"), "{said}");
     assert_eq!(office.json("check", &[])["releases"][0]["withdrawn"]["reason"], "the cap was wrong");
 }
 

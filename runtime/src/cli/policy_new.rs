@@ -483,10 +483,10 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// With these texts, in `/work/policies/fleet-cap`.
+    /// With these texts, in `/srv/policies/fleet-cap`.
     fn example(event: &str, text: &str, workspace: Option<&Path>) -> Values {
         let answers = Answers { event: event.into(), summary: text.into(), legal_basis: text.into() };
-        Values::of("fleet-cap", &answers, "ephor-sdk = \"0.1\"", Path::new("/work/policies/fleet-cap"), workspace)
+        Values::of("fleet-cap", &answers, "ephor-sdk = \"0.1\"", Path::new("/srv/policies/fleet-cap"), workspace)
     }
 
     fn templates() -> Vec<(&'static str, &'static str)> {
@@ -523,7 +523,7 @@ mod tests {
 
     #[test]
     fn a_member_of_a_workspace_is_none_of_its_own() {
-        let member = example("shop.*", "Plain.", Some(Path::new("/work")));
+        let member = example("shop.*", "Plain.", Some(Path::new("/srv")));
         assert!(!member.fill(MANIFEST).contains("[workspace]"));
         assert_eq!(member.get("policies"), Some("../../target/policies"));
         let alone = example("shop.*", "Plain.", None);
@@ -561,6 +561,6 @@ mod tests {
         let way = |from: &str, to: &str| relative(Path::new(from), Path::new(to)).display().to_string();
         assert_eq!(way("/a/b/c", "/a/sdk"), "../../sdk");
         assert_eq!(way("/a", "/a/sdk"), "sdk");
-        assert_eq!(way("/tmp/x", "/work/sdk"), "../../work/sdk");
+        assert_eq!(way("/opt/x", "/srv/sdk"), "../../srv/sdk");
     }
 }
