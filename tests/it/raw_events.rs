@@ -400,7 +400,8 @@ async fn no_content_is_lost_or_comes_back_after_kill_9() {
     }
     for sent in book.answered() {
         let answer = sent.answer.as_ref().expect("answered");
-        assert!(event::sequence(answer) <= entries.len() as u64);
+        let entry = &entries[event::sequence(answer) as usize - 1];
+        assert_eq!(ledger::answer(entry), *answer, "what was answered is what is recorded");
     }
     assert!(ephor.stop().success());
     assert_verifies(folder.path(), "content of ");
