@@ -36,8 +36,12 @@ impl Set {
 
 /// The committed sample.
 pub fn sample(set: Set) -> Vec<String> {
-    let path = sample_folder().join(format!("{}.ndjson.gz", set.name()));
-    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    committed(&sample_folder().join(format!("{}.ndjson.gz", set.name())))
+}
+
+/// The events of a compressed file.
+pub fn committed(path: &Path) -> Vec<String> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     lines(BufReader::new(MultiGzDecoder::new(file)))
 }
 
