@@ -2,6 +2,8 @@
 
 extern crate self as ephor_sdk;
 
+#[cfg(any(doc, doctest))]
+pub mod book;
 pub mod declaration;
 pub mod evidence;
 pub mod fields;

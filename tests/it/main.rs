@@ -2,6 +2,7 @@
 //! `make test` builds what these need.
 
 mod bad_input;
+mod book;
 mod cache;
 mod cli;
 mod clock;
