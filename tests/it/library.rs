@@ -45,7 +45,8 @@ impl Case {
                 continue;
             }
             let path = folder.join("answer.json");
-            let text = fs::read(&path).unwrap_or_else(|error| panic!("every policy has an answer that was computed without it: {}: {error}", path.display()));
+            let text = fs::read(&path)
+                .unwrap_or_else(|error| panic!("every policy has an answer that was computed without it: {}: {error}", path.display()));
             let answer = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let policy = folder.file_name().expect("a folder has a name").to_string_lossy().into_owned();
             cases.push(Case { policy, folder, answer });
@@ -120,7 +121,12 @@ impl Case {
         for (rule, expected) in &expected {
             let found = found.rules.get(rule).copied().unwrap_or_default();
             let (policy, data) = (&self.policy, event::text(&self.answer, "data"));
-            lines.push(format!("| [{policy}]({policy}) | `{rule}` | {} {data} | {} | {} |", grouped(events), grouped(*expected), grouped(found)));
+            lines.push(format!(
+                "| [{policy}]({policy}) | `{rule}` | {} {data} | {} | {} |",
+                grouped(events),
+                grouped(*expected),
+                grouped(found)
+            ));
         }
         let expected = Found {
             events,

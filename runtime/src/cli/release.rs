@@ -127,7 +127,7 @@ pub(super) fn print_releases(releases: &Value) {
         println!("Nothing is judged with: every event is allowed.");
         return;
     }
-    let mut rows = table::table(&["policy", "release", "mode", "since entry", "events", "faults", "differs", "p99"]);
+    let mut rows = table::table(&["policy", "release", "mode", "since entry", "events", "finds", "faults", "differs", "p99"]);
     for release in releases {
         let text = |name: &str| plain(release[name].as_str().unwrap_or_default());
         let shown = &release["shown"];
@@ -143,6 +143,7 @@ pub(super) fn print_releases(releases: &Value) {
             Cell::new(mode),
             table::number(release["since"].as_u64().unwrap_or_default()),
             table::number(count("events")),
+            table::number(count("found")),
             table::ought_to_be_zero(count("faults")),
             table::number(count("differences")),
             Cell::new(format!("{} µs", shown["p99_us"].as_f64().unwrap_or_default())),

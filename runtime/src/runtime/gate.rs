@@ -38,6 +38,8 @@ pub struct Shown {
     pub events: u64,
     /// Events of those on which it failed to answer.
     pub faults: u64,
+    /// Events of those on which it would have decided to flag or to deny.
+    pub found: u64,
     /// Events about which it says something else than the release in force. Zero
     /// without one.
     pub differences: u64,
@@ -119,6 +121,7 @@ struct Counts {
     took: Duration,
     events: u64,
     faults: u64,
+    found: u64,
     differences: u64,
     /// Events by time per event.
     times: Vec<u64>,
@@ -130,11 +133,12 @@ impl Gate {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It was asked about so many events, and failed on so many.
-    pub fn asked(&self, events: u64, faults: u64) {
+    /// It was asked about so many events, failed on so many, and found something in so many.
+    pub fn asked(&self, events: u64, faults: u64, found: u64) {
         let mut counts = self.counts();
         counts.events += events;
         counts.faults += faults;
+        counts.found += found;
     }
 
     /// Judging so many events took so long.
@@ -167,6 +171,7 @@ impl Gate {
         Shown {
             events: counts.events,
             faults: counts.faults,
+            found: counts.found,
             differences: counts.differences,
             p50_us: percentile(&counts.times, 0.5),
             p99_us: percentile(&counts.times, 0.99),

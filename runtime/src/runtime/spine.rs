@@ -364,11 +364,12 @@ impl Spine {
             let Some((candidate, _)) = line.candidate else { continue };
             let Some(gate) = installed(&standing, &self.set, candidate).map(|installed| &installed.gate) else { continue };
             let others = line.members.start..candidate;
-            let (mut events, mut faults) = (0, 0);
+            let (mut events, mut faults, mut found) = (0, 0, 0);
             for row in (0..round.events.len()).filter(|row| round.asks(&self.set, *row, candidate)) {
                 events += 1;
                 let (says, failed) = judged.said_by(&self.set, row, candidate);
                 faults += u64::from(failed);
+                found += u64::from(matches!(says, Decision::Flag | Decision::Deny));
                 let Some(other) = others.clone().find(|other| round.asks(&self.set, row, *other)) else { continue };
                 let (in_force, _) = judged.said_by(&self.set, row, other);
                 if says != in_force {
@@ -376,7 +377,7 @@ impl Spine {
                     gate.differs(Difference { sequence: judged.sequence(first, row), source, id, in_force, candidate: says });
                 }
             }
-            gate.asked(events, faults);
+            gate.asked(events, faults, found);
         }
     }
 }
