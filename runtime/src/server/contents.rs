@@ -13,12 +13,9 @@ use serde::Deserialize;
 
 use super::Shared;
 use super::body::{RequestBody, ResponseBody};
-use super::policies::{check_json, check_local, render, stopped};
+use super::policies::{check_local, render, stopped};
 use super::problem::{Cause, Problem};
-use crate::runtime::{By, Erase, EraseError, RawEvent, RawEventError};
-
-/// Bytes of a request that erases.
-const ERASE_BYTES_MAX: usize = 32 << 10;
+use crate::runtime::{Erase, EraseError, RawEvent, RawEventError};
 
 /// What is encoded in attributes' headers (CloudEvents HTTP binding 1.0.2, section
 /// 3.1.3.2).
@@ -96,17 +93,8 @@ struct Act {
 
 /// Erases the content of events. Answers once it is gone.
 pub(super) async fn erase(shared: &Arc<Shared>, parts: &Parts, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
-    check_local(shared, parts)?;
-    check_json(parts)?;
-    let limits = &shared.limits;
-    let bytes = body.collect(ERASE_BYTES_MAX, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
-    let act: Act =
-        serde_json::from_slice(&bytes).map_err(|error| Problem::new(Cause::Query, format!("The body is not understood: {error}.")))?;
-    let Act { subject, source, id, by, reason } = act;
-    if by.trim().is_empty() {
-        return Err(Problem::new(Cause::Query, "Say in `by` who does this; it is recorded."));
-    }
-    let by = By { reason, ..By::new(by) };
+    let Act { subject, source, id, by, reason } = super::act::read(shared, parts, body).await?;
+    let by = super::act::by(by, reason)?;
     let runtime = shared.runtime.clone();
     // In a task of its own: a client that hangs up must not leave it half done.
     match tokio::spawn(async move { runtime.erase(Erase { subject, source, id }, by).await }).await {

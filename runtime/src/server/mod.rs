@@ -9,6 +9,7 @@
 //! Knows the runtime by its embedding API only, and nothing of how an event is
 //! decoded, a policy run, or a verdict kept.
 
+mod act;
 mod answer;
 mod body;
 mod connection;

@@ -10,17 +10,14 @@ use time::OffsetDateTime;
 
 use super::Shared;
 use super::body::{RequestBody, ResponseBody};
-use super::policies::{check_json, check_local, refused, render, stopped};
+use super::policies::{check_local, refused, render, stopped};
 use super::problem::{Cause, Problem};
 use crate::digest::Digest;
 use crate::policy::Mode;
 use crate::policy::manifest::Field;
 use crate::publishers::{PublisherStatus, Publishers};
-use crate::runtime::{By, CONFIGURATION, PromoteError, Shown, Standing};
+use crate::runtime::{By, PromoteError, Shown, Standing};
 use crate::sandbox::LoadError;
-
-/// Bytes of a request that acts.
-const ACT_BYTES_MAX: usize = 16 << 10;
 
 /// Canaries' shares are counted in so many parts.
 const SHARES: f64 = 10_000.0;
@@ -118,22 +115,6 @@ struct Act {
     release: Option<String>,
 }
 
-impl Act {
-    fn by(&self) -> Result<By, Problem> {
-        if self.by.trim().is_empty() {
-            return Err(Problem::new(Cause::Query, "Say in `by` who does this; it is recorded."));
-        }
-        if self.by.trim() == CONFIGURATION {
-            return Err(Problem::new(Cause::Query, "Say in `by` who does this: the configuration does nothing over HTTP."));
-        }
-        let by = By::new(self.by.clone());
-        Ok(match &self.reason {
-            Some(reason) => by.because(reason.clone()),
-            None => by,
-        })
-    }
-}
-
 /// Promotes, demotes or withdraws.
 pub(super) async fn act(
     shared: &Arc<Shared>,
@@ -142,17 +123,8 @@ pub(super) async fn act(
     what: &str,
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
-    check_local(shared, parts)?;
-    check_json(parts)?;
-    let limits = &shared.limits;
-    let bytes = body.collect(ACT_BYTES_MAX, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
-    let act: Act = match bytes.is_empty() {
-        true => Act::default(),
-        false => {
-            serde_json::from_slice(&bytes).map_err(|error| Problem::new(Cause::Query, format!("The body is not understood: {error}.")))?
-        }
-    };
-    let by = act.by()?;
+    let act: Act = super::act::read(shared, parts, body).await?;
+    let by = super::act::by(act.by.clone(), act.reason.clone())?;
     let runtime = &shared.runtime;
     let swap = match what {
         "promote" => promote(shared, policy, &act, by).await?,
