@@ -625,6 +625,11 @@ impl Runtime {
         self.0.secrets.as_ref().map(|secrets| secrets.key(policy, key))
     }
 
+    /// The salt of the commitments to what policies saw of an event; absent without a ledger.
+    pub(crate) fn salt(&self, event: &Event) -> Option<[u8; 32]> {
+        self.0.secrets.as_ref().map(|secrets| secrets.salt(event.source(), event.id()))
+    }
+
     /// What a policy in force remembers of a key, behind everything that was submitted
     /// before.
     pub(crate) async fn state(&self, policy: &str, key: Key) -> Result<Option<Vec<u8>>, String> {

@@ -149,6 +149,12 @@ impl Trial {
         &self.view
     }
 
+    /// The commitment to what the release saw of an event (`columns` in its entry): with
+    /// the salt of the event, or without one with that of this ledger.
+    pub fn commitment(&self, event: &Event, salt: Option<[u8; 32]>) -> Option<Digest> {
+        salt.or_else(|| self.runtime.salt(event)).map(|salt| self.view.commitment(event, &salt))
+    }
+
     /// Keys that wait for their timers.
     pub fn waiting(&self) -> u64 {
         u64::try_from(self.runtime.stats().timers.get()).unwrap_or_default()

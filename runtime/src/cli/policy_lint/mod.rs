@@ -10,7 +10,7 @@ mod covered;
 mod declared;
 mod names;
 mod pure;
-mod source;
+pub mod source;
 mod used;
 
 use std::io::Write as _;

@@ -1,7 +1,7 @@
 //! `ephor policy run`: a policy on an event or a stream, and why it says what it says.
 
 pub mod input;
-mod show;
+pub mod show;
 mod tally;
 
 use std::io::Write as _;
