@@ -23,7 +23,7 @@ const UNBUILT: &str = "as-given";
 
 /// A policy, as an author names it.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct PolicyArgs {
     /// The folder of the crate, which is compiled first, or a component.
     #[arg(value_name = "POLICY")]
     pub policy: PathBuf,
@@ -77,7 +77,7 @@ impl Parts {
     }
 }
 
-impl Args {
+impl PolicyArgs {
     /// Reads everything, after compiling the crate if it is one.
     pub fn read(&self) -> Outcome<Parts> {
         read(&self.policy, &self.with)

@@ -167,8 +167,12 @@ fn build(folder: &Path) -> Outcome<PathBuf> {
 }
 
 fn metadata(folder: &Path) -> Outcome<Metadata> {
+    let rustc = tool("rustc", "RUSTC", folder).arg("-vV").output().context("cannot run rustc; install Rust from https://rustup.rs")?;
+    let version = String::from_utf8_lossy(&rustc.stdout).into_owned();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc does not say what it compiles for")?;
     let output = tool("cargo", "CARGO", folder)
-        .args(["metadata", "--format-version", "1"])
+        // What other systems would need is not there, and need not be.
+        .args(["metadata", "--format-version", "1", "--filter-platform", host])
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo; install Rust from https://rustup.rs")?;

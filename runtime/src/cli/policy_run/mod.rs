@@ -42,7 +42,7 @@ Examples:
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::help()))]
 pub struct Args {
     #[command(flatten)]
-    parts: policy_parts::Args,
+    parts: policy_parts::PolicyArgs,
     /// The event, an array of events, or one on each line; `-` is standard input. May be
     /// gzip.
     #[arg(long, value_name = "FILE|-")]
@@ -105,8 +105,11 @@ async fn judge(args: &Args, mut input: Input, parts: &policy_parts::Parts) -> Ou
         now = event.time_micros().unwrap_or(now);
         let tried = trial.judge(event.with_arrival(now)).await.map_err(not_taken)?;
         tally.add(&tried);
-        let something = !matches!(&tried.said, Said::NotAsked | Said::Again)
-            && !matches!(&tried.said, Said::Judged { findings, fault: None, .. } if findings.is_empty() && tried.woken.is_empty());
+        let something = match &tried.said {
+            Said::NotAsked | Said::Again => false,
+            Said::Judged { findings, fault, .. } => !findings.is_empty() || fault.is_some(),
+            Said::Refused(_) => true,
+        } || !tried.woken.iter().all(show::says_nothing);
         if args.summary || args.found && !something {
             continue;
         }

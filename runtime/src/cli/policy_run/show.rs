@@ -15,6 +15,9 @@ use crate::cli::table::{grouped, plain};
 const STATE_BYTES_SHOWN: usize = 64;
 const LETTERS_SHOWN: usize = 160;
 
+/// Keys that are named which were woken for nothing.
+const WOKEN_SHOWN: usize = 3;
+
 /// How it is shown.
 pub struct Show<'a> {
     pub paint: Paint,
@@ -34,9 +37,14 @@ impl Show<'_> {
             Said::Refused(_) => self.paint.red("not taken"),
         };
         let _ = writeln!(text, "{place}  event {} of {}, {}: {verdict}", plain(event.id()), plain(event.source()), plain(event.kind()));
-        for woken in &tried.woken {
-            self.woken(&mut text, release, woken);
+        // Of many keys that are woken for nothing their number is enough.
+        let (quiet, telling): (Vec<&Woken>, Vec<&Woken>) = tried.woken.iter().partition(|woken| says_nothing(woken));
+        if quiet.len() > WOKEN_SHOWN {
+            let _ = writeln!(text, "  before it, {} keys were woken, and nothing was found of them", grouped(quiet.len() as u64));
+        } else {
+            quiet.iter().for_each(|woken| self.woken(&mut text, release, woken));
         }
+        telling.iter().for_each(|woken| self.woken(&mut text, release, woken));
         match &tried.said {
             Said::NotAsked => {
                 let _ = writeln!(text, "  the policy is asked about {} only", plain(&release.manifest.events.join(", ")));
@@ -165,6 +173,11 @@ impl Show<'_> {
             "message": message(rule, self.language, evidence), "evidence": named,
         })
     }
+}
+
+/// Whether nothing was found of a key that was woken.
+pub fn says_nothing(woken: &Woken) -> bool {
+    woken.findings.is_empty() && woken.fault.is_none()
 }
 
 /// The fields that a policy saw, one a line.
