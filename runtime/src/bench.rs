@@ -1,7 +1,10 @@
-//! Doors into single rooms for the benchmark harness. Not part of the API.
+//! Doors into single rooms for the benchmark harness and `ephor policy bench`. Not part of
+//! the API.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::column::{Cell, Kind};
 use crate::event::Event;
@@ -9,10 +12,12 @@ use crate::policy::form::Show;
 use crate::policy::manifest::{AskedForm, Field};
 use crate::policy::pseudonym::Secret;
 use crate::policy::publisher::FieldForm;
-use crate::policy::{Grant, Granted, Publisher};
+use crate::policy::{Grant, Granted, Publisher, Release};
 use crate::projection::Plan;
 use crate::reference::List;
-use crate::sandbox::{Image, Limits, LoadError, Loader, Said, Sandbox};
+use crate::sandbox::{Image, Keys, Limits, LoadError, Loader, Said, Sandbox};
+use crate::state::{self, Key};
+use crate::verdict::FaultKind;
 
 pub struct Policy {
     image: Image,
@@ -60,6 +65,85 @@ impl Policy {
     /// Makes an instance and throws it away.
     pub fn instantiate(&self) -> Result<(), String> {
         self.image.instantiate().map_err(|error| error.to_string())
+    }
+}
+
+/// A batch as a policy is given it: the events that it is asked about and can read, no key
+/// of which has a state yet.
+pub struct Prepared {
+    view: Granted,
+    /// For each row its key, and how many there are.
+    keys: Option<(Vec<u32>, usize)>,
+    pub rows: u64,
+}
+
+/// What judging a batch came to.
+#[derive(Debug, Default)]
+pub struct Judged {
+    pub findings: u64,
+    /// Rows without an answer that are the policy's fault.
+    pub faults: u64,
+    pub fuel: u64,
+    pub memory: usize,
+    pub took: Duration,
+}
+
+impl Policy {
+    pub fn release(&self) -> &Release {
+        self.image.release()
+    }
+
+    pub fn prepare(&self, events: &[Event]) -> Prepared {
+        let manifest = &self.image.release().manifest;
+        let width = self.plan.width();
+        let mut cells: Vec<Cell<'_>> = Vec::with_capacity(width * events.len());
+        let (mut rows, mut of_row) = (0, Vec::new());
+        let mut keys: HashMap<Key, u32> = HashMap::new();
+        for event in events.iter().filter(|event| manifest.asks_about(event.kind())) {
+            let begin = cells.len();
+            cells.resize(begin + width, Cell::Absent);
+            self.plan.project(event, &mut cells[begin..]);
+            let row = &cells[begin..];
+            let is_readable = |(field, slot): (&Field, &usize)| match row[*slot] {
+                Cell::Absent => !field.required,
+                Cell::Mistyped(_) => false,
+                _ => true,
+            };
+            if !manifest.fields.iter().zip(&self.slots).all(is_readable) {
+                cells.truncate(begin);
+                continue;
+            }
+            rows += 1;
+            if let Some(keyed) = &manifest.keyed {
+                let key = state::key(keyed.key.iter().map(|field| &row[self.slots[usize::from(*field)]]));
+                let next = keys.len() as u32;
+                of_row.push(*keys.entry(key).or_insert(next));
+            }
+        }
+        // A policy without fields has rows all the same.
+        let view = match width {
+            0 => Grant::development().view(manifest, &self.slots, vec![&[][..]; rows as usize].into_iter()),
+            width => Grant::development().view(manifest, &self.slots, cells.chunks(width)),
+        };
+        let keys = manifest.keyed.is_some().then(|| (of_row, keys.len()));
+        Prepared { view, keys, rows }
+    }
+
+    /// Judges a batch; what becomes of the states is thrown away.
+    pub fn judge(&self, Prepared { view, keys, .. }: &Prepared) -> Judged {
+        let keys = keys.as_ref().map(|(of_row, count)| Keys { of_row: of_row.clone(), states: vec![None; *count] });
+        let began = Instant::now();
+        let outcome = self.image.evaluate(view, keys);
+        let took = began.elapsed();
+        let (mut findings, mut faults) = (0, 0);
+        for (_, said) in &outcome.said {
+            match said {
+                Said::Finding(..) => findings += 1,
+                Said::Fault(FaultKind::Undecided, _) => {}
+                Said::Fault(..) => faults += 1,
+            }
+        }
+        Judged { findings, faults, fuel: outcome.fuel, memory: outcome.memory, took }
     }
 }
 

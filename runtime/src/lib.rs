@@ -22,6 +22,7 @@ mod stats;
 
 pub mod publishers;
 pub mod repository;
+pub mod trial;
 pub mod vectors;
 
 pub mod policy;

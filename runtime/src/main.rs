@@ -77,6 +77,14 @@ enum PolicyVerb {
     Test(cli::policy_test::Args),
     // A sentence here would be shown in the place of all that its file says.
     Watch(cli::policy_watch::Args),
+    /// Judges events with a policy, and explains each verdict rule by rule.
+    Run(cli::policy_run::Args),
+    /// Explains a finding: which clause, on which values, by which release; judges again.
+    Explain(cli::policy_explain::Args),
+    /// Measures what an event costs a policy: natively, and as a component.
+    Bench(cli::policy_bench::Args),
+    /// Looks for what would keep a policy from being published.
+    Lint(cli::policy_lint::Args),
     /// Compiles policy crates to components; needs nothing but cargo.
     Build(cli::policy_build::Args),
     /// Shows what a component says about itself.
@@ -103,6 +111,10 @@ fn main() -> ExitCode {
         Verb::Policy(PolicyVerb::New(args)) => cli::policy_new::run(&args),
         Verb::Policy(PolicyVerb::Test(args)) => cli::policy_test::run(&args),
         Verb::Policy(PolicyVerb::Watch(args)) => cli::policy_watch::run(&args),
+        Verb::Policy(PolicyVerb::Run(args)) => cli::policy_run::run(&args),
+        Verb::Policy(PolicyVerb::Explain(args)) => cli::policy_explain::run(&args),
+        Verb::Policy(PolicyVerb::Bench(args)) => cli::policy_bench::run(&args),
+        Verb::Policy(PolicyVerb::Lint(args)) => cli::policy_lint::run(&args),
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
         Verb::List(verb) => cli::list::run(&verb),

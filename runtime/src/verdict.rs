@@ -71,10 +71,21 @@ impl Finding {
 
     /// The rule's message in its default language, with the evidence filled in.
     pub fn message(&self) -> String {
-        match self.rule().messages.first() {
-            Some(message) => fill(&message.text, &self.evidence),
-            None => String::new(),
-        }
+        message(self.rule(), None, &self.evidence)
+    }
+}
+
+/// A rule's message with the evidence filled in: in a language (a BCP 47 tag, or the
+/// beginning of one), if the rule has it, and otherwise in its default language.
+pub fn message(rule: &Rule, language: Option<&str>, evidence: &[(String, String)]) -> String {
+    let has = |tag: &str, wanted: &str| {
+        let rest = tag.get(..wanted.len()).filter(|begin| begin.eq_ignore_ascii_case(wanted)).map(|begin| &tag[begin.len()..]);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let wanted = language.and_then(|wanted| rule.messages.iter().find(|message| has(&message.language, wanted)));
+    match wanted.or_else(|| rule.messages.first()) {
+        Some(message) => fill(&message.text, evidence),
+        None => String::new(),
     }
 }
 

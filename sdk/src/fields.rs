@@ -86,7 +86,7 @@ impl<'batch> Json<'batch> {
 /// or an `Option` of one, which makes it optional.
 #[diagnostic::on_unimplemented(
     message = "a field cannot be a `{Self}`",
-    note = "a field is a `bool`, `i64`, `f64`, `&str`, `Time` or `Json`, or an `Option` of one of them"
+    note = "a field is a `bool`, `i64`, `f64`, `&str`, `Time` or `Json`, or an `Option` of one of them; take the one of these that holds its values (any whole number is an `i64`), and convert it where it is used"
 )]
 pub trait Value<'batch>: Sized {
     /// The kind that the manifest declares.

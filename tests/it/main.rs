@@ -1,6 +1,7 @@
 //! The whole, from outside: the real binary, real HTTP, real guests, real data.
 //! `make test` builds what these need.
 
+mod author_errors;
 mod bad_input;
 mod book;
 mod cache;
@@ -25,7 +26,11 @@ mod modes;
 mod once;
 mod package;
 mod parser;
+mod policy_bench;
+mod policy_explain;
+mod policy_lint;
 mod policy_new;
+mod policy_run;
 mod policy_test;
 mod policy_watch;
 mod projection;

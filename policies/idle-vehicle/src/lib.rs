@@ -47,7 +47,9 @@ pub struct Vehicle {
 /// event to take them from.
 #[state]
 struct Stay {
+    // lint: allow(unbounded-state): the key's own value, once; no longer than its event
     provider: String,
+    // lint: allow(unbounded-state): the same
     vehicle: String,
     place: Place,
     /// The first and the latest observation at the place.

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use wit_component::ComponentEncoder;
 
 use super::exit::{self, Exit, Or as _, Outcome, failed};
-use super::table;
+use super::{policy_lint, table};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -94,6 +94,9 @@ const INHERITED: [&str; 5] = [
 /// the crate's Cargo.toml is copied to DIR/NAME.settings.json, where `ephor serve
 /// --policies DIR` finds it; for an example it is NAME.settings.json beside its
 /// source.
+///
+/// A crate that depends on a clock, on chance, on the machine or on memory beside its state
+/// is refused first; `ephor policy lint` says it together with everything else.
 #[derive(clap::Args)]
 #[command(after_help = exit::help())]
 pub struct Args {
@@ -197,6 +200,8 @@ fn build(path: &Path, out: Option<&Path>, cargo: &[OsString], purpose: Purpose) 
     if !folder.join("Cargo.toml").is_file() {
         return Err(failed(Exit::Usage, format!("{} has no Cargo.toml; name the folder of a policy's crate", path.display())));
     }
+    // Much of it would compile, and fail on the first event.
+    policy_lint::refuse_impure(&folder, path)?;
     let metadata = metadata(&folder)?;
     check_target(&folder)?;
     let out = out.map_or_else(|| metadata.target_directory.join("policies"), Path::to_path_buf);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -106,6 +107,19 @@ impl<'e> Cell<'e> {
         match source.as_bytes().first() {
             Some(b't' | b'f' | b'-' | b'0'..=b'9') => Cell::Text(Cow::Borrowed(source)),
             _ => Cell::read(Kind::Text, source),
+        }
+    }
+
+    /// The value as JSON: a time in microseconds, and nothing for what is absent or mistyped.
+    pub(crate) fn to_value(&self) -> Value {
+        match self {
+            Cell::Absent | Cell::Mistyped(_) => Value::Null,
+            Cell::Boolean(value) => (*value).into(),
+            Cell::Integer(value) | Cell::Time(value) => (*value).into(),
+            // Negative zero is zero, as in a key.
+            Cell::Float(value) => (value + 0.0).into(),
+            Cell::Text(text) => Value::from(&**text),
+            Cell::Json(source) => serde_json::from_str(source).unwrap_or_default(),
         }
     }
 

@@ -37,6 +37,9 @@ pub(super) enum Change {
     /// The content of events goes. What is to be done once that is recorded is told the
     /// sequence of the entry.
     Erase { entry: ErasureEntry<'static>, recorded: Box<dyn FnOnce(u64) + Send> },
+    /// What a policy remembers of a key, behind everything that was submitted before. No
+    /// change, and no entry.
+    Look { policy: String, key: Key, reply: oneshot::Sender<Result<Option<Vec<u8>>, String>> },
     /// An entry that another ledger has, in the one form. The reply is its sequence here.
     TakeOver { line: String, reply: oneshot::Sender<u64> },
 }

@@ -100,6 +100,18 @@ impl Memory {
         self.states.all(states, ledger::BATCH_BYTES_MAX, self.archive())
     }
 
+    /// The state of one key, for whoever only looks at it.
+    pub fn state(&mut self, states: &str, key: &Key) -> Result<Option<Vec<u8>>, String> {
+        let mut wanted = Vec::new();
+        self.states.want(states, key, &mut wanted);
+        let archive: &dyn Archive = match &self.shelf {
+            Some(shelf) => shelf,
+            None => &Nowhere,
+        };
+        self.states.load(wanted, archive)?;
+        Ok(self.states.get(states, key).map(<[u8]>::to_vec))
+    }
+
     /// Bytes in the ledger, about, of what a release takes over: states and timers, which
     /// are kept under this from then on.
     pub fn bytes_of(&self, states: &str, keys: &[(Key, Option<Vec<u8>>)], timers: &[(Key, Timer)]) -> usize {

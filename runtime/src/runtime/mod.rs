@@ -57,7 +57,7 @@ use crate::policy::{Grant, Publisher, Release, Validity};
 use crate::reference::List;
 use crate::sandbox::{self, Loader, Sandbox};
 use crate::sequencer::{self, Entrance, now_micros};
-use crate::state::{Handover, States, Timers};
+use crate::state::{Handover, Key, States, Timers};
 use crate::stats::{DurabilityLabel, OutcomeLabel, Stats};
 use admit::Admission;
 use change::{Change, LineRecords, Order};
@@ -623,6 +623,20 @@ impl Runtime {
     /// What stands for a policy's key in the ledger's entries.
     pub(crate) fn key_name(&self, policy: &str, key: &[u8]) -> Option<Digest> {
         self.0.secrets.as_ref().map(|secrets| secrets.key(policy, key))
+    }
+
+    /// The salt of the commitments to what policies saw of an event; absent without a ledger.
+    pub(crate) fn salt(&self, event: &Event) -> Option<[u8; 32]> {
+        self.0.secrets.as_ref().map(|secrets| secrets.salt(event.source(), event.id()))
+    }
+
+    /// What a policy in force remembers of a key, behind everything that was submitted
+    /// before.
+    pub(crate) async fn state(&self, policy: &str, key: Key) -> Result<Option<Vec<u8>>, String> {
+        let (reply, state) = oneshot::channel();
+        let look = Change::Look { policy: policy.to_string(), key, reply };
+        self.0.entrance.change(look).map_err(|stopped| stopped.to_string())?;
+        state.await.map_err(|_| Stopped.to_string())?
     }
 
     /// What an answer means for the disk; nothing is kept without a data directory.

@@ -186,6 +186,13 @@ impl Spine {
             Change::Tick(tick) => return self.tick(tick.now),
             Change::Erase { entry, recorded } => return self.erase(entry, recorded),
             Change::TakeOver { line, reply } => return self.take_over(&line, reply),
+            Change::Look { policy, key, reply } => {
+                let member = self.set.members.iter().find(|member| member.image.release().policy() == policy);
+                let state = member.map(|member| self.memory.state(&member.states, &key));
+                // Whoever asked may be gone; nothing is different.
+                let _ = reply.send(state.unwrap_or(Ok(None)));
+                return Ok(());
+            }
             Change::Orders { orders, by, at, reply } => {
                 let done = change::carry_out(&mut self.memory, &mut lines, orders, &by, at, &mut work.batch);
                 work.changes.push(Box::new(move || {

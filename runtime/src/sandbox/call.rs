@@ -54,6 +54,8 @@ pub(crate) struct Outcome {
     pub fuel: u64,
     /// Calls.
     pub calls: u32,
+    /// Bytes of memory that the call took which took the most.
+    pub memory: usize,
 }
 
 /// A call that did not give an outcome.
@@ -204,6 +206,7 @@ impl Work<'_> {
         self.outcome.calls += 1;
         let ctx = store.data();
         self.report(ctx);
+        self.outcome.memory = self.outcome.memory.max(ctx.memory_used);
         let cost = fuel + ctx.memory_used as u64;
         let outcome = outcome.map_err(|error| fail(error, cost))?;
         self.image.pace.learn(fuel, range.len());

@@ -30,21 +30,8 @@ pub(super) fn by_name(apart: &Runtime, events: &[Event]) -> HashMap<Digest, Vec<
         plan.project(event, &mut cells);
         let name = apart.key_name(release.policy(), &state::key(key.iter().map(|slot| &cells[*slot])));
         if let Some(name) = name {
-            keys.entry(name).or_insert_with(|| key.iter().map(|slot| value(&cells[*slot])).collect());
+            keys.entry(name).or_insert_with(|| key.iter().map(|slot| cells[*slot].to_value()).collect());
         }
     }
     keys
-}
-
-/// As in a vector.
-fn value(cell: &Cell<'_>) -> Value {
-    match cell {
-        Cell::Absent | Cell::Mistyped(_) => Value::Null,
-        Cell::Boolean(value) => (*value).into(),
-        Cell::Integer(value) | Cell::Time(value) => (*value).into(),
-        // Negative zero is zero, as in the key.
-        Cell::Float(value) => (value + 0.0).into(),
-        Cell::Text(text) => Value::from(&**text),
-        Cell::Json(source) => serde_json::from_str(source).unwrap_or_default(),
-    }
 }

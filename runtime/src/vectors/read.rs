@@ -208,6 +208,16 @@ impl<'a> Vector<'a> {
         self.wakes.len()
     }
 
+    /// The ids of the rules that it expects to be found, each as often as it does.
+    pub fn rules(&self) -> impl Iterator<Item = &str> {
+        let said = self.expect.iter().chain(self.wakes.iter().map(|woken| &woken.said));
+        let found = said.filter_map(|said| match said {
+            Said::Findings(found) => Some(found),
+            Said::Undecided(_) | Said::Unreadable(_) | Said::Failed(_) => None,
+        });
+        found.flatten().map(|found| found.rule.as_str())
+    }
+
     /// Where the settings stand.
     pub fn settings_place(&self) -> Place {
         self.place(self.members.settings)

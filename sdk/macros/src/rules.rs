@@ -122,7 +122,10 @@ fn rule(variant: &Variant) -> Result<Rule> {
             id: id.ok_or_else(|| missing("id"))?,
             action: action.ok_or_else(|| missing("action"))?,
             severity: severity.ok_or_else(|| missing("severity"))?,
-            legal_basis: legal_basis.ok_or_else(|| missing("legal_basis"))?,
+            legal_basis: legal_basis.ok_or_else(|| {
+                let what = "the rule lacks `legal_basis`; name the law and the place in it: `legal_basis = \"Order Act, section 5\"`";
+                Error::new(variant.ident.span(), what)
+            })?,
             messages,
         })
     })

@@ -26,6 +26,11 @@ impl Paint {
         Paint { colored: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
     }
 
+    /// The same for standard error.
+    pub fn of_stderr() -> Self {
+        Paint { colored: std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+    }
+
     pub fn red(self, text: &str) -> String {
         self.with("31", text)
     }

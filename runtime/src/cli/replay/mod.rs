@@ -15,7 +15,7 @@ mod force;
 mod html;
 mod plain;
 mod script;
-mod shelf;
+pub mod shelf;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -169,7 +169,7 @@ impl Place {
 }
 
 /// The content of a ledger's key file.
-fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
     let secret = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     ensure!(secret.len() == 65, "{} is not the key of a ledger", file.display());
     Ok(secret)
