@@ -46,7 +46,9 @@ def main():
     def send(kind, merchant, number, second, data, comes=0):
         """An event of day `number`, which comes so many days late."""
         time = BEGIN + planted.datetime.timedelta(days=number, seconds=second)
-        event = planted.event('market.merchant.' + kind, '/platform/merchants', time, {'merchant': f'M{merchant:03}', **data})
+        # A source that is far ahead is not believed about what is long ago.
+        source = '/platform/archive' if comes else '/platform/merchants'
+        event = planted.event('market.merchant.' + kind, source, time, {'merchant': f'M{merchant:03}', **data})
         sent.append((time + planted.datetime.timedelta(days=comes), len(sent), event))
 
     def noisy(value, permille):

@@ -39,7 +39,10 @@ def main():
 
     def send(kind, person, second, data, comes=None):
         time = YEAR + datetime.timedelta(seconds=second)
-        event = planted.event('privacy.' + kind, '/platform/data', time, {'subject': f'u-{person:05}', **data})
+        # A source that is far ahead is not believed about what is long ago: what comes
+        # late is handed in by itself.
+        source = '/platform/data' if comes is None else f'/platform/handed-in/{len(sent)}'
+        event = planted.event('privacy.' + kind, source, time, {'subject': f'u-{person:05}', **data})
         sent.append((second if comes is None else comes, len(sent), event))
 
     def agree(person, second, category, purposes, comes=None, **more):
