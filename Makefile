@@ -72,6 +72,7 @@ guests: binary guests-components
 components:
 	$(EPHOR) policy build $(POLICIES) --out target/policies
 	$(EPHOR) list build policies/sanctioned-party/sanctions.csv --name sanctions --version 2024-05-03.twelve --key ent_num --value name --out target/policies/lists/sanctions.list
+	$(EPHOR) list build policies/licence-register/register.csv --name licences --version 2025-12-31.synthetic --key merchant --value licences --out target/policies/lists/licences.list
 
 guests-components:
 	$(EPHOR) policy build tests/guests --out target/guests -- --examples

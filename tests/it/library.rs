@@ -69,9 +69,19 @@ impl Case {
         }
     }
 
+    /// The lists that it looks things up in: named with its answer, or as the tables in its
+    /// folder are.
+    fn lists(&self) -> Vec<String> {
+        match self.answer["lists"].as_object() {
+            Some(lists) => lists.keys().cloned().collect(),
+            None => tables(&self.folder),
+        }
+    }
+
     /// Judges events with the policy alone, with the lists that its folder has tables of.
     async fn judge(&self, settings: &str, events: Vec<String>) -> Found {
-        let lists: Vec<Vec<u8>> = tables(&self.folder)
+        let lists: Vec<Vec<u8>> = self
+            .lists()
             .into_iter()
             .map(|list| {
                 let path = target_dir().join(format!("policies/lists/{list}.list"));
