@@ -2,6 +2,7 @@
 
 extern crate self as ephor_sdk;
 
+pub mod check;
 pub mod declaration;
 pub mod evidence;
 pub mod fields;
@@ -13,6 +14,7 @@ pub mod settings;
 pub mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+pub mod text;
 pub mod time;
 
 mod export;
