@@ -4,6 +4,7 @@
 //! Nothing here composes or decomposes accents: `é` as one character and as two are
 //! different texts, as they are in the event.
 
+mod automaton;
 mod tables;
 mod word_list;
 

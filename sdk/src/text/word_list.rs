@@ -1,14 +1,10 @@
 //! Many phrases, found in one pass.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::iter::Peekable;
 use std::ops::Range;
 
-use aho_corasick::automaton::{Automaton as _, StateID};
-use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, MatchKind};
-
+use super::automaton::Automaton;
 use super::{caseless_char, is_invisible, is_unseparated, is_word_char};
 
 /// A list of words and phrases that texts are searched for, all at once, in time linear in
@@ -35,8 +31,7 @@ use super::{caseless_char, is_invisible, is_unseparated, is_word_char};
 /// ```
 #[derive(Clone, Debug)]
 pub struct WordList {
-    automaton: NFA,
-    start: StateID,
+    automaton: Automaton,
     /// How many characters each phrase has when it is folded.
     lengths: Vec<usize>,
     between_separators: bool,
@@ -67,8 +62,6 @@ pub enum PhraseProblem {
     NoWord,
     /// This phrase before it says the same, but for case, width or separators.
     Repeats(usize),
-    /// All phrases together are more than the search can hold: two billion characters.
-    TooMany,
 }
 
 impl fmt::Display for PhraseProblem {
@@ -76,7 +69,6 @@ impl fmt::Display for PhraseProblem {
         match self {
             Self::NoWord => f.write_str("expected a word: at least one letter or digit"),
             Self::Repeats(first) => write!(f, "is on the list before, at {first}"),
-            Self::TooMany => f.write_str("the list is too long"),
         }
     }
 }
@@ -96,27 +88,21 @@ impl WordList {
     ///
     /// If a phrase has no word, or says the same as one before it.
     pub fn new<S: AsRef<str>>(phrases: impl IntoIterator<Item = S>) -> Result<Self, PhraseRefused> {
-        let (mut folded, mut lengths) = (Vec::new(), Vec::new());
-        let mut before = BTreeMap::new();
+        let (mut automaton, mut lengths) = (Automaton::default(), Vec::new());
         for (phrase, text) in phrases.into_iter().enumerate() {
-            let characters: String = Folded::of(text.as_ref()).map(|it| it.c).collect();
-            let words = characters.trim_matches(' ').to_owned();
+            let folded: String = Folded::of(text.as_ref()).map(|it| it.c).collect();
+            let words = folded.trim_matches(' ');
             let refused = |problem| Err(PhraseRefused { phrase, problem });
             if words.is_empty() {
                 return refused(PhraseProblem::NoWord);
             }
-            if let Some(&first) = before.get(&words) {
+            if let Some(first) = automaton.add(words.chars(), phrase) {
                 return refused(PhraseProblem::Repeats(first));
             }
-            before.insert(words.clone(), phrase);
             lengths.push(words.chars().count());
-            folded.push(words);
         }
-        let automaton = NFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(&folded);
-        let too_many = PhraseRefused { phrase: folded.len().saturating_sub(1), problem: PhraseProblem::TooMany };
-        let automaton = automaton.map_err(|_| too_many)?;
-        let start = automaton.start_state(Anchored::No).map_err(|_| too_many)?;
-        Ok(Self { automaton, start, lengths, between_separators: false })
+        automaton.link();
+        Ok(Self { automaton, lengths, between_separators: false })
     }
 
     /// The same list, for which all scripts separate words: `刀` is not in `菜刀`.
@@ -129,7 +115,7 @@ impl WordList {
     /// Everything of the list that the text has, also where one is inside another; in the
     /// order in which they end, and of those that end together the longest first.
     pub fn find<'it>(&'it self, text: &'it str) -> impl Iterator<Item = Found> + 'it {
-        Search { list: self, text, folded: Folded::of(text), starts: Vec::new(), state: self.start, matches: 0..0, end: 0 }
+        Search { list: self, text, folded: Folded::of(text), starts: Vec::new(), node: 0, ended: 0, end: 0 }
     }
 
     /// Whether the text has anything of the list.
@@ -159,10 +145,10 @@ struct Search<'it> {
     folded: Folded<'it>,
     /// Of each folded character so far, where the one that it comes from begins.
     starts: Vec<usize>,
-    state: StateID,
-    /// Matches of the state that are still to be looked at.
-    matches: Range<usize>,
-    /// Where the character ends that led to the state.
+    node: usize,
+    /// The node whose phrase is still to be looked at; the root if none is.
+    ended: usize,
+    /// Where the character ends that led to the node.
     end: usize,
 }
 
@@ -170,10 +156,11 @@ impl Iterator for Search<'_> {
     type Item = Found;
 
     fn next(&mut self) -> Option<Found> {
-        let automaton = &self.list.automaton;
         loop {
-            for index in self.matches.by_ref() {
-                let phrase = automaton.match_pattern(self.state, index).as_usize();
+            while self.ended != 0 {
+                let (phrase, shorter) = self.list.automaton.phrase(self.ended);
+                self.ended = shorter;
+                let Some(phrase) = phrase else { continue };
                 let first = self.starts.len() - self.list.lengths[phrase];
                 let start = self.starts[first];
                 // `ß` is two folded characters; half of it is no match.
@@ -184,13 +171,11 @@ impl Iterator for Search<'_> {
                 }
             }
             let it = self.folded.next()?;
-            for &byte in it.c.encode_utf8(&mut [0; 4]).as_bytes() {
-                self.state = automaton.next_state(Anchored::No, self.state, byte);
-            }
+            self.node = self.list.automaton.step(self.node, it.c);
             self.starts.push(it.start);
             self.end = it.end;
-            if it.is_last && automaton.is_match(self.state) {
-                self.matches = 0..automaton.match_len(self.state);
+            if it.is_last {
+                self.ended = self.node;
             }
         }
     }
