@@ -4,6 +4,7 @@ extern crate self as ephor_sdk;
 
 #[cfg(any(doc, doctest))]
 pub mod book;
+pub mod check;
 pub mod declaration;
 pub mod evidence;
 pub mod fields;
@@ -15,6 +16,7 @@ pub mod settings;
 pub mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+pub mod text;
 pub mod time;
 
 mod export;

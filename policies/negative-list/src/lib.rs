@@ -1,6 +1,7 @@
 //! Goods whose description has a word of the negative list may not be sold.
 
 use ephor_sdk::prelude::*;
+use ephor_sdk::text::WordList;
 
 /// A line of an invoice.
 #[derive(Fields)]
@@ -31,9 +32,10 @@ pub enum Rule {
     ListedWord,
 }
 
-/// The list in upper case.
+/// The list: in upper case for the evidence, and as texts are searched for it.
 pub struct NegativeList {
     words: Vec<String>,
+    list: WordList,
 }
 
 #[policy(
@@ -49,36 +51,26 @@ impl Policy for NegativeList {
 
     fn configure(settings: Settings) -> Result<Self, SettingsErrors> {
         let mut errors = SettingsErrors::default();
-        let mut words = Vec::with_capacity(settings.words.len());
         for (index, word) in settings.words.iter().enumerate() {
-            let upper = word.to_uppercase();
             if word.is_empty() || !word.chars().all(char::is_alphanumeric) {
                 errors.push(format!("/words/{index}"), "expected one word of letters and digits");
-            } else if words.contains(&upper) {
-                errors.push(format!("/words/{index}"), "the word is on the list before");
             }
-            words.push(upper);
         }
-        errors.or(Self { words })
+        errors.or(())?;
+        let list =
+            WordList::new(&settings.words).map_err(|it| SettingsErrors::at(format!("/words/{}", it.phrase), it.problem.to_string()))?;
+        let words = settings.words.iter().map(|word| word.to_uppercase()).collect();
+        Ok(Self { words, list: list.between_separators() })
     }
 
     fn evaluate(&self, line: Line<'_>, (): &mut (), out: &mut Out<Rule>) {
         let Some(description) = line.description else { return };
         let mut found = Vec::new();
-        for run in description.split(|it: char| !it.is_alphanumeric()) {
-            let Some(word) = self.words.iter().find(|word| same(run, word)) else { continue };
-            if !found.contains(&word) {
-                found.push(word);
-                out.find(Rule::ListedWord).with("word", word);
+        for it in self.list.find(description) {
+            if !found.contains(&it.phrase) {
+                found.push(it.phrase);
+                out.find(Rule::ListedWord).with("word", &self.words[it.phrase]);
             }
         }
     }
-}
-
-/// Whether a run of the description is a word of the list, which is in upper case.
-fn same(run: &str, word: &str) -> bool {
-    if run.is_ascii() {
-        return run.eq_ignore_ascii_case(word);
-    }
-    run.chars().flat_map(char::to_uppercase).eq(word.chars())
 }
