@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-const MICROS_PER_SECOND: i64 = 1_000_000;
-const SECONDS_PER_DAY: i64 = 86_400;
+pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
+pub(crate) const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Microseconds since 1970-01-01T00:00:00Z, leap seconds ignored.
 ///
@@ -78,7 +78,7 @@ impl fmt::Display for Time {
 ///
 /// Counts in years that begin in March, so that the leap day is the last of a
 /// year, and in eras of 400 years, which all have 146,097 days.
-const fn date(day: i64) -> (i64, i64, i64) {
+pub(crate) const fn date(day: i64) -> (i64, i64, i64) {
     let day = day + 719_468;
     let era = day.div_euclid(146_097);
     let of_era = day.rem_euclid(146_097);
