@@ -156,8 +156,7 @@ pub(crate) fn parse(text: &str) -> Option<Time> {
     Some(Time(seconds * MICROS_PER_SECOND + micros))
 }
 
-#[cfg(not(target_family = "wasm"))]
-const fn days_in(year: i64, month: i64) -> i64 {
+pub(crate) const fn days_in(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
@@ -167,8 +166,7 @@ const fn days_in(year: i64, month: i64) -> i64 {
 }
 
 /// The inverse of [`date`].
-#[cfg(not(target_family = "wasm"))]
-const fn day_number(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) const fn day_number(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let shifted = if month > 2 { month - 3 } else { month + 9 };
     let year_of_era = year.rem_euclid(400);

@@ -45,44 +45,117 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff_core::tz::posix;
-use jiff_core::{Timestamp, civil};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::evidence::IntoEvidence;
 use crate::settings::settings;
-use crate::time::{MICROS_PER_SECOND, SECONDS_PER_DAY, Time, date};
+use crate::time::{MICROS_PER_SECOND, SECONDS_PER_DAY, Time, date, day_number, days_in};
 
 /// A time zone: an offset from UTC, and perhaps a rule of daylight saving time.
 ///
 /// In settings a POSIX `TZ` string (IEEE Std 1003.1-2024, section 8.3). Hours of a
-/// change may be -167 to 167, as in RFC 9636.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Zone(posix::TimeZone);
+/// change may be -167 to 167, as in RFC 9636. Names of offsets are not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Offsets are seconds east of Greenwich.
+    standard: i32,
+    summer: Option<Summer>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Summer {
+    offset: i32,
+    begin: Change,
+    end: Change,
+}
+
+/// When clocks change in each year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Change {
+    day: Day,
+    /// Seconds from 00:00 of the day, on a clock that has not changed yet.
+    second: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Day {
+    /// `Jn`: from 1 to 365; February 29 is not counted.
+    NoLeap(i64),
+    /// `n`: from 0 to 365; February 29 is counted.
+    Ordinal(i64),
+    /// `Mm.n.d`: the n-th weekday of a month, 0 is Sunday; the last one for 5.
+    Weekday { month: i64, n: i64, weekday: i64 },
+}
+
+impl Day {
+    /// Counted from 1970-01-01.
+    fn in_year(self, year: i64) -> i64 {
+        match self {
+            // From March on a day that is not counted has been passed.
+            Self::NoLeap(n) if n >= 60 => day_number(year, 3, 1) + n - 60,
+            Self::NoLeap(n) => day_number(year, 1, 1) + n - 1,
+            Self::Ordinal(n) => day_number(year, 1, 1) + n,
+            Self::Weekday { month, n, weekday } => {
+                let first = day_number(year, month, 1);
+                // 1970-01-04 was a Sunday.
+                let of_month = (weekday - (first - 3)).rem_euclid(7) + 7 * (n - 1);
+                first + if of_month < days_in(year, month) { of_month } else { of_month - 7 }
+            }
+        }
+    }
+}
+
+/// A point at which clocks change, in seconds since 1970.
+#[derive(Clone, Copy)]
+struct Transition {
+    at: i64,
+    before: i32,
+    after: i32,
+}
 
 impl Zone {
     /// What clocks in this zone show at a time.
     #[must_use]
     pub fn local(&self, time: Time) -> Local {
-        let nearest = if time.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
-        let instant = Timestamp::from_microsecond(time.0).unwrap_or(nearest);
-        Local::at(time, self.0.to_offset(instant).seconds())
+        Local::at(time, self.offset(time.0.div_euclid(MICROS_PER_SECOND)))
     }
 
     /// When the local day of a time begins: at 00:00; at the first one if clocks
     /// show it twice; when they go past it if they do not show it.
     #[must_use]
     pub fn start_of_day(&self, time: Time) -> Time {
-        let local = self.local(time);
-        let Date { year, month, day } = local.date;
-        let midnight = i16::try_from(year).ok().and_then(|year| civil::Date::new(year, month as i8, day as i8).ok());
-        let begin = midnight.and_then(|date| self.0.to_ambiguous_timestamp(date.at(0, 0, 0, 0)).compatible().ok());
-        begin.map_or_else(
-            // Beyond the year 9999 no event is; something that does not panic.
-            || Time(time.0.saturating_sub(i64::from(local.time_of_day.0) * MICROS_PER_SECOND)),
-            |begin| Time(begin.as_microsecond()),
-        )
+        let second = time.0.div_euclid(MICROS_PER_SECOND);
+        let midnight = (second + i64::from(self.offset(second))).div_euclid(SECONDS_PER_DAY) * SECONDS_PER_DAY;
+        let offsets = [self.standard, self.summer.map_or(self.standard, |summer| summer.offset)];
+        let shown = offsets.map(|offset| midnight - i64::from(offset)).into_iter().zip(offsets);
+        let shown = shown.filter(|&(at, offset)| self.offset(at) == offset).map(|(at, _)| at).min();
+        let skipped = || {
+            let passes = |it: &Transition| it.at + i64::from(it.before) <= midnight && midnight < it.at + i64::from(it.after);
+            self.transitions(midnight).into_iter().find(passes).map(|it| it.at)
+        };
+        let start = shown.or_else(skipped).unwrap_or(second);
+        Time(start.saturating_mul(MICROS_PER_SECOND))
+    }
+
+    /// Seconds east of Greenwich at a time, in seconds since 1970.
+    fn offset(&self, second: i64) -> i32 {
+        let passed = self.transitions(second).into_iter().filter(|it| it.at <= second);
+        // Where one summer ends as the next begins there is no winter: the later one in the list counts.
+        passed.max_by_key(|it| it.at).map_or(self.standard, |it| it.after)
+    }
+
+    /// Those of the year and of the ones beside it: a change may be seven days away from its day.
+    fn transitions(&self, second: i64) -> Vec<Transition> {
+        let Some(Summer { offset, begin, end }) = self.summer else { return Vec::new() };
+        let (year, ..) = date((second + i64::from(self.standard)).div_euclid(SECONDS_PER_DAY));
+        let change = |change: Change, year: i64, before: i32, after: i32| {
+            let on_clock = change.day.in_year(year) * SECONDS_PER_DAY + i64::from(change.second);
+            Transition { at: on_clock - i64::from(before), before, after }
+        };
+        let ends = (year - 1..=year + 1).map(|year| change(end, year, offset, self.standard));
+        let begins = (year - 1..=year + 1).map(|year| change(begin, year, self.standard, offset));
+        ends.chain(begins).collect()
     }
 }
 
@@ -90,18 +163,23 @@ impl Zone {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneError {
     text: String,
-    problem: posix::ParseError,
+    /// What would be right, and behind which part of the text.
+    expected: &'static str,
+    behind: usize,
 }
 
 impl fmt::Display for ZoneError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, problem } = self;
-        write!(out, "{text:?} is no POSIX time zone, such as \"EST5EDT,M3.2.0,M11.1.0\" or \"<+08>-8\"")?;
+        let Self { text, expected, behind } = self;
+        write!(out, "{text:?} is no POSIX time zone, such as \"EST5EDT,M3.2.0,M11.1.0\" or \"<+08>-8\": ")?;
         // What people write instead.
         if text.contains('/') && !text.contains(',') {
-            return out.write_str(": a name of the tz database would change its meaning with every version of it");
+            return out.write_str("what a name of the tz database means changes with the versions of that");
         }
-        write!(out, ": {problem}")
+        match text.get(..*behind) {
+            None | Some("") => write!(out, "expected {expected} at its beginning"),
+            Some(read) => write!(out, "expected {expected} behind {read:?}"),
+        }
     }
 }
 
@@ -111,7 +189,107 @@ impl FromStr for Zone {
     type Err = ZoneError;
 
     fn from_str(text: &str) -> Result<Self, ZoneError> {
-        posix::TimeZone::parse(text).map(Self).map_err(|problem| ZoneError { text: text.to_owned(), problem })
+        let mut reader = Reader { text, at: 0 };
+        let zone = reader.zone();
+        zone.map_err(|expected| ZoneError { text: text.to_owned(), expected, behind: reader.at })
+    }
+}
+
+/// Reads a text from left to right; fails with what it expected where it is.
+struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+type Read<T> = Result<T, &'static str>;
+
+impl Reader<'_> {
+    fn zone(&mut self) -> Read<Zone> {
+        self.name()?;
+        let standard = -self.clock(24, "an offset from UTC in hours, 24 at most,")?;
+        let mut summer = None;
+        if !self.is_at_end() {
+            self.name()?;
+            // Clocks go forward by an hour unless another offset is given.
+            let offset = if self.is_next(b',') { standard + 3_600 } else { -self.clock(24, "`,` or an offset from UTC")? };
+            summer = Some(Summer { offset, begin: self.change()?, end: self.change()? });
+        }
+        if self.is_at_end() { Ok(Zone { standard, summer }) } else { Err("nothing") }
+    }
+
+    /// A name of three letters or more, or of other characters in angle brackets.
+    fn name(&mut self) -> Read<()> {
+        let quoted = self.take(b'<');
+        let is_part = |byte: u8| byte.is_ascii_alphabetic() || quoted && (byte.is_ascii_digit() || b"+-".contains(&byte));
+        let rest = &self.text.as_bytes()[self.at..];
+        let length = rest.iter().take_while(|byte| is_part(**byte)).count();
+        if length < 3 {
+            return Err("a name of three letters or more");
+        }
+        self.at += length;
+        if quoted && !self.take(b'>') { Err("`>`") } else { Ok(()) }
+    }
+
+    /// `,day` or `,day/time`.
+    fn change(&mut self) -> Read<Change> {
+        if !self.take(b',') {
+            return Err("`,` and the day on which clocks change, such as M3.2.0,");
+        }
+        let day = if self.take(b'J') {
+            Day::NoLeap(self.number(1, 365, "a day from 1 to 365")?)
+        } else if self.take(b'M') {
+            let month = self.number(1, 12, "a month from 1 to 12")?;
+            let n = self.after_dot()?.number(1, 5, "a week from 1 to 5")?;
+            let weekday = self.after_dot()?.number(0, 6, "a weekday from 0 (Sunday) to 6")?;
+            Day::Weekday { month, n, weekday }
+        } else {
+            Day::Ordinal(self.number(0, 365, "a day such as M3.2.0, J60 or 59")?)
+        };
+        let second = if self.take(b'/') { self.clock(167, "a time in hours, 167 at most,")? } else { 2 * 3_600 };
+        Ok(Change { day, second })
+    }
+
+    fn after_dot(&mut self) -> Read<&mut Self> {
+        if self.take(b'.') { Ok(self) } else { Err("`.`") }
+    }
+
+    /// `[+-]hh[:mm[:ss]]` in seconds.
+    fn clock(&mut self, hours_max: i64, expected: &'static str) -> Read<i32> {
+        let sign = if self.take(b'-') { -1 } else { 1 };
+        if sign == 1 {
+            self.take(b'+');
+        }
+        let mut seconds = self.number(0, hours_max, expected)? * 3_600;
+        if self.take(b':') {
+            seconds += self.number(0, 59, "minutes from 0 to 59")? * 60;
+            if self.take(b':') {
+                seconds += self.number(0, 59, "seconds from 0 to 59")?;
+            }
+        }
+        // 168 hours at most.
+        Ok(sign * seconds as i32)
+    }
+
+    fn number(&mut self, least: i64, most: i64, expected: &'static str) -> Read<i64> {
+        let rest = &self.text[self.at..];
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number = rest[..digits].parse().ok().filter(|number| (least..=most).contains(number)).ok_or(expected)?;
+        self.at += digits;
+        Ok(number)
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let is_next = self.is_next(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    fn is_next(&self, byte: u8) -> bool {
+        self.text.as_bytes().get(self.at) == Some(&byte)
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.at == self.text.len()
     }
 }
 
@@ -340,6 +518,14 @@ mod tests {
         (winter + i32::from(summer.contains(&seconds))) * 3_600
     }
 
+    /// A day in spring or in autumn; not near the ends of a year, and not near one of the other.
+    fn day(is_spring: bool) -> impl Strategy<Value = String> {
+        let (months, days) = if is_spring { (3..=5, 50..=150_u16) } else { (8..=10, 210..=310) };
+        let by_weekday = (months, 1..=5, 0..=6).prop_map(|(month, week, weekday)| format!("M{month}.{week}.{weekday}"));
+        let without_leap_day = days.clone().prop_map(|day| format!("J{day}"));
+        prop_oneof![by_weekday, without_leap_day, days.prop_map(|day| day.to_string())]
+    }
+
     proptest! {
         #[test]
         fn offsets_are_those_of_the_law(year in 2007..2100_i64, at in 0..366 * SECONDS_PER_DAY) {
@@ -358,6 +544,25 @@ mod tests {
                 prop_assert!(start <= time && time.micros_since(start) < 25 * 3_600 * MICROS_PER_SECOND);
                 prop_assert_eq!(zone.local(start).date, local.date);
                 prop_assert!(zone.local(Time(start.0 - 1)).date < local.date);
+            }
+        }
+
+        /// The library that the time zones of many programs come from, which costs a component 50 KB.
+        #[test]
+        fn offsets_are_those_of_jiff(
+            (spring, autumn) in (day(true), day(false)),
+            is_north in any::<bool>(),
+            times in ["(/-?[0-9]{1,2}(:[0-5][0-9])?)?", "(/-?[0-9]{1,2}(:[0-5][0-9](:[0-5][0-9])?)?)?"],
+            offsets in ["-?([0-9]|1[0-4])(:[0-5][0-9])?", "(-?([0-9]|1[0-4])(:[0-5][0-9])?)?"],
+            seconds in prop::collection::vec(-10_000_000_000..100_000_000_000_i64, 40),
+        ) {
+            let (begin, end) = if is_north { (spring, autumn) } else { (autumn, spring) };
+            let text = format!("<+X1>{}ABC{},{begin}{},{end}{}", offsets[0], offsets[1], times[0], times[1]);
+            let (zone, theirs) = (zone(&text), jiff::tz::TimeZone::posix(&text).expect("a zone"));
+            for second in seconds {
+                let expected = theirs.to_offset(jiff::Timestamp::from_second(second).expect("in range")).seconds();
+                let local = zone.local(Time(second * MICROS_PER_SECOND));
+                prop_assert_eq!(local.offset, expected, "{} at {}", text, second);
             }
         }
 
@@ -382,6 +587,11 @@ mod tests {
             ("NST3:30NDT,M3.2.0,M11.1.0", "2026-07-01T00:00:00Z", "2026-06-30T21:30:00-02:30", "2026-06-30T02:30:00Z"),
             // South of the equator summer goes over the end of the year.
             ("AEST-10AEDT,M10.1.0,M4.1.0/3", "2026-12-31T13:30:00Z", "2027-01-01T00:30:00+11:00", "2026-12-31T13:00:00Z"),
+            // All year, as RFC 9636 writes it.
+            ("EST5EDT,0/0,J365/25", "2026-12-31T23:30:00Z", "2026-12-31T19:30:00-04:00", "2026-12-31T04:00:00Z"),
+            ("EST5EDT,0/0,J365/25", "2027-01-01T04:00:00Z", "2027-01-01T00:00:00-04:00", "2027-01-01T04:00:00Z"),
+            // A change that comes before its day, over the end of a year.
+            ("ABC0ABD,J1/-24,J100", "2026-12-31T00:00:00Z", "2026-12-31T01:00:00+01:00", "2026-12-31T00:00:00Z"),
             ("UTC0", "0000-01-01T00:00:00Z", "0000-01-01T00:00:00+00:00", "0000-01-01T00:00:00Z"),
             ("CST-8", "9999-12-31T23:00:00Z", "10000-01-01T07:00:00+08:00", "9999-12-31T16:00:00Z"),
         ] {
@@ -401,17 +611,26 @@ mod tests {
     #[test]
     fn what_is_no_zone_is_refused_in_words() {
         for (text, part) in [
-            ("", "an empty string"),
-            ("America/New_York", "a name of the tz database"),
-            ("EST5EDT", "no transition rule"),
-            ("EST5EDT,M3.2.0", "expected end of DST rule"),
-            ("EST5EDT,M13.2.0,M11.1.0", "month"),
-            ("EST", "offset"),
-            ("UTC+99", "hour"),
-            ("EST5 ", "found data after"),
+            ("", "expected a name of three letters or more at its beginning"),
+            ("America/New_York", "what a name of the tz database means changes"),
+            ("ES5", "expected a name of three letters or more at its beginning"),
+            ("EST", "expected an offset from UTC in hours, 24 at most, behind \"EST\""),
+            ("UTC+99", "expected an offset from UTC in hours, 24 at most, behind \"UTC+\""),
+            ("EST5:60", "expected minutes from 0 to 59 behind \"EST5:\""),
+            ("EST5EDT", "expected `,` or an offset from UTC behind \"EST5EDT\""),
+            ("EST5EDT,M3.2.0", "expected `,` and the day on which clocks change, such as M3.2.0, behind \"EST5EDT,M3.2.0\""),
+            ("EST5EDT,M13.2.0,M11.1.0", "expected a month from 1 to 12 behind \"EST5EDT,M\""),
+            ("EST5EDT,M3.2.7,M11.1.0", "expected a weekday from 0 (Sunday) to 6 behind \"EST5EDT,M3.2.\""),
+            ("EST5EDT,M3.2.0/168,M11.1.0", "expected a time in hours, 167 at most, behind \"EST5EDT,M3.2.0/\""),
+            ("EST5EDT,J0,J1", "expected a day from 1 to 365 behind \"EST5EDT,J\""),
+            ("<+08-8", "expected `>` behind \"<+08-8\""),
+            ("EST5 ", "expected a name of three letters or more behind \"EST5\""),
+            ("EST5EDT,0,J365/25x", "expected nothing behind \"EST5EDT,0,J365/25\""),
+            ("ÄÖÜ5", "expected a name of three letters or more at its beginning"),
         ] {
             let error = text.parse::<Zone>().expect_err(text).to_string();
-            assert!(error.contains(part) && error.contains("such as") && error.starts_with(&format!("{text:?}")), "{text}: {error}");
+            assert!(error.ends_with(part) || text.contains("America") && error.contains(part), "{text}: {error}");
+            assert!(error.starts_with(&format!("{text:?} is no POSIX time zone, such as ")), "{error}");
         }
     }
 

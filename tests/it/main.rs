@@ -13,6 +13,7 @@ mod events_infer;
 mod follow;
 mod grants;
 mod hostile;
+mod import;
 mod journey;
 mod kill;
 mod limits;
