@@ -152,7 +152,7 @@ fn broken(folder: &Path, name: &str, pointer: &str, value: Value) -> String {
     let (broken, to) = (utf8(&broken), utf8(&folder.join("settings.json")));
     let good = |part: &str| self::document(&format!("{part}-1.2.json"));
     let (policies, geographies) = if name.starts_with("policies") { (broken, good("geographies")) } else { (good("policies"), broken) };
-    let done = ephor(&["import", "mds", &policies, "--geographies", &geographies, "--zone", "UTC0", "--provider", VEO, "--skip", "--out", &to]);
+    let done = ephor(&["import", "mds", &policies, "--geographies", &geographies, "--zone", "UTC0", "--provider", VEO, "--out", &to]);
     assert_exit(&done, 3);
     err(&done)
 }

@@ -1,6 +1,6 @@
 //! Policies and rules as the settings have them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Placed, Policy, Rule, escaped};
 use super::geography::Geographies;
@@ -40,6 +40,7 @@ type Why = (String, String);
 pub fn all(policies: Vec<Placed>, wanted: &Wanted<'_>, geographies: &Geographies<'_>) -> Import {
     let mut import = Import::default();
     let ends = replaced(&policies);
+    let mut ids = BTreeSet::new();
     for Placed { pointer, policy, unknown, unknown_of_rules } in policies {
         if !wanted.has(&policy.policy_id) {
             continue;
@@ -70,6 +71,14 @@ pub fn all(policies: Vec<Placed>, wanted: &Wanted<'_>, geographies: &Geographies
                     break;
                 }
                 Ok(mut ready) => {
+                    // A policy that replaces another one may have its rules again.
+                    if ids.contains(&ready.id) {
+                        ready.id = format!("{} of {}", rule.rule_id, policy.policy_id);
+                    }
+                    if ids.contains(&ready.id) {
+                        ready.id = format!("{} at {pointer}{place}", rule.rule_id);
+                    }
+                    ids.insert(ready.id.clone());
                     match limit(rule, &ready.states) {
                         Ok(limit) => ready.limit = limit,
                         Err(why) => leave(why),
