@@ -45,6 +45,9 @@ enum Verb {
     /// Makes reference lists of tables, compares them, looks things up in them.
     #[command(subcommand)]
     List(cli::list::Verb),
+    /// Turns rules that somebody published in a format of their own into settings of a policy.
+    #[command(subcommand)]
+    Import(cli::import::Verb),
     /// Says what publishers were granted, and what their policies ask for.
     #[command(subcommand)]
     Grant(cli::grant::Verb),
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         Verb::Policy(PolicyVerb::Build(args)) => cli::policy_build::run(&args),
         Verb::Policy(PolicyVerb::Inspect(args)) => cli::policy_inspect::run(&args),
         Verb::List(verb) => cli::list::run(&verb),
+        Verb::Import(verb) => cli::import::run(&verb),
         Verb::Grant(verb) => cli::grant::run(&verb),
         Verb::Log(verb) => cli::log::run(verb),
         Verb::Package(verb) => cli::package::run(verb),

@@ -8,7 +8,9 @@ pub mod check;
 pub mod declaration;
 pub mod evidence;
 pub mod fields;
+pub mod geometry;
 pub mod log;
+pub mod money;
 mod policy;
 pub mod reference;
 pub mod rule;
@@ -18,6 +20,7 @@ pub mod state;
 pub mod testing;
 pub mod text;
 pub mod time;
+pub mod zone;
 
 mod export;
 #[doc(hidden)]
@@ -26,7 +29,7 @@ pub use export::__say_why_on_panic;
 #[cfg(doctest)]
 mod refused;
 
-pub use ephor_sdk_macros::{Fields, Rules, policy, settings, state};
+pub use ephor_sdk_macros::{FieldEnum, Fields, Rules, policy, settings, state};
 pub use evidence::Out;
 pub use policy::{Policy, configure, describe, evaluate, migrate, wake};
 pub use {schemars, serde, serde_json};
@@ -36,7 +39,7 @@ pub mod prelude {
     pub use crate::{
         Policy,
         evidence::Out,
-        fields::{Fields, Json},
+        fields::{FieldEnum, Fields, Json},
         log,
         reference::{Ask, List},
         rule::Rules,

@@ -127,7 +127,8 @@ pub fn configure<P: Policy>(document: &str) -> Result<P, SettingsErrors> {
 
 /// Judges a batch, row by row.
 ///
-/// A row whose state cannot be read is undecided, and the state stays as it is.
+/// A row whose state cannot be read is undecided, and the state stays as it is; so is
+/// one with an unknown text in a field of an enum.
 ///
 /// # Panics
 ///
@@ -139,8 +140,10 @@ pub fn evaluate<P: Policy>(policy: &P, batch: &evaluation::Batch) -> evaluation:
     let _answers = has_lists.then(|| {
         let mut ask = Ask::default();
         for row in 0..batch.rows as usize {
-            ask.turn_to(row);
-            policy.look_up(&Fields::row(&columns, row), &mut ask);
+            if P::Fields::unknown(&columns, row).is_none() {
+                ask.turn_to(row);
+                policy.look_up(&Fields::row(&columns, row), &mut ask);
+            }
         }
         ask.answered(batch.rows as usize)
     });
@@ -150,25 +153,27 @@ pub fn evaluate<P: Policy>(policy: &P, batch: &evaluation::Batch) -> evaluation:
             reference::turn_to(row);
         }
     };
+    let evaluate = |row: u32, state: &mut P::State, out: &mut Out<P::Rule>| {
+        turn_to(row, out);
+        match P::Fields::unknown(&columns, row as usize) {
+            None => policy.evaluate(Fields::row(&columns, row as usize), state, out),
+            Some(unknown) => out.undecided(unknown),
+        }
+    };
     let mut out = Out::new();
     let mut states = Vec::new();
     if P::State::KEYED {
         let keys = batch.keys.as_ref().expect("a batch for a policy with state has keys");
         let mut now: Vec<_> = keys.states.iter().map(|state| Memory::<P::State>::of(state.as_deref())).collect();
-        let judge = |row: u32, state: &mut P::State, out: &mut Out<P::Rule>| {
-            turn_to(row, out);
-            policy.evaluate(Fields::row(&columns, row as usize), state, out);
-        };
         for row in 0..batch.rows {
             let key = keys.of_row[row as usize];
-            now[key as usize].judge(row, &mut out, &judge, |row| keys.of_row[row as usize] == key);
+            now[key as usize].judge(row, &mut out, &evaluate, |row| keys.of_row[row as usize] == key);
         }
         states = changed(&keys.states, now);
     } else {
         let mut none = P::State::default();
         for row in 0..batch.rows {
-            turn_to(row, &mut out);
-            policy.evaluate(Fields::row(&columns, row as usize), &mut none, &mut out);
+            evaluate(row, &mut none, &mut out);
         }
     }
     outcome::<P>(out, states)

@@ -68,6 +68,76 @@
 //! }
 //! ```
 //!
+//! An enum whose variants do not say what they stand for, say the same, or hold
+//! something; and one that is to be a pseudonym:
+//! ```
+//! use ephor_sdk::prelude::*;
+//! #[derive(FieldEnum, Clone, Copy)]
+//! enum Kind {
+//!     #[value("scooter")]
+//!     Scooter,
+//!     #[other]
+//!     Other,
+//! }
+//! #[derive(Fields)]
+//! struct Seen {
+//!     #[field("/data/type", purpose = "count by type")]
+//!     kind: Option<Kind>,
+//! }
+//! const _: () = assert!(!<Seen as Fields<'static>>::FIELDS.is_empty());
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! #[derive(FieldEnum, Clone, Copy)]
+//! enum Kind {
+//!     Scooter,
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! #[derive(FieldEnum, Clone, Copy)]
+//! enum Kind {
+//!     #[value("scooter")]
+//!     Scooter,
+//!     #[value("scooter")]
+//!     Moped,
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! #[derive(FieldEnum, Clone, Copy)]
+//! enum Kind {
+//!     #[value("scooter")]
+//!     Scooter(u8),
+//! }
+//! ```
+//! ```compile_fail
+//! use ephor_sdk::prelude::*;
+//! #[derive(FieldEnum, Clone, Copy)]
+//! enum Kind {
+//!     #[value("scooter")]
+//!     Scooter,
+//!     #[other]
+//!     Other,
+//!     #[other]
+//!     Another,
+//! }
+//! ```
+//! ```compile_fail,E0080
+//! use ephor_sdk::prelude::*;
+//! #[derive(FieldEnum, Clone, Copy)]
+//! enum Kind {
+//!     #[value("scooter")]
+//!     Scooter,
+//! }
+//! #[derive(Fields)]
+//! struct Seen {
+//!     #[field("/data/type", purpose = "count by type", form = pseudonym)]
+//!     kind: Kind,
+//! }
+//! const _: () = assert!(!<Seen as Fields<'static>>::FIELDS.is_empty());
+//! ```
+//!
 //! A pointer that is none, and a rule without a message:
 //! ```compile_fail
 //! use ephor_sdk::prelude::*;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_path_to_error::{Path, Segment};
 
 use crate::wit::ephor::policy::settings::SettingsError;
@@ -58,11 +58,15 @@ impl fmt::Display for SettingsErrors {
 impl std::error::Error for SettingsErrors {}
 
 pub(crate) fn read<T: DeserializeOwned>(document: &str) -> Result<T, SettingsErrors> {
+    read_json(document).map_err(|(pointer, message)| SettingsErrors::at(pointer, message))
+}
+
+/// Fails with the place that is wrong, as a JSON Pointer, and what is wrong there.
+pub(crate) fn read_json<'de, T: Deserialize<'de>>(document: &'de str) -> Result<T, (String, String)> {
     let mut json = serde_json::Deserializer::from_str(document);
-    let settings = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| SettingsErrors::at(pointer(error.path()), error.inner().to_string()))?;
-    json.end().map_err(|error| SettingsErrors::at("", error.to_string()))?;
-    Ok(settings)
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| (pointer(error.path()), error.inner().to_string()))?;
+    json.end().map_err(|error| (String::new(), error.to_string()))?;
+    Ok(value)
 }
 
 /// JSON Schema, draft 2020-12.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-const MICROS_PER_SECOND: i64 = 1_000_000;
-const SECONDS_PER_DAY: i64 = 86_400;
+pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
+pub(crate) const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Microseconds since 1970-01-01T00:00:00Z, leap seconds ignored.
 ///
@@ -78,7 +78,7 @@ impl fmt::Display for Time {
 ///
 /// Counts in years that begin in March, so that the leap day is the last of a
 /// year, and in eras of 400 years, which all have 146,097 days.
-const fn date(day: i64) -> (i64, i64, i64) {
+pub(crate) const fn date(day: i64) -> (i64, i64, i64) {
     let day = day + 719_468;
     let era = day.div_euclid(146_097);
     let of_era = day.rem_euclid(146_097);
@@ -156,8 +156,7 @@ pub(crate) fn parse(text: &str) -> Option<Time> {
     Some(Time(seconds * MICROS_PER_SECOND + micros))
 }
 
-#[cfg(not(target_family = "wasm"))]
-const fn days_in(year: i64, month: i64) -> i64 {
+pub(crate) const fn days_in(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
@@ -167,8 +166,7 @@ const fn days_in(year: i64, month: i64) -> i64 {
 }
 
 /// The inverse of [`date`].
-#[cfg(not(target_family = "wasm"))]
-const fn day_number(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) const fn day_number(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let shifted = if month > 2 { month - 3 } else { month + 9 };
     let year_of_era = year.rem_euclid(400);

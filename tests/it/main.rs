@@ -15,6 +15,7 @@ mod events_infer;
 mod follow;
 mod grants;
 mod hostile;
+mod import;
 mod journey;
 mod kill;
 mod library;

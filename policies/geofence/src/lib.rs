@@ -1,10 +1,7 @@
 //! Vehicles inside boundaries where riding or parking is ruled.
 
-mod area;
-
+use ephor_sdk::geometry::{Areas, Geometry, Place};
 use ephor_sdk::prelude::*;
-
-use area::{Area, Areas, Geometry};
 
 /// Where a vehicle was seen.
 #[derive(Fields)]
@@ -82,13 +79,13 @@ pub enum Rule {
 /// The boundaries, ready for look-ups.
 pub struct Geofence {
     boundaries: Vec<Boundary>,
+    /// One for each boundary.
     areas: Areas,
 }
 
 struct Boundary {
     kind: BoundaryType,
     name: String,
-    area: Area,
 }
 
 #[policy(
@@ -104,26 +101,23 @@ impl Policy for Geofence {
 
     fn configure(settings: Settings) -> Result<Self, SettingsErrors> {
         let mut errors = SettingsErrors::default();
-        let mut areas = Areas::default();
-        let mut boundaries = Vec::with_capacity(settings.features.len());
-        for (index, feature) in settings.features.into_iter().enumerate() {
-            match areas.add(feature.geometry) {
-                Ok(area) => {
-                    let Properties { boundary_type: kind, geography_name: name } = feature.properties;
-                    boundaries.push(Boundary { kind, name, area });
-                }
-                Err(problem) => errors.push(format!("/features/{index}/geometry"), problem),
+        let areas = Areas::build(settings.features.iter().map(|feature| &feature.geometry)).unwrap_or_else(|problems| {
+            for problem in problems {
+                errors.push(format!("/features/{}/geometry{}", problem.area, problem.pointer), problem.message);
             }
-        }
-        errors.or(Self { boundaries, areas })
+            Areas::default()
+        });
+        let boundaries = settings.features.into_iter().map(|feature| {
+            let Properties { boundary_type: kind, geography_name: name } = feature.properties;
+            Boundary { kind, name }
+        });
+        errors.or(Self { boundaries: boundaries.collect(), areas })
     }
 
     fn evaluate(&self, seen: Observation, (): &mut (), out: &mut Out<Rule>) {
         let mut inside = [const { Vec::new() }; 3];
-        for (index, boundary) in self.boundaries.iter().enumerate() {
-            if self.areas.contains(&boundary.area, seen.lng, seen.lat) {
-                inside[boundary.kind as usize].push(index);
-            }
+        for index in self.areas.containing(Place { lng: seen.lng, lat: seen.lat }) {
+            inside[self.boundaries[index].kind as usize].push(index);
         }
         for (rule, inside) in [Rule::NoRide, Rule::NoParking, Rule::MandatoryParking].into_iter().zip(inside) {
             if inside.is_empty() {

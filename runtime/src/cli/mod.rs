@@ -4,6 +4,7 @@ pub mod completions;
 pub mod demo;
 pub mod events;
 pub mod grant;
+pub mod import;
 pub mod list;
 pub mod log;
 pub mod man;

@@ -41,7 +41,9 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let manifest = declared.iter().map(|field| {
         let Declared { kind, pointer, purpose, form, .. } = field;
         // The span makes a form that the type cannot have an error at the form.
-        let form = quote_spanned!(form.span()=> ::ephor_sdk::fields::form(::ephor_sdk::fields::Form::#form, <#kind as #value>::KIND));
+        let form = quote_spanned! {form.span()=>
+            ::ephor_sdk::fields::form(::ephor_sdk::fields::Form::#form, <#kind as #value>::KIND, <#kind as #value>::IS_ENUM)
+        };
         // The span makes "`Value` is not implemented" point at the field's type.
         quote_spanned! {kind.span()=>
             ::ephor_sdk::fields::FieldDeclaration {
@@ -59,6 +61,14 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
         let index = syn::Index::from(index);
         quote!(#ident: <#kind as #value>::at(&columns.#index, row))
     });
+    let unknown = declared.iter().enumerate().map(|(index, Declared { kind, pointer, .. })| {
+        let index = syn::Index::from(index);
+        quote! {
+            if let ::core::option::Option::Some(unknown) = <#kind as #value>::unknown(&columns.#index, row) {
+                return ::core::option::Option::Some(::std::format!("{}: {unknown}", #pointer));
+            }
+        }
+    });
     Ok(quote! {
         impl<#lifetime> ::ephor_sdk::fields::Fields<#lifetime> for #name #own {
             const FIELDS: &'static [::ephor_sdk::fields::FieldDeclaration] = &[#(#manifest),*];
@@ -69,6 +79,11 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
             #[inline]
             fn row(columns: &Self::Columns, row: usize) -> Self {
                 Self { #(#take,)* }
+            }
+            #[inline]
+            fn unknown(columns: &Self::Columns, row: usize) -> ::core::option::Option<::std::string::String> {
+                #(#unknown)*
+                ::core::option::Option::None
             }
         }
     })

@@ -1,6 +1,7 @@
 //! The derives and attributes of `ephor-sdk`. Use them through that crate,
 //! which documents them where they are re-exported.
 
+mod field_enum;
 mod fields;
 mod policy;
 mod record;
@@ -15,12 +16,24 @@ use proc_macro::TokenStream;
 /// with `, form = pseudonym | mask | coarse` where the rule needs no more than that
 /// (`manifest.form`): a `&str` can be a pseudonym or masked, an `i64`, `f64` or
 /// `Time` coarse.
-/// Its type says the kind: `bool`, `i64`, `f64`, `&str`, `Time` or `Json`; an
-/// `Option` of one of them makes it optional (`manifest.field.required`).
+/// Its type says the kind: `bool`, `i64`, `f64`, `&str`, `Time`, `Json`, or an enum
+/// with `#[derive(FieldEnum)]`; an `Option` of one of them makes it optional
+/// (`manifest.field.required`).
 /// A struct may have one lifetime parameter and no type parameters.
 #[proc_macro_derive(Fields, attributes(field))]
 pub fn fields(item: TokenStream) -> TokenStream {
     finish(fields::expand(item.into()))
+}
+
+/// Makes an enum the type of a field over texts that are known beforehand.
+///
+/// Each variant carries `#[value("…")]`, the text in the event, or one of them
+/// `#[other]`, for all other texts. The enum has to be `Copy`. Without `#[other]` an
+/// event with an unknown text is undecided, also if the field is an `Option`: a rule
+/// must not take what it does not know for what is missing.
+#[proc_macro_derive(FieldEnum, attributes(value, other))]
+pub fn field_enum(item: TokenStream) -> TokenStream {
+    finish(field_enum::expand(item.into()))
 }
 
 /// Declares the rules of a policy: one per variant of a unit enum.
