@@ -25,6 +25,10 @@ pub mod concepts {
     pub mod time {}
     #[doc = include_str!("../book/concepts/lists.md")]
     pub mod lists {}
+    #[doc = include_str!("../book/concepts/texts.md")]
+    pub mod texts {}
+    #[doc = include_str!("../book/concepts/places.md")]
+    pub mod places {}
     #[doc = include_str!("../book/concepts/vectors.md")]
     pub mod vectors {}
     #[doc = include_str!("../book/concepts/determinism.md")]
