@@ -34,6 +34,7 @@ pub mod column;
 pub mod content;
 pub mod digest;
 pub mod event;
+pub mod reserved;
 mod table;
 pub mod verdict;
 
