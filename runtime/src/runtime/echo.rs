@@ -95,7 +95,7 @@ fn of_event(event: &EventEntry<'_>) -> Option<Event> {
     Some(event_of(&document, source, subject, &happened, arrived.micros()))
 }
 
-/// When a timer fired is when it was due. Whom it was about only its policy knows.
+/// A timer has fired when it was due. Whom it was about only its policy knows.
 fn of_timer(sequence: u64, timer: &TimerEntry<'_>) -> Option<Event> {
     let TimerEntry { policy, mode, source, due, arrived, verdict, findings, .. } = timer;
     let document = Document {
@@ -110,7 +110,8 @@ fn of_timer(sequence: u64, timer: &TimerEntry<'_>) -> Option<Event> {
 }
 
 /// A verdict event in structured mode. It arrives with what it is about, so nothing in it
-/// depends on when it was made.
+/// depends on when it was made. Where that has no subject, it is the source that it is
+/// about: so there always is one, which a policy can have for its key.
 fn event_of(document: &Document<'_>, judged: &str, subject: Option<&str>, time: &str, arrived: i64) -> Event {
     let (id, source) = (document.sequence.to_string(), reserved::verdicts_on(judged));
     let mut text = Vec::with_capacity(512);
@@ -124,9 +125,8 @@ fn event_of(document: &Document<'_>, judged: &str, subject: Option<&str>, time: 
     attribute("id", &id);
     attribute("source", &source);
     attribute("type", VERDICT_TYPE);
-    if let Some(subject) = subject {
-        attribute("subject", subject);
-    }
+    let subject = subject.unwrap_or(reserved::judged_by(judged).unwrap_or(judged));
+    attribute("subject", subject);
     attribute("time", time);
     attribute("datacontenttype", "application/json");
     text.extend_from_slice(b",\"data\":");
@@ -141,7 +141,7 @@ fn event_of(document: &Document<'_>, judged: &str, subject: Option<&str>, time: 
         source: own(&source),
         id: own(&id),
         kind: own(VERDICT_TYPE),
-        subject: subject.map(own),
+        subject: Some(own(subject)),
         time: Some(own(time)),
         data,
         other: vec![("datacontenttype".into(), own("\"application/json\""))],
@@ -264,11 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn one_about_a_timer_says_when_it_was_due_and_nobody() {
+    fn one_about_a_timer_says_when_it_was_due_and_of_which_source() {
         let event = made(TIMER);
-        assert_eq!((event.source(), event.id(), event.subject()), ("urn:ephor:verdicts#/fleet", "18", None));
+        assert_eq!((event.source(), event.id(), event.subject()), ("urn:ephor:verdicts#/fleet", "18", Some("/fleet")));
         assert_eq!(event.time(), Some("2026-01-01T00:00:00.000000Z"));
         let data = event.data().expect("data");
+        assert!(!data.contains("subject"), "{data}");
         assert!(data.contains(r#""timer":{"policy":"idle","source":"/fleet","due":"2026-01-01T00:00:00.000000Z"}"#), "{data}");
         assert!(data.contains(r#""mode":"canary""#) && !data.contains("3333"), "{data}");
     }
