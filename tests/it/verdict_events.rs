@@ -114,7 +114,11 @@ async fn nobody_else_may_submit_them() {
     let answers = ephor.post(BATCH, body).await.expect(200).json();
     assert_eq!((&answers[0]["verdict"], answers[1].get("verdict"), answers[2].get("verdict")), (&json!("deny"), None, None), "{answers}");
     let answers = ephor.judge([own, event::listing(4, LISTED)]).await;
-    assert_eq!((&answers[0]["error"]["type"], &answers[1]["verdict"]), (&json!("urn:ephor:problem:reserved"), &json!("deny")), "{answers:?}");
+    assert_eq!(
+        (&answers[0]["error"]["type"], &answers[1]["verdict"]),
+        (&json!("urn:ephor:problem:reserved"), &json!("deny")),
+        "{answers:?}"
+    );
     let entries = settled(&ephor).await;
     assert_eq!(entries.iter().filter(|entry| is_verdict_event(entry)).count(), 2, "about 3 and 4: {entries:?}");
 }
@@ -194,7 +198,9 @@ async fn a_credit_standing_falls_and_is_repaired() {
     assert_eq!(said, ["1 watch", "4 restricted", "9 serious"], "four points each");
     let first = settled(&ephor).await.iter().find(|entry| entry["source"] == "/tests").map(event::sequence);
     let redress = |id: &str, data: Value| json!({"specversion": "1.0", "id": id, "source": "/office", "type": "credit.redress.granted", "subject": "sku/1", "time": "2026-01-20T00:00:00Z", "data": data});
-    let answers = ephor.judge([redress("a", json!({"sequence": first})), redress("b", json!({"policy": GOOD})), redress("c", json!({"policy": GOOD}))]).await;
+    let answers = ephor
+        .judge([redress("a", json!({"sequence": first})), redress("b", json!({"policy": GOOD})), redress("c", json!({"policy": GOOD}))])
+        .await;
     let found = |at: usize| event::findings(&answers[at], CREDIT).map(|finding| event::text(finding, "rule")).collect::<Vec<_>>();
     assert_eq!([found(0), found(1), found(2)], [vec!["improved"], vec!["improved"], vec!["nothing-to-redress"]], "{answers:?}");
     let improved = event::findings(&answers[0], CREDIT).next().expect("a finding");
@@ -217,7 +223,17 @@ async fn without_a_ledger_there_are_none_and_that_is_said() {
 async fn what_others_find_is_granted_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::builder().worker(binary()).data(folder.path()).build().expect("a runtime");
-    let pointers = ["/subject", "/type", "/time", "/data/depth", "/data/event/subject", "/data/sequence", "/data/findings", "/data/policy", "/data/rule"];
+    let pointers = [
+        "/subject",
+        "/type",
+        "/time",
+        "/data/depth",
+        "/data/event/subject",
+        "/data/sequence",
+        "/data/findings",
+        "/data/policy",
+        "/data/rule",
+    ];
     let granted = |events: &[&str]| {
         let fields = pointers.iter().map(|pointer| (pointer.to_string(), "plain".into())).collect();
         let publisher = Publisher { events: events.iter().map(ToString::to_string).collect(), fields, ..Publisher::default() };
@@ -395,9 +411,14 @@ async fn real_invoices_are_replayed_and_counted_alike() {
     let roots: Vec<_> = [("one", ["--events", sample]), ("two", ["--from-data", &recorded])]
         .into_iter()
         .map(|(copy, events)| {
-            let output = ephor_replay(&[&events[..], &["--policies", &policies, "--data", &room.text(copy), "--key", key, "--json"]].concat());
+            let output =
+                ephor_replay(&[&events[..], &["--policies", &policies, "--data", &room.text(copy), "--key", key, "--json"]].concat());
             let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", ledger::printed(&output)));
-            assert_eq!((&report["judged"], &report["rejected"], &report["refused"]), (&json!(lines.len()), &json!(0), &json!(0)), "{report}");
+            assert_eq!(
+                (&report["judged"], &report["rejected"], &report["refused"]),
+                (&json!(lines.len()), &json!(0), &json!(0)),
+                "{report}"
+            );
             ledger::Checkpoint::in_directory(&room.path(copy)).map(|checkpoint| (checkpoint.size, checkpoint.root))
         })
         .collect();

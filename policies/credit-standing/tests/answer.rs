@@ -44,6 +44,9 @@ fn real_verdicts_give_the_independent_answer() {
     }
     lines.sort();
     let digest: String = Sha256::digest(lines.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(json!({"events": events.len(), "rules": rules, "digest": digest}), json!({"events": answer["events"], "rules": answer["rules"], "digest": answer["digest"]}));
+    assert_eq!(
+        json!({"events": events.len(), "rules": rules, "digest": digest}),
+        json!({"events": answer["events"], "rules": answer["rules"], "digest": answer["digest"]})
+    );
     assert!((1_000..=MOST_BYTES).contains(&largest), "the largest state has {largest} bytes");
 }

@@ -155,7 +155,8 @@ fn event_of(document: &Document<'_>, judged: &str, subject: Option<&str>, time: 
 }
 
 /// The event about the verdict of an entry, by the entry's line: nothing if none comes
-/// behind it. For a replay, which puts it where it was recorded.
+/// behind it. For a replay, which puts it where it was recorded; a runtime that makes its
+/// own must not be given any.
 ///
 /// # Errors
 ///
