@@ -9,149 +9,33 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::column::time_micros;
 use crate::digest::Digest;
 use crate::event::{Data, Event, Piece};
-use crate::ledger::entry::{self, Entry, EventEntry, Identity, TimerEntry, string};
-use crate::policy::Mode;
+use crate::ledger::entry::{Echo, Entry, Identity};
 use crate::reserved::{self, VERDICT_TYPE};
-use crate::verdict::{Action, Decision, Severity};
 
-/// What the `data` of a verdict event has.
-#[derive(Serialize)]
-struct Document<'a> {
-    /// Of the entry that it is about; also the event's `id`.
-    sequence: u64,
-    /// Steps from what came from outside: 1 for a verdict on such an event.
-    depth: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<About<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timer: Option<AboutTimer<'a>>,
-    verdict: Decision,
-    findings: Vec<Found<'a>>,
-}
-
-/// The event that was judged.
-#[derive(Serialize)]
-struct About<'a> {
-    source: &'a str,
-    id: &'a str,
-    r#type: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<&'a str>,
-}
-
-/// The timer that fired.
-#[derive(Serialize)]
-struct AboutTimer<'a> {
-    policy: &'a str,
-    source: &'a str,
-    due: String,
-}
-
-/// A finding, without its evidence: that was taken out of fields which were granted to
-/// whoever found it, and to nobody else.
-#[derive(Serialize)]
-struct Found<'a> {
-    policy: &'a str,
-    rule: &'a str,
-    action: Action,
-    severity: Severity,
-    mode: Mode,
-}
-
-fn found<'a>(policy: &'a str, mode: Mode, findings: &'a [entry::Finding<'_>]) -> impl Iterator<Item = Found<'a>> {
-    findings.iter().map(move |finding| {
-        let entry::Finding { rule, action, severity, .. } = finding;
-        Found { policy, rule, action: *action, severity: *severity, mode }
-    })
-}
-
-/// The event about the verdict of an entry, if its entry says that one comes.
+/// The event about the verdict of an entry, if the entry says that one comes.
 pub(super) fn of_entry(entry: &Entry<'_>) -> Option<Event> {
-    match entry {
-        Entry::Event(event) => of_event(event),
-        Entry::Timer(sequence, timer) => of_timer(*sequence, timer),
-        Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => None,
-    }
-}
-
-fn of_event(event: &EventEntry<'_>) -> Option<Event> {
-    let EventEntry { sequence, source, id, kind, subject, time, arrived, verdict, asked, .. } = event;
-    let (subject, time) = (subject.as_deref(), time.as_deref());
-    let document = Document {
-        sequence: *sequence,
-        depth: event.echo?,
-        event: Some(About { source, id, r#type: kind, subject, time }),
-        timer: None,
-        verdict: *verdict,
-        findings: asked.iter().flat_map(|asked| found(&asked.policy, asked.mode, &asked.findings)).collect(),
-    };
-    let happened = time.map_or_else(|| arrived.to_string(), str::to_string);
-    Some(event_of(&document, source, subject, &happened, arrived.micros()))
-}
-
-/// A timer has fired when it was due. Whom it was about only its policy knows.
-fn of_timer(sequence: u64, timer: &TimerEntry<'_>) -> Option<Event> {
-    let TimerEntry { policy, mode, source, due, arrived, verdict, findings, .. } = timer;
-    let document = Document {
-        sequence,
-        depth: timer.echo?,
-        event: None,
-        timer: Some(AboutTimer { policy, source, due: due.to_string() }),
-        verdict: *verdict,
-        findings: found(policy, *mode, findings).collect(),
-    };
-    Some(event_of(&document, source, None, &due.to_string(), arrived.micros()))
-}
-
-/// A verdict event in structured mode. It arrives with what it is about, so nothing in it
-/// depends on when it was made. Where that has no subject, it is the source that it is
-/// about: so there always is one, which a policy can have for its key.
-fn event_of(document: &Document<'_>, judged: &str, subject: Option<&str>, time: &str, arrived: i64) -> Event {
-    let (id, source) = (document.sequence.to_string(), reserved::verdicts_on(judged));
-    let mut text = Vec::with_capacity(512);
-    let mut attribute = |name: &str, value: &str| {
-        text.extend_from_slice(if text.is_empty() { b"{\"" } else { b",\"" });
-        text.extend_from_slice(name.as_bytes());
-        text.extend_from_slice(b"\":");
-        string(&mut text, value);
-    };
-    attribute("specversion", "1.0");
-    attribute("id", &id);
-    attribute("source", &source);
-    attribute("type", VERDICT_TYPE);
-    let subject = subject.unwrap_or(reserved::judged_by(judged).unwrap_or(judged));
-    attribute("subject", subject);
-    attribute("time", time);
-    attribute("datacontenttype", "application/json");
-    text.extend_from_slice(b",\"data\":");
-    let start = text.len();
-    // Texts, words and numbers: there is no such value that JSON cannot have.
-    text.extend(serde_json::to_vec(document).unwrap_or_default());
-    let data = Data::Json(Piece::Span(start as u32..text.len() as u32));
-    text.push(b'}');
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let own = |text: &str| Piece::Own(text.into());
-    Event {
-        source: own(&source),
-        id: own(&id),
-        kind: own(VERDICT_TYPE),
+    let Echo { text, id, source, subject, time, data, arrived } = entry.echo()?;
+    let own = |text: String| Piece::Own(text.into());
+    Some(Event {
+        digest: Digest::of(text.as_bytes()),
+        time_micros: time_micros(&time),
+        source: own(source),
+        id: own(id),
+        kind: own(VERDICT_TYPE.into()),
         subject: Some(own(subject)),
         time: Some(own(time)),
-        data,
-        other: vec![("datacontenttype".into(), own("\"application/json\""))],
+        data: Data::Json(Piece::Span(data.start as u32..data.end as u32)),
+        other: vec![("datacontenttype".into(), own("\"application/json\"".into()))],
         in_headers: false,
-        digest: Digest::of(text.as_bytes()),
-        time_micros: crate::column::time_micros(time),
         arrived: Some(arrived),
         text: text.into(),
         body: None,
-    }
+    })
 }
 
 /// The event about the verdict of an entry, by the entry's line: nothing if none comes
@@ -217,6 +101,7 @@ impl Outstanding {
 mod tests {
     use super::*;
     use crate::ingest;
+    use crate::ledger::entry::TimerEntry;
 
     /// An entry with a finding of one policy that counts and one of another that does not.
     const ENTRY: &str = r#"{"sequence":17,"source":"/shop","id":"a\"1","type":"shop.order","subject":"seller/7","time":"2026-01-02T03:04:05+01:00","arrived":"2026-01-02T03:04:06.000007Z","echo":1,"digest":"0000000000000000000000000000000000000000000000000000000000000000","verdict":"deny","asked":[{"policy":"office/goods","release":"1-a","digest":"1111111111111111111111111111111111111111111111111111111111111111","mode":"enforce","findings":[{"rule":"listed","action":"deny","severity":"high","message":"sells a KNIFE","evidence":{"word":"KNIFE"},"legal_basis":"article 13"}]},{"policy":"prices","release":"2-b","digest":"2222222222222222222222222222222222222222222222222222222222222222","mode":"shadow","findings":[{"rule":"unequal","action":"flag","severity":"low","message":"m","evidence":{},"legal_basis":"l"}]}]}"#;

@@ -13,6 +13,7 @@
 //! something else, and then its second and last member has the name of that.
 
 mod change;
+mod echo;
 mod event;
 mod fields;
 mod kept;
@@ -29,6 +30,7 @@ use crate::digest::Digest;
 use fields::parse_digest;
 
 pub(crate) use change::{ChangeEntry, What};
+pub(crate) use echo::Echo;
 pub(crate) use event::{Asked, EventEntry, Fault, Finding};
 pub(crate) use fields::{Evidence, Lists, Time, number, string};
 pub(crate) use kept::{AboutContent, ErasureEntry, KeepEntry};
