@@ -95,6 +95,7 @@ impl Config {
             ("spine.state-bytes-max", spine.state_bytes_max as u64, 1 << 10, 1 << 40),
             ("spine.state-memory-bytes-max", spine.state_memory_bytes_max as u64, 0, 1 << 40),
             ("spine.threads", spine.threads as u64, 0, 1_000),
+            ("spine.verdict-depth-max", spine.verdict_depth_max.into(), 0, 16),
             ("spine.lateness-s", spine.lateness_s, 0, 100 * 366 * 86_400),
             ("ledger.horizon-days", ledger.horizon_days.into(), 1, 36_500),
             ("ledger.events.days", kept_days, 1, 36_500),

@@ -35,6 +35,7 @@ pub mod column;
 pub mod content;
 pub mod digest;
 pub mod event;
+pub mod reserved;
 mod table;
 pub mod verdict;
 

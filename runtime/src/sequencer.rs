@@ -46,6 +46,11 @@ pub struct Limits {
     /// for longer is noted in the ledger; one that is declared by its name also if it
     /// was never heard of.
     pub heartbeats: BTreeMap<String, u64>,
+    /// Steps that verdict events may be from what came from outside; 0 for none. With 1
+    /// there are events about verdicts on what a platform sends, with 2 also about
+    /// verdicts on these. They are made only while a release asks about their type, and
+    /// need a ledger.
+    pub verdict_depth_max: u32,
 }
 
 impl Default for Limits {
@@ -60,6 +65,7 @@ impl Default for Limits {
             threads: 0,
             lateness_s: 60,
             heartbeats: BTreeMap::new(),
+            verdict_depth_max: 1,
         }
     }
 }
@@ -73,8 +79,17 @@ pub(crate) struct Submission {
     pub bytes: usize,
     pub reply: oneshot::Sender<(Vec<Event>, Vec<Answer>)>,
     /// Gives the room back when the submission is gone, answered or not: not
-    /// when whoever submitted it stops waiting.
-    _room: [OwnedSemaphorePermit; 2],
+    /// when whoever submitted it stops waiting. Absent for what was never in the queue.
+    _room: Option<[OwnedSemaphorePermit; 2]>,
+}
+
+impl Submission {
+    /// The runtime's own events. They do not go through the queue, so they need no room in
+    /// it, and nobody waits for their verdicts.
+    pub fn own(events: Vec<Event>) -> Self {
+        let bytes = events.iter().map(Event::size).sum();
+        Submission { events, bytes, reply: oneshot::channel().0, _room: None }
+    }
 }
 
 /// What the spine gets to do, in order.
@@ -182,7 +197,7 @@ impl<C> Entrance<C> {
             event.arrived.get_or_insert(now);
         }
         let (reply, receiver) = oneshot::channel();
-        let submission = Submission { events, bytes, reply, _room: room };
+        let submission = Submission { events, bytes, reply, _room: Some(room) };
         self.sender.send(Item::Events(submission)).map_err(|_| Stopped)?;
         Ok(receiver)
     }

@@ -68,6 +68,7 @@ pub struct Stats {
     pub(crate) timers: Gauge,
     pub(crate) missing: Gauge,
     pub(crate) silent: Gauge,
+    pub(crate) verdict_events: Family<OutcomeLabel, Counter>,
     pub(crate) durability: Family<DurabilityLabel, Gauge>,
     pub(crate) unsettled: Gauge,
     pub(crate) lost: Gauge,
@@ -104,6 +105,7 @@ impl Stats {
             timers: Gauge::default(),
             missing: Gauge::default(),
             silent: Gauge::default(),
+            verdict_events: Family::default(),
             durability: Family::default(),
             unsettled: Gauge::default(),
             lost: Gauge::default(),
@@ -126,6 +128,11 @@ impl Stats {
             registry.register("timers", "Keys that want to be woken", stats.timers.clone());
             registry.register("missing_events", "Events that sources have numbered and that did not come", stats.missing.clone());
             registry.register("silent_sources", "Sources that are silent for longer than their heartbeat", stats.silent.clone());
+            registry.register(
+                "verdict_events",
+                "Entries with findings, by whether an event about them was made or would have been beyond verdict-depth-max",
+                stats.verdict_events.clone(),
+            );
             registry.register("ledger_durability", "1 for what an answer means for the disk", stats.durability.clone());
             registry.register(
                 "ledger_unsettled_entries",

@@ -45,6 +45,7 @@ mod swap;
 mod tidy;
 mod truth;
 mod unsynced;
+mod verdict_events;
 
 /// The policy that stands beside hostile ones and must not notice, and an
 /// event that it finds something in.

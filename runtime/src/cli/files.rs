@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use ephor::event::Event;
-use ephor::ingest::{self, Limits, Lines};
+use ephor::ingest::{self, Limits, Lines, Rejection, RejectionKind};
 use ephor::ledger::{Kept, KeptEvents};
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
@@ -156,8 +156,7 @@ impl Reading {
         while let Some(event) = events.next() {
             match event.with_context(cannot)? {
                 (sequence, Kept::Content(content)) => {
-                    let read = ingest::content(&content, &self.limits);
-                    self.take(path, &format!("entry {sequence}"), read.map_err(|rejection| rejection.to_string()))?;
+                    self.take(path, &format!("entry {sequence}"), read(ingest::content(&content, &self.limits)))?;
                 }
                 _ => self.group.rejected.erased += 1,
             }
@@ -171,15 +170,15 @@ impl Reading {
     /// Takes a line; nothing for one that was too long.
     fn line(&mut self, path: &Path, number: u64, line: Option<Bytes>) -> Result<(), Stop> {
         let read = match line {
-            Some(line) => ingest::structured(&line, &self.limits).map_err(|rejection| rejection.to_string()),
+            Some(line) => read(ingest::structured(&line, &self.limits)),
             None => Err(format!("the line has more than {} bytes", self.limits.event_bytes_max)),
         };
         self.take(path, &format!("line {number}"), read)
     }
 
-    fn take(&mut self, path: &Path, place: &str, read: Result<Event, String>) -> Result<(), Stop> {
+    fn take(&mut self, path: &Path, place: &str, read: Result<Option<Event>, String>) -> Result<(), Stop> {
         match read {
-            Ok(event) => self.group.events.push(event),
+            Ok(event) => self.group.events.extend(event),
             Err(why) => {
                 let Rejected { lines, first, .. } = &mut self.group.rejected;
                 *lines += 1;
@@ -191,6 +190,16 @@ impl Reading {
 
     fn hand_over(&mut self) -> Result<(), Stop> {
         self.sender.blocking_send(Ok(std::mem::take(&mut self.group))).map_err(|_| Stop::Unwanted)
+    }
+}
+
+/// What was read; nothing of the runtime's own events, which are made again wherever the
+/// others are judged again.
+fn read(read: Result<Event, Rejection>) -> Result<Option<Event>, String> {
+    match read {
+        Ok(event) => Ok(Some(event)),
+        Err(rejection) if rejection.kind == RejectionKind::Reserved => Ok(None),
+        Err(rejection) => Err(rejection.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode, percent_encode};
 use super::Limits;
 use super::attribute::{self, REQUIRED, SPEC_VERSION};
 use super::json;
-use super::rejection::{Place, Rejection, RejectionKind};
+use super::rejection::{Place, Rejection, RejectionKind, from_outside};
 use super::structured::{structured, utf8};
 use crate::column::time_micros;
 use crate::content::Content;
@@ -35,6 +35,7 @@ pub fn binary<'a>(
 ) -> Result<Event, Rejection> {
     let mut attributes: Vec<(&str, String)> = Vec::new();
     let outcome = read(headers, content_type, body, limits, &mut attributes);
+    let outcome = outcome.and_then(|event| from_outside(event, |name| Place::Header(format!("{PREFIX}{name}"))));
     outcome.map_err(|mut rejection| {
         let mut take = |name| attributes.iter().position(|(known, _)| *known == name).map(|at| attributes.swap_remove(at).1);
         rejection.source = take("source");
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_rejection_names_the_header() {
-        use RejectionKind::{Encoding, InvalidAttribute, MissingAttribute, SpecVersion};
+        use RejectionKind::{Encoding, InvalidAttribute, MissingAttribute, Reserved, SpecVersion};
         for (change, kind, header) in [
             (("ce-id", b"" as &'static [u8]), MissingAttribute, "ce-id"),
             (("ce-specversion", b"1.1"), SpecVersion, "ce-specversion"),
@@ -225,6 +226,8 @@ mod tests {
             (("ce-time", b"now"), InvalidAttribute, "ce-time"),
             (("ce-data", b"1"), InvalidAttribute, "ce-data"),
             (("ce-my_region", b"eu"), InvalidAttribute, "ce-my_region"),
+            (("ce-source", b"urn%3Aephor:verdicts"), Reserved, "ce-source"),
+            (("ce-type", b"dev.ephor.verdict.v1"), Reserved, "ce-type"),
         ] {
             let rejection = read(&[change], None, b"").expect_err(header);
             assert_eq!((rejection.kind, rejection.place), (kind, Place::Header(header.into())));

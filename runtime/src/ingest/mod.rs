@@ -17,4 +17,5 @@ pub use binary::{binary, content};
 pub use limits::Limits;
 pub use lines::{LineTooLong, Lines};
 pub use rejection::{Place, Rejection, RejectionKind};
+pub(crate) use structured::any_structured;
 pub use structured::{batch, structured};

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::event::Event;
+use crate::reserved;
+
 /// The class of a problem with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RejectionKind {
@@ -24,13 +27,15 @@ pub enum RejectionKind {
     SpecVersion,
     /// More bytes, attributes or events than allowed.
     TooLarge,
+    /// Its source or its type is one that only the runtime itself uses.
+    Reserved,
     /// JSON, but not an object (or not an array of them, in batch mode).
     NotAnEvent,
 }
 
 impl RejectionKind {
     /// All kinds, for closed sets of metric labels.
-    pub const ALL: [RejectionKind; 10] = [
+    pub const ALL: [RejectionKind; 11] = [
         RejectionKind::Syntax,
         RejectionKind::Encoding,
         RejectionKind::Depth,
@@ -40,6 +45,7 @@ impl RejectionKind {
         RejectionKind::InvalidAttribute,
         RejectionKind::SpecVersion,
         RejectionKind::TooLarge,
+        RejectionKind::Reserved,
         RejectionKind::NotAnEvent,
     ];
 
@@ -55,6 +61,7 @@ impl RejectionKind {
             RejectionKind::InvalidAttribute => "invalid-attribute",
             RejectionKind::SpecVersion => "spec-version",
             RejectionKind::TooLarge => "too-large",
+            RejectionKind::Reserved => "reserved",
             RejectionKind::NotAnEvent => "not-an-event",
         }
     }
@@ -71,6 +78,7 @@ impl RejectionKind {
             RejectionKind::InvalidAttribute => "A CloudEvents attribute has an invalid value",
             RejectionKind::SpecVersion => "The CloudEvents version is not supported",
             RejectionKind::TooLarge => "The event is too large",
+            RejectionKind::Reserved => "The name is reserved for events of the runtime itself",
             RejectionKind::NotAnEvent => "This is not a CloudEvent",
         }
     }
@@ -110,6 +118,21 @@ impl Rejection {
         };
         Rejection { kind, place, detail: cut(detail.into(), 512), source: None, id: None }
     }
+}
+
+/// An event from outside: it does not pass for one of the runtime's own. `place` says
+/// where an attribute is.
+pub(super) fn from_outside(event: Event, place: impl Fn(&str) -> Place) -> Result<Event, Rejection> {
+    let (name, prefix) = match (reserved::is_own_source(event.source()), reserved::is_own_type(event.kind())) {
+        (true, _) => ("source", reserved::SOURCES),
+        (false, true) => ("type", reserved::TYPES),
+        (false, false) => return Ok(event),
+    };
+    let detail = format!(
+        "begins with {prefix:?}, and such events the runtime submits itself, about its own verdicts; leave them out: they are made again wherever they are needed"
+    );
+    let (source, id) = (Some(event.source().to_string()), Some(event.id().to_string()));
+    Err(Rejection { source, id, ..Rejection::new(RejectionKind::Reserved, place(name), detail) })
 }
 
 // Not derived: thiserror takes a field named `source` for an error's cause.

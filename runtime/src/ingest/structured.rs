@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::Limits;
 use super::attribute::{self, REQUIRED, SPEC_VERSION};
 use super::json::{self, Name};
-use super::rejection::{Place, Rejection, RejectionKind};
+use super::rejection::{Place, Rejection, RejectionKind, from_outside};
 use crate::column::time_micros;
 use crate::digest::Digest;
 use crate::event::{Data, Event, Piece};
@@ -22,8 +22,15 @@ use crate::event::{Data, Event, Piece};
 ///
 /// # Errors
 ///
-/// What is wrong with it, with the JSON pointer at fault.
+/// What is wrong with it, with the JSON pointer at fault; also if it has the source or
+/// the type of the runtime's own events.
 pub fn structured(text: &[u8], limits: &Limits) -> Result<Event, Rejection> {
+    from_outside(any_structured(text, limits)?, |name| Place::Pointer(json::step(name)))
+}
+
+/// The same, also for the runtime's own events: for vectors, which have what a policy
+/// would be shown.
+pub(crate) fn any_structured(text: &[u8], limits: &Limits) -> Result<Event, Rejection> {
     if text.len() > limits.event_bytes_max {
         let detail = format!("the event has {} bytes, at most {}", text.len(), limits.event_bytes_max);
         return Err(Rejection::new(RejectionKind::TooLarge, Place::Body, detail));
@@ -351,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_rejection_names_the_place_and_the_event() {
-        use RejectionKind::{DuplicateName, InvalidAttribute, MissingAttribute, NotAnEvent, SpecVersion, Syntax, TooLarge};
+        use RejectionKind::{DuplicateName, InvalidAttribute, MissingAttribute, NotAnEvent, Reserved, SpecVersion, Syntax, TooLarge};
         for (text, kind, pointer) in [
             (r#"{"id":"1","source":"/s","type":"t"}"#, MissingAttribute, "/specversion"),
             (r#"{"specversion":"1.0","id":null,"source":"/s","type":"t"}"#, MissingAttribute, "/id"),
@@ -368,6 +375,8 @@ mod tests {
             (r#"{"data":1,"data_base64":"AA=="}"#, InvalidAttribute, "/data_base64"),
             (r#"{"data_base64":"?"}"#, InvalidAttribute, "/data_base64"),
             (r#"{"data":{"a":{"b":1,"b":2}}}"#, DuplicateName, "/data/a/b"),
+            (r#"{"specversion":"1.0","id":"1","source":"urn:ephor:verdicts#/s","type":"t"}"#, Reserved, "/source"),
+            (r#"{"specversion":"1.0","id":"1","source":"/s","type":"dev.ephor.verdict.v1"}"#, Reserved, "/type"),
             ("[]", NotAnEvent, ""),
             ("7", NotAnEvent, ""),
             (r#"{"specversion":"1.0""#, Syntax, ""),

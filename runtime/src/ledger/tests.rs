@@ -60,6 +60,7 @@ fn event(sequence: u64) -> Entry<'static> {
         number: sequence.is_multiple_of(3).then_some(sequence),
         arrived: Time::from_micros(arrived),
         late: sequence.is_multiple_of(7),
+        echo: sequence.is_multiple_of(11).then_some(1),
         digest: Digest::of(&sequence.to_le_bytes()),
         verdict: Decision::ALL[sequence as usize % Decision::ALL.len()],
         handling: sequence.is_multiple_of(6).then_some(Handling::Hold),
@@ -70,6 +71,7 @@ fn event(sequence: u64) -> Entry<'static> {
 
 fn timer(sequence: u64) -> Entry<'static> {
     let timer = TimerEntry {
+        echo: Some(1),
         policy: "geofence".into(),
         release: "0.1.0-ca2949c7d59a".into(),
         digest: Digest::of(b"component"),

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::coarse::Coarse;
 use super::form::{Form, MASK_KEEP, Show};
-use super::manifest::{Action, AskedForm, Field, matches};
+use super::manifest::{Action, AskedForm, Field, names};
 use super::pseudonym::{Pseudonyms, Secret};
 use super::publisher::{Budget, Gate, Publisher, WhenStale};
 use super::{Handling, Manifest, Mode};
 use crate::column::{Cell, Column};
+use crate::reserved;
 
 /// What a policy's publisher may see of events, in which form, and what its findings
 /// count for. Cheap to clone.
@@ -88,8 +89,8 @@ impl Grant {
     /// and every action. For development on one machine, and for vectors: pseudonyms
     /// are made with a key that everybody knows, so that they are the same everywhere.
     pub fn development() -> Self {
-        let settled =
-            Publisher { events: vec!["*".into()], action: Action::Deny, begin: Mode::Enforce, retroactive: true, ..Publisher::default() };
+        let events = vec!["*".into(), reserved::VERDICT_TYPE.into()];
+        let settled = Publisher { events, action: Action::Deny, begin: Mode::Enforce, retroactive: true, ..Publisher::default() };
         Grant(Arc::new(Terms { publisher: None, fields: BTreeMap::new(), secret: Secret::development(), settled }))
     }
 
@@ -152,7 +153,7 @@ impl Grant {
 
     /// Whether it may govern events of a type.
     pub fn governs(&self, kind: &str) -> bool {
-        self.0.settled.events.iter().any(|pattern| matches(pattern, kind))
+        self.0.settled.events.iter().any(|pattern| names(pattern, kind))
     }
 
     /// Whether a policy was granted what it cannot do without.
@@ -179,7 +180,7 @@ impl Grant {
         let list = granted.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ");
         // A pattern is inside of another one if that matches it letter by letter: what a
         // `*` stands for only a `*` takes.
-        let (outcome, end) = match granted.iter().any(|wider| matches(wider, pattern)) {
+        let (outcome, end) = match granted.iter().any(|wider| names(wider, pattern)) {
             true => (Outcome::Granted, String::new()),
             false => (Outcome::Missing, format!("; granted are {list} only")),
         };
@@ -498,6 +499,8 @@ mod tests {
             ("a*b*c", "a*c", false),
             ("a*c", "a*b*c", true),
             ("*.*", "*", false),
+            ("*", reserved::VERDICT_TYPE, false),
+            (reserved::VERDICT_TYPE, reserved::VERDICT_TYPE, true),
         ] {
             let grant = grant(&[("/data/x", FORMS[0])], &[granted]);
             let asks = Manifest { events: vec![asked.into()], ..manifest(vec![field("/data/x", Kind::Text, AskedForm::Plain, true)]) };

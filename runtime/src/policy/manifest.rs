@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::column::Kind;
+use crate::reserved;
 
 /// Most fields that a policy may declare.
 pub const FIELDS_MAX: usize = 64;
@@ -305,7 +306,7 @@ impl Manifest {
 
     /// Whether the policy is asked about events of this type.
     pub fn asks_about(&self, kind: &str) -> bool {
-        self.events.iter().any(|pattern| matches(pattern, kind))
+        self.events.iter().any(|pattern| names(pattern, kind))
     }
 }
 
@@ -341,6 +342,12 @@ pub(super) fn check_pointer(pointer: &str) -> Result<(), &'static str> {
         return Err("goes into an attribute; only /data has places inside");
     }
     Ok(())
+}
+
+/// Whether a pattern of event types has a type, or a narrower pattern. Types that only the
+/// runtime submits have to be named: `*` is whatever a platform sends.
+pub(super) fn names(pattern: &str, kind: &str) -> bool {
+    matches(pattern, kind) && (reserved::is_own_type(pattern) || !reserved::is_own_type(kind))
 }
 
 /// Whether `text` is `pattern` with each `*` standing for any run of characters.
@@ -379,6 +386,20 @@ mod tests {
             ("a*a", "a", false),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn what_the_runtime_submits_has_to_be_named() {
+        for (pattern, kind, expected) in [
+            ("*", "retail.invoice.line", true),
+            ("*", reserved::VERDICT_TYPE, false),
+            ("d*", reserved::VERDICT_TYPE, false),
+            (reserved::VERDICT_TYPE, reserved::VERDICT_TYPE, true),
+            ("dev.ephor.*", reserved::VERDICT_TYPE, true),
+            ("dev.ephor.*", "dev.ephorus", false),
+        ] {
+            assert_eq!(names(pattern, kind), expected, "{pattern} on {kind}");
         }
     }
 

@@ -8,6 +8,7 @@ use super::numbers::{Gap, Numbers};
 use super::timed::Course;
 use crate::event::Event;
 use crate::ledger::{Ids, Known};
+use crate::reserved;
 
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
@@ -75,6 +76,14 @@ impl Admission {
             .enumerate()
             .map(|(at, event)| {
                 let happened = event.happened();
+                if let Some(judged) = reserved::judged_by(event.source()) {
+                    // The runtime's own: made once, and as late as what it is about. It
+                    // says nothing about how far its source has come.
+                    let source = self.ids.source(judged);
+                    course.push(source, happened, self.ids.mark(source).map_or(i64::MIN, |mark| mark.saturating_sub(self.lateness)));
+                    fresh.push(Fresh { at, late: false });
+                    return Slot::New;
+                }
                 let source = self.ids.source(event.source());
                 let slot = match self.remembers {
                     true => self.slot(event, source, happened, next + fresh.len() as u64),
@@ -114,6 +123,9 @@ impl Admission {
         if self.remembers {
             for (row, fresh) in fresh.iter().enumerate() {
                 let event = events[fresh.at];
+                if reserved::judged_by(event.source()).is_some() {
+                    continue;
+                }
                 let (key, source) = (self.ids.key(event.source(), event.id()), self.ids.source(event.source()));
                 self.ids.insert(&key, source, sequence(row), event.digest(), event.happened());
             }

@@ -34,6 +34,9 @@ pub(super) enum Change {
     Restore { lines: Lines, dropped: Vec<Arc<str>>, done: oneshot::Sender<()> },
     /// The time, for what depends on it.
     Tick(Tick),
+    /// Verdict events that an earlier process left out are judged now, and not only with
+    /// the next batch.
+    CatchUp,
     /// The content of events goes. What is to be done once that is recorded is told the
     /// sequence of the entry.
     Erase { entry: ErasureEntry<'static>, recorded: Box<dyn FnOnce(u64) + Send> },

@@ -8,12 +8,14 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::admit::{Admission, Fresh};
+use super::echo;
 use super::evaluate::Round;
 use super::heartbeats::Silence;
 use super::numbers::Gap;
 use super::set::Set;
 use super::spine::{Judged, Woken};
 use crate::digest::Digest;
+use crate::event::Event;
 use crate::ledger::entry::{self, Asked, Entry, EventEntry, GapEntry, Lists, SilenceEntry, Time, TimerEntry};
 use crate::ledger::{Batch, Hash, Secrets, leaf_hash};
 use crate::policy::Release;
@@ -35,6 +37,27 @@ pub(super) struct About<'a> {
     pub round: &'a Round<'a>,
     pub fresh: &'a [Fresh],
     pub judged: &'a Judged,
+    /// Steps that verdict events may be from what came from outside; none if nobody asks
+    /// about them.
+    pub depth_max: Option<u32>,
+}
+
+/// What comes behind a batch of its own accord.
+#[derive(Default)]
+pub(super) struct Echoes {
+    /// Events about its entries, in the order of these.
+    pub events: Vec<Event>,
+    /// Entries about which one would have been a step too far, and the first of them.
+    pub cut: u64,
+    pub first_cut: Option<u64>,
+}
+
+impl Echoes {
+    fn merge(&mut self, behind: Echoes) {
+        self.events.extend(behind.events);
+        self.cut += behind.cut;
+        self.first_cut = self.first_cut.or(behind.first_cut);
+    }
 }
 
 /// Writes entries.
@@ -48,8 +71,8 @@ impl Evidence {
     }
 
     /// Appends the entries of a round to a batch, whose `first` is the sequence of
-    /// the first.
-    pub fn write(&self, pool: &ThreadPool, about: &About<'_>, admission: &Admission, batch: &mut Batch) {
+    /// the first. Gives the events about them.
+    pub fn write(&self, pool: &ThreadPool, about: &About<'_>, admission: &Admission, batch: &mut Batch) -> Echoes {
         let About { judged, fresh, .. } = about;
         let mut withheld: Vec<(u32, usize)> = judged.unasked.iter().map(|unasked| (unasked.row, unasked.member)).collect();
         withheld.sort_unstable();
@@ -58,38 +81,48 @@ impl Evidence {
             let mut lines = Vec::with_capacity(rows.len() * LINE_BYTES);
             let mut leaves = Vec::with_capacity(rows.len());
             let mut seen = Vec::with_capacity(256);
-            let mut put = |entry: Entry<'_>| append(entry, &mut lines, &mut leaves);
+            let mut echoes = Echoes::default();
+            let mut put = |mut entry: Entry<'_>, depth: u32| {
+                about.mark(&mut entry, depth, &mut echoes);
+                let entry = append(entry, &mut lines, &mut leaves);
+                echoes.events.extend(echo::of_entry(&entry));
+            };
             for row in rows {
+                // A timer that fires before an event fires because of it.
+                let depth = about.depth_max.map_or(0, |_| echo::depth(about.round.events[row]));
                 let sequence = judged.sequence(first, row);
                 let gaps = at(&judged.gaps, row, |gap| gap.place);
                 let timers = at(&judged.woken, row, |woken| woken.place);
                 let mut before = sequence - (gaps.len() + timers.len()) as u64..;
                 for (gap, sequence) in gaps.iter().zip(before.by_ref()) {
-                    put(Entry::Gap(sequence, gap_entry(about, admission, gap)));
+                    put(Entry::Gap(sequence, gap_entry(about, admission, gap)), depth);
                 }
                 for (woken, sequence) in timers.iter().zip(before) {
-                    put(Entry::Timer(sequence, self.timer(about, admission, row, woken)));
+                    put(Entry::Timer(sequence, self.timer(about, admission, row, woken)), depth);
                 }
                 let given = |member: usize| withheld.binary_search(&(row as u32, member)).is_err();
-                put(Entry::Event(self.event(about, row, sequence, given, &mut seen)));
+                put(Entry::Event(self.event(about, row, sequence, given, &mut seen)), depth);
             }
-            (lines, leaves)
+            (lines, leaves, echoes)
         };
-        let parts: Vec<(Vec<u8>, Vec<Hash>)> = match fresh.len() {
-            0 => return,
+        let parts: Vec<(Vec<u8>, Vec<Hash>, Echoes)> = match fresh.len() {
+            0 => return Echoes::default(),
             rows if rows < SPREAD_ROWS_MIN => vec![some(0..rows)],
             rows => {
                 let part = rows.div_ceil(pool.current_num_threads()).max(SPREAD_ROWS_MIN / 4);
                 pool.install(|| (0..rows.div_ceil(part)).into_par_iter().map(|at| some(at * part..rows.min((at + 1) * part))).collect())
             }
         };
-        for (lines, leaves) in parts {
+        let mut all = Echoes::default();
+        for (lines, leaves, echoes) in parts {
             match batch.lines.is_empty() {
                 true => batch.lines = lines,
                 false => batch.lines.extend_from_slice(&lines),
             }
             batch.leaves.extend(leaves);
+            all.merge(echoes);
         }
+        all
     }
 
     /// The entry of a timer that fired before a row.
@@ -97,6 +130,7 @@ impl Evidence {
         let release = about.set.members[woken.member].image.release();
         let Verdict { decision, findings, faults } = &woken.verdict;
         TimerEntry {
+            echo: None,
             policy: release.policy().into(),
             release: release.id.as_str().into(),
             digest: release.digest,
@@ -114,7 +148,7 @@ impl Evidence {
 
     /// The entry of a row's event. `given` says whether a policy was given the row.
     fn event<'a>(&self, about: &About<'a>, row: usize, sequence: u64, given: impl Fn(usize) -> bool, seen: &mut Vec<u8>) -> EventEntry<'a> {
-        let About { set, round, fresh, judged } = about;
+        let About { set, round, fresh, judged, .. } = about;
         let (event, verdict) = (round.events[row], &judged.verdicts[row]);
         let salt = self.secrets.salt(event.source(), event.id());
         let mut asked = Vec::new();
@@ -158,11 +192,34 @@ impl Evidence {
             number: event.number(),
             arrived: Time::from_micros(event.arrived.unwrap_or_default()),
             late: fresh[row].late,
+            echo: None,
             digest: *event.digest(),
             verdict: verdict.decision,
             handling: verdict.handling(),
             asked,
             without,
+        }
+    }
+}
+
+impl About<'_> {
+    /// Says in an entry with findings that an event about it comes behind, if one does:
+    /// the entry is of something that is so many steps from what came from outside.
+    fn mark(&self, entry: &mut Entry<'_>, depth: u32, echoes: &mut Echoes) {
+        let Some(max) = self.depth_max else { return };
+        let (sequence, found, echo) = match entry {
+            Entry::Event(event) => (event.sequence, event.asked.iter().any(|asked| !asked.findings.is_empty()), &mut event.echo),
+            Entry::Timer(sequence, timer) => (*sequence, !timer.findings.is_empty(), &mut timer.echo),
+            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => return,
+        };
+        if !found {
+            return;
+        }
+        if depth < max {
+            *echo = Some(depth + 1);
+        } else {
+            echoes.cut += 1;
+            echoes.first_cut.get_or_insert(sequence);
         }
     }
 }
@@ -216,21 +273,23 @@ pub(super) fn silence(admission: &Admission, silence: &Silence, now: i64) -> Sil
     }
 }
 
-fn append(entry: Entry<'_>, lines: &mut Vec<u8>, leaves: &mut Vec<Hash>) {
+/// Appends an entry's line. Gives the entry as it is there.
+fn append<'e>(entry: Entry<'e>, lines: &mut Vec<u8>, leaves: &mut Vec<Hash>) -> Entry<'e> {
     let start = lines.len();
-    write(entry, lines);
+    let entry = write(entry, lines);
     leaves.push(leaf_hash(&lines[start..]));
     lines.push(b'\n');
+    entry
 }
 
 /// Writes an entry's line. One that is longer than an entry may be loses the ends of
 /// its texts, then its later findings, each with a sign of omission; at the very last
 /// the versions of lists, which the digest of the release binds as well. The verdict
 /// and the digests are always whole.
-fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
+fn write<'e>(mut entry: Entry<'e>, out: &mut Vec<u8>) -> Entry<'e> {
     let mut cuts = CUTS.into_iter();
     while entry.write(out).is_err() {
-        let Some(cut) = cuts.next() else { return };
+        let Some(cut) = cuts.next() else { return entry };
         match &mut entry {
             Entry::Event(event) => {
                 for asked in &mut event.asked {
@@ -241,9 +300,12 @@ fn write(mut entry: Entry<'_>, out: &mut Vec<u8>) {
                 }
             }
             Entry::Timer(_, timer) => shorten_all(&mut timer.findings, timer.fault.as_mut(), cut),
-            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => return,
+            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => {
+                return entry;
+            }
         }
     }
+    entry
 }
 
 fn shorten_all(findings: &mut Vec<entry::Finding<'_>>, fault: Option<&mut entry::Fault<'_>>, (bytes, count): (usize, usize)) {

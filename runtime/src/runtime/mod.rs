@@ -22,6 +22,7 @@ mod change;
 mod cold;
 mod commit;
 mod contents;
+mod echo;
 mod evaluate;
 mod evidence;
 mod gate;
@@ -77,6 +78,7 @@ pub use crate::sandbox::LoadError;
 pub use crate::sequencer::{Limits, Stopped};
 pub use change::By;
 pub use contents::{Erase, EraseError, Erased, RawEvent, RawEventError};
+pub use echo::verdict_event;
 pub use gate::{Difference, Shown};
 pub use line::Stale;
 pub use publish::{Offer, PromoteError};
@@ -253,6 +255,7 @@ pub struct Builder {
     data: Option<PathBuf>,
     ledger: ledger::Limits,
     replays: Option<Option<i64>>,
+    verdict_events_given: bool,
 }
 
 /// Why a runtime could not be made.
@@ -340,6 +343,14 @@ impl Builder {
         self
     }
 
+    /// For a replay of entries: verdict events are submitted, as [`verdict_event`] makes
+    /// them, where they were recorded, and none is made.
+    #[must_use]
+    pub fn verdict_events_given(mut self) -> Self {
+        self.verdict_events_given = true;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -368,12 +379,21 @@ impl Builder {
                 let (ids, heartbeats) = (Ids::new(self.ledger.horizon_days), Heartbeats::new(&self.spine.heartbeats));
                 let admission = Admission::new(ids, Numbers::default(), heartbeats, now_micros(), false, self.spine.lateness_s);
                 let (states, timers) = (States::default(), Timers::default());
-                let memory = Memory { states, timers, admission, next: 1, evidence: None, shelf: None, withdrawn: withdrawn.clone() };
+                let memory = Memory {
+                    states,
+                    timers,
+                    admission,
+                    next: 1,
+                    evidence: None,
+                    shelf: None,
+                    withdrawn: withdrawn.clone(),
+                    outstanding: Vec::new(),
+                };
                 (memory, Keeper::Memory { stats: stats.clone() }, None, Secret::random().map_err(BuildError::Random)?)
             }
             Some(directory) => {
                 let (ledger, mut memory, noted) = recover::open(directory, &self.ledger, &self.spine)?;
-                let Noted { lines, account, withdrawn: taken_back } = noted;
+                let Noted { lines, account, withdrawn: taken_back, .. } = noted;
                 *withdrawn.write().unwrap_or_else(PoisonError::into_inner) = taken_back;
                 memory.withdrawn = withdrawn.clone();
                 let events = ledger.kept(self.ledger.events, &account)?;
@@ -399,7 +419,8 @@ impl Builder {
                 (memory, keeper, Some(log), secret)
             }
         };
-        let beginning = Beginning { started: self.replays.unwrap_or_else(|| Some(now_micros())), keep };
+        let started = self.replays.unwrap_or_else(|| Some(now_micros()));
+        let beginning = Beginning { started, keep, verdict_events_given: self.verdict_events_given };
         // Before the first event as well.
         stats.state_keys.set(memory.states.keys() as i64);
         stats.timers.set(memory.timers.len() as i64);
@@ -456,6 +477,16 @@ impl Runtime {
             Ok(reply) => Ok(Pending(reply?)),
             Err((_, events)) => Err(SubmitError::Full { events }),
         }
+    }
+
+    /// Judges the verdict events that an earlier process left out when it was killed, with
+    /// the policies that are in force now. Otherwise they come with the first events.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has ended.
+    pub fn catch_up(&self) -> Result<(), Stopped> {
+        self.0.entrance.change(Change::CatchUp)
     }
 
     /// Loads a component with settings and puts it in force between two batches,

@@ -112,8 +112,8 @@ impl Runtime {
     }
 
     /// Another runtime with the same sandbox, for trying something out: its ledger is in
-    /// a directory of its own, and the watermark of its sources is `lateness_s` seconds
-    /// behind.
+    /// a directory of its own, the watermark of its sources is `lateness_s` seconds
+    /// behind, and it makes no verdict events.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl Runtime {
     pub fn apart(&self, data: &Path, lateness_s: u64) -> Result<Runtime, BuildError> {
         let (sandbox, worker, cache) = self.0.loader.origin();
         let limits = Limits { lateness_s, threads: 1, ..Limits::default() };
-        let builder = Runtime::builder().sandbox(sandbox.clone()).spine(limits).worker(worker).data(data);
+        let builder = Runtime::builder().sandbox(sandbox.clone()).spine(limits).worker(worker).data(data).verdict_events_given();
         let builder = match cache {
             Some(cache) => builder.cache(cache),
             None => builder,

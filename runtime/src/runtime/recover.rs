@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use super::admit::{Admission, bounded};
 use super::change::{LineRecord, LineRecords};
+use super::echo::Outstanding;
 use super::evidence::Evidence;
 use super::heartbeats::Heartbeats;
 use super::numbers::Numbers;
 use super::spine::Memory;
 use super::withdrawn::Withdrawn;
 use crate::column::time_micros;
-use crate::ledger::entry::{AboutContent, ChangeEntry, Identity, SilenceEntry};
+use crate::ledger::entry::{AboutContent, ChangeEntry, Identity, SilenceEntry, TimerEntry};
 use crate::ledger::kept::Account;
 use crate::ledger::{self, Ids, Ledger, OpenError, Record, StateRef};
+use crate::reserved;
 use crate::sequencer::{self, now_micros};
 use crate::state::{Form, States, Timer, Timers};
 
@@ -27,6 +29,8 @@ pub(super) struct Noted {
     pub account: Account,
     /// The releases that were taken back.
     pub withdrawn: Withdrawn,
+    /// Entries that a verdict event is to come behind.
+    outstanding: Outstanding,
 }
 
 /// Opens a data directory, or makes one.
@@ -39,7 +43,10 @@ pub(super) fn open(directory: &Path, limits: &ledger::Limits, spine: &sequencer:
         take_ids(&mut ids, &mut numbers, &mut heartbeats, &mut noted, &record)?;
         take_states(&mut ids, &mut states, &mut timers, &mut noted.lines, &record)
     })?;
+    let outstanding = std::mem::take(&mut noted.outstanding).events();
+    let outstanding = outstanding.map_err(|problem| OpenError::Journal { directory: directory.display().to_string(), problem })?;
     let memory = Memory {
+        outstanding,
         states,
         timers,
         admission: Admission::new(ids, numbers, heartbeats, now_micros(), true, spine.lateness_s),
@@ -68,10 +75,17 @@ fn take_ids(
                 noted.account.note(sequence, entry)?;
             } else if let Some(change) = ChangeEntry::read(line).map_err(wrong)? {
                 noted.withdrawn.note(&change);
+            } else if TimerEntry::has_echo(line) {
+                noted.outstanding.timer(sequence, line);
             }
             continue;
         };
         noted.account.event(sequence);
+        noted.outstanding.event(sequence, &event, line);
+        if reserved::judged_by(&event.source).is_some() {
+            // As in `admit`.
+            continue;
+        }
         let arrived = event.arrived.micros();
         let happened = event.time.as_deref().and_then(time_micros).unwrap_or(arrived);
         let source = ids.source(&event.source);

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::policy::{Grant, Mode, Validity};
 use crate::projection::Plan;
+use crate::reserved::VERDICT_TYPE;
 use crate::sandbox::Image;
 use crate::state::Key;
 
@@ -50,6 +51,8 @@ pub(super) struct Set {
     pub members: Vec<Member>,
     pub lines: Vec<Lined>,
     pub plan: Plan,
+    /// Whether one of them asks about verdicts.
+    pub hears_verdicts: bool,
 }
 
 impl Set {
@@ -60,6 +63,7 @@ impl Set {
             let validities = line.bounds().chain(line.candidate.iter().map(|candidate| candidate.validity));
             for (installed, validity) in line.releases().zip(validities) {
                 let manifest = &installed.image.release().manifest;
+                set.hears_verdicts |= manifest.asks_about(VERDICT_TYPE);
                 let slots = set.plan.add(&manifest.fields, &installed.grant);
                 let key_slots = match &manifest.keyed {
                     Some(keyed) => keyed.key.iter().map(|field| slots[usize::from(*field)]).collect(),

@@ -16,7 +16,7 @@ use super::change::{self, Change};
 use super::cold::Shelf;
 use super::commit::{Ended, Keeper, Waiting, Work};
 use super::evaluate::{Bench, Round, Said, Unasked};
-use super::evidence::{self, About, Evidence};
+use super::evidence::{self, About, Echoes, Evidence};
 use super::gate::Difference;
 use super::line::{Line, Lines};
 use super::numbers::Gap;
@@ -30,7 +30,7 @@ use crate::policy::Mode;
 use crate::sandbox::{self, INSTANCES_MAX};
 use crate::sequencer::{Limits, Sequencer, Step, Submission};
 use crate::state::{Key, States, Timer, Timers};
-use crate::stats::{FaultLabel, FindingLabel, Stats, VerdictLabel};
+use crate::stats::{FaultLabel, FindingLabel, OutcomeLabel, Stats, VerdictLabel};
 use crate::verdict::{Decision, Fault, FaultKind, Finding, Verdict};
 
 /// Stack of the threads that evaluate: wasmtime takes 512 KiB of it for the
@@ -54,6 +54,8 @@ pub(super) struct Memory {
     pub shelf: Option<Shelf>,
     /// The releases that were taken back.
     pub withdrawn: Arc<RwLock<Withdrawn>>,
+    /// Verdict events that an earlier process left out.
+    pub outstanding: Vec<Event>,
 }
 
 /// What is noted before anything else.
@@ -62,17 +64,21 @@ pub(super) struct Beginning {
     pub started: Option<i64>,
     /// What is kept of events, if that is something else than before.
     pub keep: Option<KeepEntry<'static>>,
+    /// Verdict events are submitted, and none is to be made.
+    pub verdict_events_given: bool,
 }
 
 pub(super) struct Spine {
     set: Set,
     standing: Arc<RwLock<Lines>>,
     memory: Memory,
-    /// Bytes of keys and states of one policy.
-    state_bytes_max: usize,
+    limits: Limits,
     keeper: Keeper,
     pool: rayon::ThreadPool,
     stats: Arc<Stats>,
+    verdict_events_given: bool,
+    /// It was said that verdict events are cut off.
+    is_cut_noted: bool,
 }
 
 impl Spine {
@@ -97,15 +103,15 @@ impl Spine {
             .thread_name(|index| format!("evaluate-{index}"))
             .build()
             .map_err(io::Error::other)?;
-        let state_bytes_max = limits.state_bytes_max;
-        let mut spine = Spine { set: Set::default(), standing, memory, state_bytes_max, keeper, pool, stats };
+        let (set, limits, verdict_events_given) = (Set::default(), limits.clone(), beginning.verdict_events_given);
+        let mut spine = Spine { set, standing, memory, limits, keeper, pool, stats, verdict_events_given, is_cut_noted: false };
         std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(move || {
             if spine.begin(beginning).is_err() {
                 return;
             }
             while let Some(step) = sequencer.next() {
                 let done = match step {
-                    Step::Batch(submissions) => spine.judge(submissions),
+                    Step::Batch(submissions) => spine.batch(submissions),
                     Step::Change(change) => spine.change(change),
                 };
                 // The keeper says why; whoever waits is told that the runtime ended.
@@ -118,7 +124,10 @@ impl Spine {
     }
 
     /// Notes the start. That of an empty ledger is its beginning, and needs no entry.
-    fn begin(&mut self, Beginning { started, keep }: Beginning) -> Result<(), Ended> {
+    fn begin(&mut self, Beginning { started, keep, verdict_events_given }: Beginning) -> Result<(), Ended> {
+        if verdict_events_given {
+            self.memory.outstanding.clear();
+        }
         let first = self.memory.next;
         let mut work = Work::default();
         work.batch.first = first;
@@ -184,6 +193,7 @@ impl Spine {
         let mut lines = self.lines();
         match change {
             Change::Tick(tick) => return self.tick(tick.now),
+            Change::CatchUp => return self.catch_up(),
             Change::Erase { entry, recorded } => return self.erase(entry, recorded),
             Change::TakeOver { line, reply } => return self.take_over(&line, reply),
             Change::Look { policy, key, reply } => {
@@ -209,7 +219,11 @@ impl Spine {
                 }));
             }
         }
+        let heard = self.set.hears_verdicts;
         self.set = Set::of(&lines);
+        if self.set.hears_verdicts && !heard && self.memory.evidence.is_none() {
+            tracing::warn!("A policy asks about verdicts, and without a data directory there are no events about them");
+        }
         self.stats.policies.set(lines.len() as i64);
         *self.standing.write().unwrap_or_else(PoisonError::into_inner) = lines;
         self.keep(work)
@@ -224,11 +238,79 @@ impl Spine {
         self.standing.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn judge(&mut self, submissions: Vec<Submission>) -> Result<(), Ended> {
+    /// Judges a batch, and the events about its verdicts.
+    fn batch(&mut self, submissions: Vec<Submission>) -> Result<(), Ended> {
+        self.catch_up()?;
+        let events = self.judge(submissions)?;
+        self.hear(events)
+    }
+
+    /// Judges the verdict events that an earlier process left out. Not before there are
+    /// events, or somebody says so: the policies that ask about them may have to be put in
+    /// force again first.
+    fn catch_up(&mut self) -> Result<(), Ended> {
+        let outstanding = std::mem::take(&mut self.memory.outstanding);
+        if !outstanding.is_empty() {
+            tracing::info!(count = outstanding.len(), "Verdict events that were left out by an earlier process come now");
+        }
+        self.hear(outstanding)
+    }
+
+    /// Judges verdict events, then those about their verdicts, and so on: each is one step
+    /// further from what came from outside, and steps are bounded.
+    fn hear(&mut self, mut events: Vec<Event>) -> Result<(), Ended> {
+        while !events.is_empty() {
+            let mut behind = Vec::new();
+            let mut rest = events.into_iter();
+            loop {
+                let (mut some, mut bytes) = (Vec::new(), 0);
+                while some.len() < self.limits.batch_events_max
+                    && bytes < self.limits.batch_bytes_max
+                    && let Some(event) = rest.next()
+                {
+                    bytes += event.size();
+                    some.push(event);
+                }
+                if some.is_empty() {
+                    break;
+                }
+                behind.extend(self.judge(vec![Submission::own(some)])?);
+            }
+            events = behind;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what comes behind a batch. Gives the events that are to be judged.
+    fn echoes(&mut self, echoes: Echoes) -> Vec<Event> {
+        let Echoes { events, cut, first_cut } = echoes;
+        if let Some(sequence) = first_cut {
+            self.stats.verdict_events.get_or_create(&OutcomeLabel { outcome: "cut-off" }).inc_by(cut);
+            if !std::mem::replace(&mut self.is_cut_noted, true) {
+                let max = self.limits.verdict_depth_max;
+                tracing::info!(
+                    sequence,
+                    max,
+                    "No verdict event comes behind this entry: it is at spine.verdict-depth-max; more are counted"
+                );
+            }
+        }
+        if self.verdict_events_given {
+            return Vec::new();
+        }
+        if !events.is_empty() {
+            self.stats.verdict_events.get_or_create(&OutcomeLabel { outcome: "made" }).inc_by(events.len() as u64);
+        }
+        events
+    }
+
+    /// Judges events together. Gives those about their verdicts, which come next.
+    fn judge(&mut self, submissions: Vec<Submission>) -> Result<Vec<Event>, Ended> {
         self.memory.shrink();
         let first = self.memory.next;
         let mut work = Work::default();
         work.batch.first = first;
+        let mut echoes = Echoes::default();
         let (slots, judged) = {
             let events: Vec<&Event> = submissions.iter().flat_map(|submission| &submission.events).collect();
             self.stats.batches.observe(events.len() as f64);
@@ -241,7 +323,7 @@ impl Spine {
                 set: &self.set,
                 states: &self.memory.states,
                 timers: &self.memory.timers,
-                state_bytes_max: self.state_bytes_max,
+                state_bytes_max: self.limits.state_bytes_max,
                 pool: &self.pool,
                 stats: &self.stats,
             };
@@ -256,8 +338,9 @@ impl Spine {
             self.compare(&round, &judged, first);
             if let Some(evidence) = &self.memory.evidence {
                 let began = Instant::now();
-                let about = About { set: &self.set, round: &round, fresh: &fresh, judged: &judged };
-                evidence.write(&self.pool, &about, &self.memory.admission, &mut work.batch);
+                let depth_max = self.set.hears_verdicts.then_some(self.limits.verdict_depth_max);
+                let about = About { set: &self.set, round: &round, fresh: &fresh, judged: &judged, depth_max };
+                echoes = evidence.write(&self.pool, &about, &self.memory.admission, &mut work.batch);
                 self.stats.stage("record", began.elapsed());
             }
             (slots, judged)
@@ -270,7 +353,8 @@ impl Spine {
             let new = slots.iter().filter(|slot| **slot == Slot::New).count();
             work.submissions.push(Waiting { submission, slots, verdicts: verdicts.by_ref().take(new).collect() });
         }
-        self.keep(work)
+        self.keep(work)?;
+        Ok(self.echoes(echoes))
     }
 
     /// Puts what the policies say together, event by event and timer by timer, and

@@ -73,7 +73,7 @@ fn events(vector: &Vector<'_>) -> Result<Vec<Event>, Problem> {
     let mut events: Vec<Event> = Vec::with_capacity(vector.events.len());
     let mut known: HashMap<(String, String), usize> = HashMap::new();
     for (at, raw) in vector.events.iter().enumerate() {
-        let event = ingest::structured(raw.get().as_bytes(), &ingest::Limits::default())
+        let event = ingest::any_structured(raw.get().as_bytes(), &ingest::Limits::default())
             .map_err(|error| vector.event_problem(at, error.to_string(), EVENT))?;
         if let Some(other) = known.insert((event.source().to_string(), event.id().to_string()), at) {
             return Err(vector.event_problem(at, format!("it has the source and id of event {other}"), ONCE));

@@ -14,8 +14,8 @@ use ephor::ledger::{self, LogError};
 use tempfile::TempDir;
 
 use super::changes::{Counter, Kinds, Named, Report};
-use super::drive::{Came, Drive};
-use super::entry::is_event;
+use super::drive::{Came, Drive, VerdictEvents};
+use super::entry::{is_event, is_own};
 use super::shelf::{self, Parts};
 use super::{Args, Clock, html, secret};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
@@ -114,7 +114,7 @@ impl Side {
         if let Some(key) = key {
             ledger::adopt(&data, key).or_exit(Exit::Failed)?;
         }
-        let mut drive = Drive::start(config, args.cache.as_deref(), &data, Some(0)).await?;
+        let mut drive = Drive::start(config, args.cache.as_deref(), &data, Some(0), VerdictEvents::Made).await?;
         let mut installed: Vec<(String, String)> = Vec::new();
         // Later ones take the place of earlier ones of the same policy.
         for parts in context.iter().chain(releases) {
@@ -137,6 +137,10 @@ impl Side {
     fn read(&mut self) -> Outcome {
         for entry in self.entries.by_ref() {
             let (_, line) = entry.context("cannot read what was recorded")?;
+            if is_own(&line) {
+                // Each side has its own, about its own verdicts; those are compared.
+                continue;
+            }
             if is_event(&line) {
                 self.moments.push_back(Moment { timers: std::mem::take(&mut self.timers), event: line });
             } else {

@@ -12,7 +12,7 @@ use ephor::ledger;
 use indicatif::ProgressBar;
 
 use super::compare::{Comparison, Difference, compare};
-use super::drive::{Came, Drive};
+use super::drive::{Came, Drive, VerdictEvents};
 use super::finder::{Finder, Wanted};
 use super::force::Force;
 use super::script::{Script, Step, lines};
@@ -101,7 +101,7 @@ async fn replay(
     bar: &ProgressBar,
 ) -> Outcome<Replayed> {
     let started = (!args.resume).then_some(0);
-    let mut drive = Drive::start(config, args.cache.as_deref(), &place.data, started).await?;
+    let mut drive = Drive::start(config, args.cache.as_deref(), &place.data, started, VerdictEvents::Given).await?;
     let resumed = drive.log()?.size();
     while let Some((sequence, step)) = script.next()? {
         let done = sequence <= resumed;
@@ -110,6 +110,8 @@ async fn replay(
             Step::Start(at) => drive = drive.reopen(at).await?,
             Step::Change(change) => force.apply(&mut drive, sequence, &change).await?,
             Step::Noted(line) => drive.take_over(&line).await?,
+            Step::Verdict(_) if done => {}
+            Step::Verdict(event) => drop(drive.push(*event).await?),
             Step::Event(moment) => {
                 let wanted = Wanted { sequence, source: &moment.source, id: &moment.id, digest: moment.digest };
                 let event = finder.find(&wanted).await?;

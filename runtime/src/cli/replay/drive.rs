@@ -18,12 +18,22 @@ use crate::cli::exit::{Exit, Failed, Or as _, Outcome, failed};
 use crate::cli::{local, table};
 
 /// Events and bytes that are submitted together.
-const GROUP_EVENTS: usize = 256;
+const GROUP_EVENTS: usize = 1_024;
 const GROUP_BYTES: usize = 1 << 20;
 
 /// Groups that are on their way: several batches, so that the next is there when one is
 /// done.
 const GROUPS_MAX: usize = 64;
+
+/// Where verdict events come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerdictEvents {
+    /// They are pushed where they were recorded.
+    Given,
+    /// They are made, behind the group of the events that they are about: groups are never
+    /// judged together then, so that the same events give the same order again.
+    Made,
+}
 
 /// What came of the events that were submitted.
 #[derive(Debug, Default)]
@@ -46,6 +56,7 @@ pub struct Drive {
     group: Vec<Event>,
     group_bytes: usize,
     group_events_max: usize,
+    verdicts: VerdictEvents,
     pending: VecDeque<Pending>,
     pub came: Came,
 }
@@ -54,14 +65,24 @@ impl Drive {
     /// Starts a runtime on a data directory. `started` is when it counts as started
     /// (microseconds since 1970); without it, it goes on where an interrupted replay
     /// ended, with the releases that were in force there.
-    pub async fn start(config: &Config, cache: Option<&Path>, data: &Path, started: Option<i64>) -> Outcome<Self> {
+    pub async fn start(config: &Config, cache: Option<&Path>, data: &Path, started: Option<i64>, verdicts: VerdictEvents) -> Outcome<Self> {
         let cache = cache.map(Path::to_path_buf);
         // Today's clock has nothing to say about an archive.
         let mut config = config.clone();
         config.spine.heartbeats.clear();
         // The archive is kept where it is.
         config.ledger.events = ephor::ledger::Keep::Digest;
-        let builder = local::builder(&config, cache.clone(), Some(data.to_path_buf()))?;
+        // A batch does not cut what was submitted together.
+        let group_events_max = GROUP_EVENTS.min(config.spine.batch_events_max);
+        let mut alone = config.clone();
+        if verdicts == VerdictEvents::Made {
+            alone.spine.batch_events_max = 1;
+        }
+        let builder = local::builder(&alone, cache.clone(), Some(data.to_path_buf()))?;
+        let builder = match verdicts {
+            VerdictEvents::Given => builder.verdict_events_given(),
+            VerdictEvents::Made => builder,
+        };
         let runtime = builder.replays(started).build().context("cannot start the runtime").or_exit(Exit::Failed)?;
         let goes_on = started.is_none();
         let grant = |publisher: Option<&str>| match publisher {
@@ -75,8 +96,8 @@ impl Drive {
             data: data.to_path_buf(),
             group: Vec::new(),
             group_bytes: 0,
-            // A batch does not cut what was submitted together.
-            group_events_max: GROUP_EVENTS.min(config.spine.batch_events_max),
+            group_events_max,
+            verdicts,
             pending: VecDeque::new(),
             came: Came::default(),
             config,
@@ -192,9 +213,9 @@ impl Drive {
     /// Starts the runtime again, at that time: only what is published is in force then.
     pub async fn reopen(mut self, started: i64) -> Outcome<Self> {
         self.settle().await?;
-        let Drive { runtime, config, cache, data, came, .. } = self;
+        let Drive { runtime, config, cache, data, verdicts, came, .. } = self;
         runtime.close().await;
-        let drive = Drive::start(&config, cache.as_deref(), &data, Some(started)).await?;
+        let drive = Drive::start(&config, cache.as_deref(), &data, Some(started), verdicts).await?;
         Ok(Drive { came, ..drive })
     }
 

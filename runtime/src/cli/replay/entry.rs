@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use anyhow::{Context as _, bail};
 use ephor::policy::manifest::Action;
+use ephor::reserved;
 use ephor::verdict::{Decision, Mode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -93,6 +94,8 @@ pub struct EventEntry<'a> {
     pub subject: Option<Text<'a>>,
     #[serde(borrow)]
     pub arrived: Text<'a>,
+    /// A verdict event comes behind it.
+    pub echo: Option<u32>,
     /// 64 hexadecimal digits.
     #[serde(borrow)]
     pub digest: Text<'a>,
@@ -104,6 +107,8 @@ pub struct EventEntry<'a> {
 /// The entry of a timer.
 #[derive(Debug)]
 pub struct TimerEntry<'a> {
+    /// A verdict event comes behind it.
+    pub echo: Option<u32>,
     pub asked: Asked<'a>,
     pub source: Text<'a>,
     pub key: Text<'a>,
@@ -180,6 +185,7 @@ struct TimerLine<'a> {
 /// A timer's entry as it stands there, what its release said beside the rest.
 #[derive(Deserialize)]
 struct TimerParts<'a> {
+    echo: Option<u32>,
     #[serde(borrow)]
     policy: Text<'a>,
     #[serde(borrow)]
@@ -199,8 +205,8 @@ struct TimerParts<'a> {
 
 impl<'a> From<TimerParts<'a>> for TimerEntry<'a> {
     fn from(parts: TimerParts<'a>) -> Self {
-        let TimerParts { policy, release, source, key, due, verdict, findings, fault } = parts;
-        TimerEntry { asked: Asked { policy, release, findings, fault }, source, key, due, verdict }
+        let TimerParts { echo, policy, release, source, key, due, verdict, findings, fault } = parts;
+        TimerEntry { echo, asked: Asked { policy, release, findings, fault }, source, key, due, verdict }
     }
 }
 
@@ -231,6 +237,11 @@ fn second_member(line: &str) -> Option<(&str, &str)> {
 /// Whether a line is the entry of an event.
 pub fn is_event(line: &str) -> bool {
     second_member(line).is_some_and(|(name, _)| name == "source")
+}
+
+/// Whether a line is the entry of an event that the runtime submitted itself.
+pub fn is_own(line: &str) -> bool {
+    matches!(second_member(line), Some(("source", rest)) if rest.strip_prefix('"').is_some_and(reserved::is_own_source))
 }
 
 /// What comes after the sequence, so that entries can be compared that only have another

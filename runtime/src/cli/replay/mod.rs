@@ -42,6 +42,10 @@ use drive::Came;
 /// when they arrived, and which releases were in force.
 ///
 /// With --against and --with it is a back-test: which verdicts would have been others.
+///
+/// Events about verdicts, which a runtime submits itself, are made again too: for a check
+/// out of the entries that they are about, otherwise behind the same events each time. A
+/// back-test judges them, and does not compare what is said of them.
 #[derive(clap::Args)]
 #[command(after_help = exit::help())]
 pub struct Args {
@@ -87,7 +91,7 @@ pub struct Args {
     #[arg(long, value_name = "COUNT", default_value_t = 20, requires = "with")]
     examples: usize,
     /// Configuration (TOML). What decides has to be as it was for the server: lateness,
-    /// horizon, fuel, memory. Threads and the size of batches do not matter.
+    /// horizon, depth of verdict events, fuel, memory. Threads and the size of batches do not matter.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where compiled code is kept [default: $XDG_CACHE_HOME/ephor or

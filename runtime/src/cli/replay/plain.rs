@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use ephor::ledger::{self, Log, LogError};
+use ephor::reserved;
 
 use super::counts::Counts;
-use super::drive::{Came, Drive};
+use super::drive::{Came, Drive, VerdictEvents};
 use super::entry::Entry;
 use super::{Args, Clock, Place, secret, shelf};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
@@ -32,7 +33,7 @@ pub async fn run(args: &Args) -> Outcome {
         ledger::adopt(&place.data, &key).or_exit(Exit::Usage)?;
     }
     let started = (!args.resume).then_some(0);
-    let mut drive = Drive::start(&config, args.cache.as_deref(), &place.data, started).await?;
+    let mut drive = Drive::start(&config, args.cache.as_deref(), &place.data, started, VerdictEvents::Made).await?;
     let log = drive.log()?;
     let resumed = log.size();
     for parts in releases {
@@ -87,7 +88,10 @@ fn last_event(log: &Log) -> Outcome<Option<(String, String)>> {
     let mut last = None;
     for entry in log.entries(log.size().saturating_sub(TAIL_ENTRIES) + 1) {
         let (_, line) = entry.context("cannot read what an earlier replay recorded")?;
-        if let Entry::Event(event) = Entry::read(&line)? {
+        // The runtime's own events are in no file.
+        if let Entry::Event(event) = Entry::read(&line)?
+            && !reserved::is_own_source(&event.source)
+        {
             last = Some((event.source.to_string(), event.id.to_string()));
         }
     }

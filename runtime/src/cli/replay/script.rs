@@ -1,14 +1,17 @@
 //! What a recorded ledger says about how it came to be: which events in which order,
 //! when they arrived, what was changed between them, and what was noted.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use ephor::digest::Digest;
+use ephor::event::Event;
 use ephor::ledger::verify::{Entries, EntryLine, Finding, Subject};
 use ephor::policy::{Mode, Validity};
-use ephor::runtime::By;
+use ephor::reserved;
+use ephor::runtime::{By, verdict_event};
 
-use super::entry::Entry;
+use super::entry::{Entry, EventEntry, TimerEntry};
 use super::finder::Name;
 use crate::cli::exit::{Exit, Outcome, failed};
 use crate::cli::table::{self, grouped};
@@ -22,6 +25,8 @@ pub enum Step {
     Change(Box<Change>),
     /// An event came.
     Event(Moment),
+    /// The runtime submitted an event about an entry before, out of which it is made again.
+    Verdict(Box<Event>),
     /// Something was noted that follows from neither: it is taken over as it stands.
     Noted(String),
 }
@@ -58,13 +63,15 @@ pub struct Moment {
 pub struct Script {
     directory: PathBuf,
     entries: Entries,
+    /// Verdict events that are still to come, by the entries that they are about.
+    echoes: HashMap<String, Event>,
     /// Entries that were read.
     pub read: u64,
 }
 
 impl Script {
     pub fn open(directory: &Path) -> Self {
-        Script { directory: directory.to_path_buf(), entries: Entries::new(directory, 1), read: 0 }
+        Script { directory: directory.to_path_buf(), entries: Entries::new(directory, 1), echoes: HashMap::new(), read: 0 }
     }
 
     /// The next step, with the sequence of its entry.
@@ -75,9 +82,23 @@ impl Script {
             let bad = |what: &str| failed(Exit::Failed, format!("entry {}: {what} cannot be read", grouped(sequence)));
             let micros = |text: &str| micros_of(text).ok_or_else(|| bad("a time"));
             let digest = |text: &str| Digest::from_hex(text).ok_or_else(|| bad("a digest"));
-            let step = match Entry::read(&line)? {
+            let entry = Entry::read(&line)?;
+            if let Entry::Event(EventEntry { echo: Some(_), .. }) | Entry::Timer(TimerEntry { echo: Some(_), .. }) = &entry
+                && let Some(event) = verdict_event(&line).map_err(|_| bad("what the verdict event is made of"))?
+            {
+                self.echoes.insert(event.id().to_string(), event);
+            }
+            let step = match entry {
                 // They follow from the events.
                 Entry::Timer(_) | Entry::Other("gap", _) => continue,
+                Entry::Event(event) if reserved::is_own_source(&event.source) => match self.echoes.remove(&*event.id) {
+                    Some(event) => Step::Verdict(Box::new(event)),
+                    None => {
+                        let (sequence, about) = (grouped(sequence), table::plain(&event.id));
+                        let why = format!("entry {sequence} is about the verdict of entry {about}, and none comes behind that");
+                        return Err(failed(Exit::Refused, why));
+                    }
+                },
                 Entry::Start(start) => Step::Start(micros(&start.at)?),
                 Entry::Change(change) => Step::Change(Box::new(Change {
                     what: change.what.to_string(),

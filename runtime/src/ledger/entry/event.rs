@@ -31,6 +31,10 @@ pub(crate) struct EventEntry<'a> {
     /// It happened before the watermark of its source. Left out if not.
     #[serde(default)]
     pub late: bool,
+    /// An event about this verdict comes behind it, so many steps from what came from
+    /// outside. Left out if none does.
+    #[serde(default, deserialize_with = "present")]
+    pub echo: Option<u32>,
     /// Of the event's bytes.
     #[serde(deserialize_with = "digest")]
     pub digest: Digest,
@@ -68,6 +72,10 @@ impl EventEntry<'_> {
         out.push(b'"');
         if self.late {
             out.extend_from_slice(b",\"late\":true");
+        }
+        if let Some(depth) = self.echo {
+            out.extend_from_slice(b",\"echo\":");
+            number(out, depth.into());
         }
         out.extend_from_slice(b",\"digest\":\"");
         hex(out, &self.digest);

@@ -13,6 +13,7 @@
 //! something else, and then its second and last member has the name of that.
 
 mod change;
+mod echo;
 mod event;
 mod fields;
 mod kept;
@@ -29,6 +30,7 @@ use crate::digest::Digest;
 use fields::parse_digest;
 
 pub(crate) use change::{ChangeEntry, What};
+pub(crate) use echo::Echo;
 pub(crate) use event::{Asked, EventEntry, Fault, Finding};
 pub(crate) use fields::{Evidence, Lists, Time, number, string};
 pub(crate) use kept::{AboutContent, ErasureEntry, KeepEntry};
@@ -283,6 +285,8 @@ pub(crate) struct Identity<'a> {
     pub time: Option<Cow<'a, str>>,
     pub number: Option<u64>,
     pub arrived: Time,
+    /// An event about the verdict on it comes behind.
+    pub echo: Option<u64>,
     /// Of the event's bytes.
     pub digest: Digest,
 }
@@ -312,8 +316,9 @@ impl<'a> Identity<'a> {
         let number = take_number(&mut rest, b",\"number\":");
         let arrived = Time::parse(&take_string(&mut rest, b",\"arrived\":")?)?;
         rest = rest.strip_prefix(b",\"late\":true").unwrap_or(rest);
+        let echo = take_number(&mut rest, b",\"echo\":");
         let digest = parse_digest(&take_string(&mut rest, b",\"digest\":")?)?;
-        Some(Identity { source, id, time, number, arrived, digest })
+        Some(Identity { source, id, time, number, arrived, echo, digest })
     }
 }
 

@@ -11,6 +11,9 @@ use crate::verdict::{Decision, Mode};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TimerEntry<'a> {
+    /// As in the entry of an event.
+    #[serde(default, deserialize_with = "present")]
+    pub echo: Option<u32>,
     #[serde(borrow)]
     pub policy: Text<'a>,
     /// Version and short digest, for people.
@@ -42,8 +45,21 @@ pub(crate) struct TimerEntry<'a> {
 }
 
 impl TimerEntry<'_> {
+    /// Whether a line in the one form is a timer's entry that an event about its verdict
+    /// comes behind. Reads no further than needed.
+    pub fn has_echo(line: &[u8]) -> bool {
+        let comma = line.iter().position(|byte| *byte == b',').unwrap_or(line.len());
+        line[comma..].starts_with(b",\"timer\":{\"echo\":")
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        member(out, b",\"timer\":{\"policy\":", &self.policy);
+        out.extend_from_slice(b",\"timer\":{");
+        if let Some(depth) = self.echo {
+            out.extend_from_slice(b"\"echo\":");
+            number(out, depth.into());
+            out.push(b',');
+        }
+        member(out, b"\"policy\":", &self.policy);
         release(out, &self.release, &self.digest, &self.lists);
         out.extend_from_slice(b",\"mode\":\"");
         out.extend_from_slice(self.mode.name().as_bytes());

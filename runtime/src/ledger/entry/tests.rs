@@ -31,6 +31,7 @@ fn clean(sequence: u64) -> EventEntry<'static> {
         number: None,
         arrived: Time::from_micros(1_795_507_200_000_000),
         late: false,
+        echo: None,
         digest: Digest::of(b"event"),
         verdict: Decision::Allow,
         handling: None,
@@ -88,6 +89,7 @@ fn entries_about_something_else_have_their_published_form() {
     let (mode, verdict) = (Mode::Enforce, Decision::Undetermined);
     let fault = Some(Fault { kind: FaultKind::Trap, detail: "unreachable".into() });
     let timer = TimerEntry {
+        echo: None,
         policy,
         release,
         digest,
@@ -338,31 +340,19 @@ fn event() -> impl Strategy<Value = EventEntry<'static>> {
     let verdict = prop::sample::select(Decision::ALL.to_vec());
     let handling = prop::option::of(prop::sample::select(vec![Handling::LetPass, Handling::Hold, Handling::Refuse]));
     let asked = (prop::collection::vec(asked(), 0..3), prop::collection::vec(text(), 0..3));
-    (event, time(), any::<bool>(), any_digest(), verdict, handling, asked).prop_map(
-        |((sequence, source, id, kind, subject, time, number), arrived, late, digest, verdict, handling, (asked, without))| EventEntry {
-            sequence,
-            source,
-            id,
-            kind,
-            subject,
-            time,
-            number,
-            arrived,
-            late,
-            digest,
-            verdict,
-            handling,
-            asked,
-            without,
+    (event, (time(), any::<bool>(), prop::option::of(any::<u32>())), any_digest(), verdict, handling, asked).prop_map(
+        |((sequence, source, id, kind, subject, time, number), (arrived, late, echo), digest, verdict, handling, (asked, without))| {
+            EventEntry { sequence, source, id, kind, subject, time, number, arrived, late, echo, digest, verdict, handling, asked, without }
         },
     )
 }
 
 fn timer() -> impl Strategy<Value = Entry<'static>> {
-    (any::<u64>(), asked(), text(), any_digest(), time(), time(), prop::sample::select(Decision::ALL.to_vec())).prop_map(
-        |(sequence, asked, source, key, due, arrived, verdict)| {
+    let echo = prop::option::of(any::<u32>());
+    (any::<u64>(), echo, asked(), text(), any_digest(), time(), time(), prop::sample::select(Decision::ALL.to_vec())).prop_map(
+        |(sequence, echo, asked, source, key, due, arrived, verdict)| {
             let Asked { policy, release, digest, lists, mode, findings, fault, .. } = asked;
-            let timer = TimerEntry { policy, release, digest, lists, mode, source, key, due, arrived, verdict, findings, fault };
+            let timer = TimerEntry { echo, policy, release, digest, lists, mode, source, key, due, arrived, verdict, findings, fault };
             Entry::Timer(sequence, timer)
         },
     )
@@ -429,11 +419,14 @@ proptest! {
                 time: event.time.as_ref().map(|time| time.0.clone()),
                 number: event.number,
                 arrived: event.arrived,
+                echo: event.echo.map(u64::from),
                 digest: event.digest,
             }),
             _ => None,
         };
         prop_assert_eq!(front, expected);
+        let echoed = matches!(&entry, Entry::Timer(_, timer) if timer.echo.is_some());
+        prop_assert_eq!(TimerEntry::has_echo(text.as_bytes()), echoed);
         let expected = if let Entry::Silence(_, silence) = &entry { Some(silence.clone()) } else { None };
         prop_assert_eq!(SilenceEntry::read(text.as_bytes()).expect("an entry"), expected);
         let expected = if let Entry::Change(_, change) = &entry { Some(change.clone()) } else { None };

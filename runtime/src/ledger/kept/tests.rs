@@ -59,6 +59,7 @@ fn event(sequence: u64) -> Entry<'static> {
         number: None,
         arrived: Time::from_micros(arrival(sequence)),
         late: false,
+        echo: None,
         digest: content(sequence).digest(),
         verdict: Decision::Allow,
         handling: None,

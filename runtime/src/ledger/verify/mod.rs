@@ -33,7 +33,8 @@ use super::limits::Durability;
 use super::note::{Algorithm, KeyError, Note, SignerKey, VerifierKey};
 use super::tree::{Hash, TILE_BYTES, TILES, TileFiles, TileId, TileKind, TileStore, Tree};
 use super::{blobs, kept, storage};
-use records::{Chain, Checked, GENESIS, JOURNAL, MAGIC, Record, SYNCED, check_all, check_line, checksum, cut, first_of, segment};
+use crate::digest::Digest;
+use records::{Chain, Checked, Echoed, GENESIS, JOURNAL, MAGIC, Record, SYNCED, check_all, check_line, checksum, cut, first_of, segment};
 
 pub use super::entry::Subject;
 pub use entries::{Entries, EntryLine};
@@ -62,7 +63,7 @@ pub fn verify(directory: &Path) -> Report {
 ///
 /// What is wrong with it.
 pub fn check_entry(line: &[u8], sequence: u64) -> Result<Subject, Damage> {
-    check_line(line, sequence, false, &mut Vec::with_capacity(line.len()))
+    check_line(line, sequence, false, &mut Vec::with_capacity(line.len())).map(|entry| entry.subject())
 }
 
 /// Called with the bytes of the journal that are done, and all of them.
@@ -142,7 +143,7 @@ impl<'p> Verifier<'p> {
 
     /// Checks everything.
     pub fn run(self) -> Report {
-        let mut check = Check { verifier: self, report: Report::default(), targets: BTreeMap::new() };
+        let mut check = Check { verifier: self, report: Report::default(), targets: BTreeMap::new(), promised: BTreeMap::new() };
         check.strangers();
         let key = check.identity();
         check.checkpoints(key.as_ref());
@@ -173,6 +174,8 @@ struct Check<'p> {
     report: Report,
     /// Signed roots by size.
     targets: BTreeMap<u64, Vec<Target>>,
+    /// Entries that a verdict event is to come behind, with its digest.
+    promised: BTreeMap<u64, Digest>,
 }
 
 impl Check<'_> {
@@ -514,12 +517,28 @@ impl Check<'_> {
         self.report.entries += found;
         self.report.unsynced += u64::from(!record.is_synced);
         self.report.tally.merge(checked.tally);
+        self.echoes(file, offset, checked.echoes);
         chain.is_unsynced = matches && !record.is_synced;
         chain.next = chain.next.saturating_add(found);
         if grown.broken.is_none() {
             for leaf in checked.leaves {
                 grown.tree.push(leaf);
                 self.reach(grown);
+            }
+        }
+    }
+
+    /// Holds verdict events against the entries that they are about. That some are still to
+    /// come is no fault: a crash leaves them to the next start.
+    fn echoes(&mut self, file: &Path, offset: Option<u64>, echoes: Vec<Echoed>) {
+        for echoed in echoes {
+            match echoed {
+                Echoed::Promised(sequence, digest) => drop(self.promised.insert(sequence, digest)),
+                Echoed::Kept(sequence, about, digest) => {
+                    if about.and_then(|about| self.promised.remove(&about)) != Some(digest) {
+                        self.find(Severity::Evidence, file, offset, Damage::Echo(sequence));
+                    }
+                }
             }
         }
     }

@@ -9,8 +9,10 @@ use std::thread;
 use sha2::{Digest as _, Sha256};
 
 use super::{Damage, Tally};
-use crate::ledger::entry::{Entry, Subject};
+use crate::digest::Digest;
+use crate::ledger::entry::Entry;
 use crate::ledger::tree::{Hash, leaf_hash};
+use crate::reserved;
 
 /// The folder of the segments.
 pub(super) const JOURNAL: &str = "journal";
@@ -180,8 +182,31 @@ pub(super) struct Checked {
     pub said: Option<u64>,
     /// Its entries by what they are about.
     pub tally: Tally,
+    /// What its entries say of verdict events.
+    pub echoes: Vec<Echoed>,
     /// Lines that are not what they should be, with their offset.
     pub findings: Vec<(usize, Damage)>,
+}
+
+/// What an entry has to do with verdict events.
+pub(super) enum Echoed {
+    /// One comes behind it: its sequence, and the digest of the event.
+    Promised(u64, Digest),
+    /// It is the entry of one: its sequence, that of the entry it is about, its digest.
+    Kept(u64, Option<u64>, Digest),
+}
+
+impl Echoed {
+    fn of(entry: &Entry<'_>) -> impl Iterator<Item = Self> + use<> {
+        let kept = match entry {
+            Entry::Event(event) if reserved::is_own_source(&event.source) => {
+                Some(Echoed::Kept(event.sequence, event.id.parse().ok(), event.digest))
+            }
+            _ => None,
+        };
+        let promised = entry.echo().map(|echo| Echoed::Promised(entry.sequence(), Digest::of(echo.text.as_bytes())));
+        kept.into_iter().chain(promised)
+    }
 }
 
 /// Checks records on several threads. Results are in the order of the records.
@@ -235,9 +260,10 @@ fn check_record(bytes: &[u8], record: &Record) -> Checked {
         let sequence = record.first.wrapping_add(checked.leaves.len() as u64);
         checked.leaves.push(leaf_hash(line));
         match check_line(line, sequence, length == rest.len(), &mut written) {
-            Ok(subject) => {
+            Ok(entry) => {
                 checked.said = checked.said.or(Some(sequence));
-                checked.tally.add(subject);
+                checked.tally.add(entry.subject());
+                checked.echoes.extend(Echoed::of(&entry));
             }
             Err(what) => checked.findings.push((at, what)),
         }
@@ -253,8 +279,8 @@ fn check_record(bytes: &[u8], record: &Record) -> Checked {
     checked
 }
 
-/// Checks an entry's line. Says what it is about.
-pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<Subject, Damage> {
+/// Checks an entry's line. Gives the entry.
+pub(super) fn check_line<'l>(line: &'l [u8], sequence: u64, unterminated: bool, written: &mut Vec<u8>) -> Result<Entry<'l>, Damage> {
     let unreadable = |reason: String| Damage::Entry { sequence, reason };
     if unterminated {
         return Err(unreadable("the line has no end".to_string()));
@@ -265,5 +291,5 @@ pub(super) fn check_line(line: &[u8], sequence: u64, unterminated: bool, written
     }
     written.clear();
     entry.write(written).map_err(|error| unreadable(error.to_string()))?;
-    if written == line { Ok(entry.subject()) } else { Err(Damage::NotCanonical(sequence)) }
+    if written == line { Ok(entry) } else { Err(Damage::NotCanonical(sequence)) }
 }

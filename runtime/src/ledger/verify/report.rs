@@ -163,6 +163,9 @@ pub enum Damage {
     /// Entries before this point are missing, so that no root can be computed.
     #[error("cannot be checked against the entries, because of the damage in the journal at entry {0}")]
     Uncheckable(u64),
+    /// An event that the runtime is said to have submitted does not come of its entries.
+    #[error("entry {0} is of a verdict event, and the entry that it is about does not say so, or has one already, or has another one")]
+    Echo(u64),
     /// The latest checkpoint is not the last of the history.
     #[error("is not the last checkpoint of the history, but the next start makes it so")]
     Behind,

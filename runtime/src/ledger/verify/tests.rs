@@ -193,6 +193,30 @@ fn a_new_directory_is_clean() {
 }
 
 #[test]
+fn a_verdict_event_comes_of_an_entry_that_says_so_and_once() {
+    let promised = line(1, "deny").replacen("\"digest\"", "\"echo\":1,\"digest\"", 1);
+    let entry = crate::ledger::entry::Entry::parse(promised.as_bytes()).expect("an entry");
+    let right = Digest::of(entry.echo().expect("one comes behind it").text.as_bytes());
+    let kept = |sequence: u64, digest: Digest| {
+        format!(
+            r#"{{"sequence":{sequence},"source":"urn:ephor:verdicts#/scooters/columbus","id":"1","type":"dev.ephor.verdict.v1","arrived":"2026-11-24T08:00:00.000000Z","digest":"{}","verdict":"allow","asked":[]}}"#,
+            digest.hex()
+        )
+    };
+    let found = |lines: &[String]| {
+        let folder = directory(&[], allow);
+        Writer::new(folder.path()).batch(lines);
+        let report = verify(folder.path());
+        report.findings.into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&[promised.clone(), kept(2, right)]), []);
+    assert_eq!(found(std::slice::from_ref(&promised)), [], "it is still to come");
+    assert_eq!(found(&[promised.clone(), kept(2, right), kept(3, right)]), [Damage::Echo(3)]);
+    assert_eq!(found(&[promised, kept(2, Digest::of(b"another"))]), [Damage::Echo(2)]);
+    assert_eq!(found(&[line(1, "deny"), kept(2, right)]), [Damage::Echo(2)]);
+}
+
+#[test]
 fn every_changed_byte_of_every_file_is_found() {
     let folder = small();
     for file in files(folder.path()) {
