@@ -14,14 +14,20 @@ use sha2::{Digest as _, Sha256};
 /// As many events as a host takes together, more or less.
 const BATCH: usize = 256;
 
-/// The policy's `answer.json`.
-pub(crate) fn answer() -> Value {
-    let file = File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("answer.json")).expect("answer.json");
-    serde_json::from_reader(BufReader::new(file)).expect("answer.json is JSON")
+fn read(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_reader(BufReader::new(file)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The events, and what the policy says of each under the settings.
-pub(crate) fn judged<P: ephor_sdk::Policy>(settings: &Value) -> Vec<(Value, Judged)> {
+/// The events, and what the policy says of each under the settings that its answer
+/// holds for: those that are published with it, unless the answer has others.
+pub(crate) fn judged<P: ephor_sdk::Policy>() -> Vec<(Value, Judged)> {
+    judged_under::<P>(&read("answer.json").get("settings").cloned().unwrap_or_else(|| read("settings.json")))
+}
+
+/// The same under other settings.
+pub(crate) fn judged_under<P: ephor_sdk::Policy>(settings: &Value) -> Vec<(Value, Judged)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(concat!("../../tests/data/library/", env!("CARGO_PKG_NAME"), ".ndjson.gz"));
     let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let lines = BufReader::new(MultiGzDecoder::new(file)).lines();
@@ -33,8 +39,7 @@ pub(crate) fn judged<P: ephor_sdk::Policy>(settings: &Value) -> Vec<(Value, Judg
 
 /// Panics unless the policy finds what `answer.json` says, event by event.
 pub(crate) fn check<P: ephor_sdk::Policy>() {
-    let answer = answer();
-    let judged = judged::<P>(&answer["settings"]);
+    let (answer, judged) = (read("answer.json"), judged::<P>());
     assert_eq!(answer["events"], judged.len());
     let rules = ephor_sdk::describe::<P>().rules;
     let mut counts: BTreeMap<_, u64> = rules.into_iter().map(|rule| (rule.id, 0)).collect();

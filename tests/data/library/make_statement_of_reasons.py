@@ -2,7 +2,7 @@
 """Makes statement-of-reasons.ndjson.gz: statements of reasons as CloudEvents 1.0
 (Python standard library only).
 
-usage: make_statement_of_reasons.py FOLDER      FOLDER holds real_sample/ and official_examples/
+usage: make_statement_of_reasons.py FOLDER      FOLDER holds dsa/
 
 First the 32 real rows of the EU's DSA Transparency Database, 12 of 2024-03-14 and 20
 of 2025-07-01, in the order of the files; then the 11 examples of the database's own
@@ -29,7 +29,7 @@ def event(number, time, data):
 def events(folder):
     number = 0
     for name in ROWS:
-        with open(os.path.join(folder, 'real_sample', name), encoding='utf-8', newline='') as file:
+        with open(os.path.join(folder, 'dsa', 'real_sample', name), encoding='utf-8', newline='') as file:
             for row in csv.DictReader(file):
                 data = {key: json.loads(value) if key in LISTS else value for key, value in row.items() if value}
                 data['puid'] = data.pop('platform_uid')
@@ -37,7 +37,7 @@ def events(folder):
                 number += 1
     examples = []
     for name in ('example_statement.json', 'example_multi_statements.json'):
-        with open(os.path.join(folder, 'official_examples', name), encoding='utf-8') as file:
+        with open(os.path.join(folder, 'dsa', 'official_examples', name), encoding='utf-8') as file:
             content = json.load(file)
             examples += content.get('statements', [content])
     for data in examples:
