@@ -1,0 +1,57 @@
+//! Holds a policy of the library, natively, against its `answer.json`: over the events
+//! of `tests/data/library`. A module of the policies' own tests.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use ephor_sdk::serde_json::{self, Value};
+use ephor_sdk::testing::{Judged, Policy};
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest as _, Sha256};
+
+/// As many events as a host takes together, more or less.
+const BATCH: usize = 256;
+
+fn read(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_reader(BufReader::new(file)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The events, and what the policy says of each under the settings that its answer
+/// holds for: those that are published with it, unless the answer has others.
+pub(crate) fn judged<P: ephor_sdk::Policy>() -> Vec<(Value, Judged)> {
+    judged_under::<P>(&read("answer.json").get("settings").cloned().unwrap_or_else(|| read("settings.json")))
+}
+
+/// The same under other settings.
+pub(crate) fn judged_under<P: ephor_sdk::Policy>(settings: &Value) -> Vec<(Value, Judged)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(concat!("../../tests/data/library/", env!("CARGO_PKG_NAME"), ".ndjson.gz"));
+    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let lines = BufReader::new(MultiGzDecoder::new(file)).lines();
+    let events: Vec<Value> = lines.map(|line| serde_json::from_str(&line.expect("UTF-8")).expect("an event in JSON")).collect();
+    let mut policy = Policy::<P>::new(&settings.to_string()).expect("the settings are good");
+    let judged: Vec<_> = events.chunks(BATCH).flat_map(|batch| policy.judge(batch)).collect();
+    events.into_iter().zip(judged).collect()
+}
+
+/// Panics unless the policy finds what `answer.json` says, event by event.
+pub(crate) fn check<P: ephor_sdk::Policy>() {
+    let (answer, judged) = (read("answer.json"), judged::<P>());
+    assert_eq!(answer["events"], judged.len());
+    let rules = ephor_sdk::describe::<P>().rules;
+    let mut counts: BTreeMap<_, u64> = rules.into_iter().map(|rule| (rule.id, 0)).collect();
+    let mut lines = Vec::new();
+    for (index, (_, said)) in judged.iter().enumerate() {
+        for finding in said.findings() {
+            *counts.entry(finding.rule.clone()).or_default() += 1;
+            lines.push(format!("{index} {}\n", finding.rule));
+        }
+    }
+    lines.sort();
+    let digest: String = Sha256::digest(lines.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(answer["rules"], serde_json::to_value(counts).expect("counts are JSON"));
+    assert_eq!(answer["digest"], digest);
+}
