@@ -11,7 +11,7 @@ use super::form::{Form, MASK_KEEP, Show};
 use super::manifest::{Action, AskedForm, Field, matches};
 use super::pseudonym::{Pseudonyms, Secret};
 use super::publisher::{Budget, Gate, Publisher, WhenStale};
-use super::{Handling, Manifest, Mode};
+use super::{Handling, Language, Manifest, Mode};
 use crate::column::{Cell, Column};
 
 /// What a policy's publisher may see of events, in which form, and what its findings
@@ -37,7 +37,7 @@ impl fmt::Debug for Grant {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct Missing {
-    /// The field's pointer, or `events`.
+    /// The field's pointer, `events` or `language`.
     pub what: String,
     /// What is asked and what is granted, for people.
     pub message: String,
@@ -69,7 +69,7 @@ impl Outcome {
 /// One thing that a policy asks for, held against the grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
-    /// The field's pointer, `events` or `action`.
+    /// The field's pointer, `events`, `language` or `action`.
     pub what: String,
     /// What is asked.
     pub asked: String,
@@ -88,8 +88,14 @@ impl Grant {
     /// and every action. For development on one machine, and for vectors: pseudonyms
     /// are made with a key that everybody knows, so that they are the same everywhere.
     pub fn development() -> Self {
-        let settled =
-            Publisher { events: vec!["*".into()], action: Action::Deny, begin: Mode::Enforce, retroactive: true, ..Publisher::default() };
+        let settled = Publisher {
+            events: vec!["*".into()],
+            languages: Language::ALL.into(),
+            action: Action::Deny,
+            begin: Mode::Enforce,
+            retroactive: true,
+            ..Publisher::default()
+        };
         Grant(Arc::new(Terms { publisher: None, fields: BTreeMap::new(), secret: Secret::development(), settled }))
     }
 
@@ -172,6 +178,30 @@ impl Grant {
         let events = manifest.events.iter().map(|pattern| self.review_events(pattern));
         let fields = manifest.fields.iter().map(|field| self.review_field(field));
         events.chain(fields).chain(self.review_action(manifest)).collect()
+    }
+
+    /// Holds the language that a policy brings the engine of against the grant; nothing
+    /// for a policy that brings none.
+    pub fn review_language(&self, language: Option<Language>) -> Option<Ask> {
+        let language = language?;
+        let granted: Vec<&str> = self.0.settled.languages.iter().map(|language| language.word()).collect();
+        let (outcome, end) = match self.0.settled.languages.contains(&language) {
+            true => (Outcome::Granted, String::new()),
+            false => {
+                let all = granted.iter().copied().chain([language.word()]).map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+                let table = self.publisher().unwrap_or("NAME");
+                let why = "which brings its whole engine along: it takes a larger budget, which was not granted";
+                (Outcome::Missing, format!(", {why}; write languages = [{all}] into [publishers.{table}] of the configuration to grant it"))
+            }
+        };
+        Some(Ask {
+            what: "language".into(),
+            asked: language.word().into(),
+            purpose: String::new(),
+            granted: granted.join(", "),
+            outcome,
+            message: format!("is written in {language}{end}"),
+        })
     }
 
     fn review_events(&self, pattern: &str) -> Ask {
