@@ -14,12 +14,14 @@ the exports of the contract out of it:
 `ephor policy build` puts this file beside the policy.
 
 A policy is a function of its settings, fields and state. It has no clock, no
-randomness, no network and no files. In the component that `ephor policy build` makes
-all of them trap, and the row is undetermined; but `random` goes on from a seed of the
-build, and so gives the same numbers in every call. Sets have no order to rely on.
+randomness, no network and no files: in the component that `ephor policy build` makes
+all of them trap, and the row is undetermined. The order of a set is the same in every
+call, but another one in every build.
 """
 
 import json
+import sys
+import types
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -258,6 +260,22 @@ def _values(column, rows):
     else:
         values = column.values
     return [values[row] if present[row >> 3] >> (row & 7) & 1 else None for row in range(rows)]
+
+
+class _Absent(types.ModuleType):
+    """A module that a policy must not have."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RuntimeError(f"a policy has no randomness, and so no {self.__name__}.{name}")
+
+
+if sys.platform == "wasi":
+    # They would go on from a seed of the build, from row to row: what is said about one
+    # row would depend on how many come before it.
+    for name in ("random", "secrets"):
+        sys.modules[name] = _Absent(name)
 
 
 def _loudly(function):

@@ -15,6 +15,7 @@ mod grants;
 mod hostile;
 mod journey;
 mod kill;
+mod languages;
 mod limits;
 mod lists;
 mod log;

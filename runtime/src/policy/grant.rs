@@ -569,4 +569,21 @@ mod tests {
         assert_ne!(one, with(AskedForm::Pseudonym, "pseudonym".into(), 2));
         assert_ne!(one, Grant::development().key_marks(&manifest(vec![field("/data/a", Kind::Text, AskedForm::Pseudonym, true)])));
     }
+
+    #[test]
+    fn a_language_is_granted_by_its_name() {
+        let grant = |languages| {
+            let publisher = Publisher { events: vec!["*".into()], languages, ..Publisher::default() };
+            Grant::of("office", &publisher, &Secret::development()).expect("a grant")
+        };
+        let python = grant(vec![Language::Python]);
+        assert_eq!(python.review_language(None), None, "what brings no engine needs none");
+        assert_eq!(python.review_language(Some(Language::Python)).map(|ask| ask.outcome), Some(Outcome::Granted));
+        let ask = python.review_language(Some(Language::JavaScript)).expect("something is asked");
+        assert_eq!((ask.outcome, ask.asked.as_str(), ask.granted.as_str()), (Outcome::Missing, "javascript", "python"));
+        let remedy = "write languages = [\"python\", \"javascript\"] into [publishers.office] of the configuration";
+        assert!(ask.message.contains(remedy), "{}", ask.message);
+        let all = Language::ALL.map(|language| Grant::development().review_language(Some(language)).map(|ask| ask.outcome));
+        assert_eq!(all, [Some(Outcome::Granted); 2]);
+    }
 }
