@@ -248,6 +248,27 @@ async fn the_clock_stands_still_and_the_dice_fall_the_same() {
     assert!(all.iter().all(|evidence| *evidence == all[0]), "{all:?}");
 }
 
+#[test]
+fn a_missing_tool_is_named_with_the_way_to_get_it() {
+    for (files, remedy) in [
+        ([("package.json", r#"{"name": "some-rule"}"#), ("policy.js", "")], "npm ci --prefix"),
+        ([("pyproject.toml", "[project]\nname = \"some-rule\"\n"), ("policy.py", "")], ".venv/bin/pip install"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).expect("written");
+        }
+        let mut command = Command::new(binary());
+        let output = command.args(["policy", "build"]).arg(folder.path()).env("PATH", "").output().expect("the binary starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("is not installed; run") && said.contains(remedy), "{said}");
+        std::fs::remove_file(folder.path().join(files[1].0)).expect("removed");
+        let output = Command::new(binary()).args(["policy", "build"]).arg(folder.path()).output().expect("the binary starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(&format!("has no {}", files[1].0)), "{said}");
+    }
+}
+
 /// The helper for JavaScript brings a table along, because its engine has none.
 #[test]
 fn letters_and_digits_in_javascript_are_those_of_rust() {

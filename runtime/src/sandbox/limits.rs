@@ -63,6 +63,7 @@ impl Limits {
         }
         let Languages {
             memory_bytes_max,
+            failure_cost_max,
             component_bytes_max,
             modules_max,
             functions_max,
@@ -75,6 +76,7 @@ impl Limits {
             code_bytes_max,
         } = self.languages;
         limits.memory_bytes_max = memory_bytes_max;
+        limits.failure_cost_max = failure_cost_max;
         limits.gate = Gate {
             component_bytes_max,
             modules_max,
@@ -124,6 +126,9 @@ impl Default for Limits {
 pub struct Languages {
     /// Memory of one instance in bytes (10 MiB, 13 MiB).
     pub memory_bytes_max: usize,
+    /// What failed calls may cost. Each counts all the memory of its instance, though most
+    /// of that is the image, which costs nothing until it is written to.
+    pub failure_cost_max: u64,
     /// Bytes of the component (12 MiB, 18 MiB).
     pub component_bytes_max: usize,
     /// Core modules in it (3, 38).
@@ -150,6 +155,7 @@ impl Default for Languages {
     fn default() -> Self {
         Languages {
             memory_bytes_max: 64 << 20,
+            failure_cost_max: 2_000_000_000,
             component_bytes_max: 32 << 20,
             modules_max: 64,
             functions_max: 20_000,
