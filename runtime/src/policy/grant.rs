@@ -198,7 +198,7 @@ impl Grant {
             what: "language".into(),
             asked: language.word().into(),
             purpose: String::new(),
-            granted: granted.join(", "),
+            granted: if granted.is_empty() { "not granted".into() } else { granted.join(", ") },
             outcome,
             message: format!("is written in {language}{end}"),
         })

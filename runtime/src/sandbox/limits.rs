@@ -147,7 +147,7 @@ pub struct Languages {
     pub cpu_seconds_max: u64,
     /// Time of the worker in seconds.
     pub wall_seconds_max: u64,
-    /// Bytes of compiled code (42 MiB, 39 MiB, and the memory).
+    /// Bytes of compiled code (37 MiB, 36 MiB).
     pub code_bytes_max: usize,
 }
 
