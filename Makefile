@@ -5,6 +5,10 @@ EPHOR := target/release/ephor
 WASM := wasm32-unknown-unknown
 POLICIES := $(sort $(patsubst %/Cargo.toml,%,$(wildcard policies/*/Cargo.toml)))
 SAMPLE := tests/data/sample
+# Policies in languages that bring their engine along, and where their tools go.
+JAVASCRIPT := policies/negative-list/javascript
+PYTHON := policies/machine-temperature/python
+TOOLS := target/tools
 # The full data, where it is present: 702,470 events. The sample otherwise.
 EPHOR_DATA ?= ../shared/data
 # Paths below are relative to this folder, and so is the target folder.
@@ -12,10 +16,10 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench check setup binary policies guests components guests-components
+.PHONY: help demo test bench check languages setup binary policies guests components guests-components languages-components
 
 help: ## Shows this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: policies ## Serves the policies, streams real events, swaps one in mid-stream, counts, checks the ledger
 	@columbus=$(SAMPLE)/columbus.ndjson.gz; retail=$(SAMPLE)/retail.ndjson.gz; \
@@ -33,8 +37,10 @@ demo: policies ## Serves the policies, streams real events, swaps one in mid-str
 # takes the most time, is built once for binary, tests and benchmarks.
 test: setup ## Builds everything and runs all tests
 	cargo build --release --workspace --all-targets --locked
-	@$(MAKE) --no-print-directory components guests-components
+	@$(MAKE) --no-print-directory components guests-components languages-components
 	cargo test --release --workspace --locked
+
+languages: binary languages-components ## Builds the policies in JavaScript and Python; gets their tools
 
 bench: policies guests ## Measures; the ratios also go to target/bench.json
 	cargo bench -p ephor-tests --bench ladder --locked
@@ -76,6 +82,35 @@ components:
 
 guests-components:
 	$(EPHOR) policy build tests/guests --out target/guests -- --examples
+
+# Their tools come from the registries of their languages, at the versions and digests
+# that stand beside the policies. The components are not the same bytes in every build,
+# so what is there is kept while nothing of it changes.
+languages-components:
+ifeq ($(EPHOR_WITHOUT_LANGUAGES),1)
+	@echo "LEFT OUT: the policies in JavaScript and Python, because EPHOR_WITHOUT_LANGUAGES is 1"
+else
+	@$(MAKE) --no-print-directory target/languages/built
+endif
+
+target/languages/built: $(TOOLS)/javascript/built $(TOOLS)/python/built $(wildcard $(JAVASCRIPT)/*.js $(PYTHON)/*.py tests/guests/javascript/*.js) sdk/javascript/ephor.js sdk/python/ephor.py $(wildcard wit/*.wit)
+	PATH="$(CURDIR)/$(TOOLS)/javascript/node_modules/.bin:$(CURDIR)/$(TOOLS)/python/bin:$$PATH" \
+	  $(EPHOR) policy build $(JAVASCRIPT) $(PYTHON) tests/guests/javascript --out target/languages
+	@touch $@
+
+$(TOOLS)/javascript/built: $(JAVASCRIPT)/package.json $(JAVASCRIPT)/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is missing, which gets what makes components of JavaScript. Install Node.js 20.19 or later (https://nodejs.org), or do without: EPHOR_WITHOUT_LANGUAGES=1" >&2; exit 1; }
+	@mkdir -p $(@D)
+	@cp $(JAVASCRIPT)/package.json $(JAVASCRIPT)/package-lock.json $(@D)/
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(TOOLS)/python/built: $(PYTHON)/requirements.txt
+	@python3 -c 'import ensurepip, venv' 2> /dev/null || { echo "python3 with venv is missing, which gets what makes components of Python. On Debian and Ubuntu: apt-get install python3-venv. Or do without: EPHOR_WITHOUT_LANGUAGES=1" >&2; exit 1; }
+	@mkdir -p $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(PYTHON)/requirements.txt
+	@touch $@
 
 # Converted once; delete target/data to do it again.
 target/data/%.ndjson:

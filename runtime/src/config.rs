@@ -112,6 +112,12 @@ impl Config {
             ("sandbox.worker.wall-seconds-max", sandbox.worker.wall_seconds_max, 1, 3_600),
             ("sandbox.worker.memory-bytes-max", sandbox.worker.memory_bytes_max, 64 << 20, 1 << 40),
             ("sandbox.worker.code-bytes-max", sandbox.worker.code_bytes_max as u64, 1 << 16, 1 << 32),
+            ("sandbox.languages.memory-bytes-max", sandbox.languages.memory_bytes_max as u64, 1 << 20, 1 << 32),
+            ("sandbox.languages.component-bytes-max", sandbox.languages.component_bytes_max as u64, 1 << 20, 1 << 30),
+            ("sandbox.languages.modules-max", sandbox.languages.modules_max as u64, 1, 64),
+            ("sandbox.languages.cpu-seconds-max", sandbox.languages.cpu_seconds_max, 1, 3_600),
+            ("sandbox.languages.wall-seconds-max", sandbox.languages.wall_seconds_max, 1, 3_600),
+            ("sandbox.languages.code-bytes-max", sandbox.languages.code_bytes_max as u64, 1 << 16, 1 << 32),
             ("server.connections-max", server.connections_max as u64, 1, 1_000_000),
             ("server.headers-max", server.headers_max as u64, 1, 10_000),
             ("server.header-bytes-max", server.header_bytes_max as u64, 256, 1 << 20),
@@ -130,8 +136,11 @@ impl Config {
             let shown: String = name.chars().take(80).collect();
             format!("spine.heartbeats has {shown:?} = {seconds}, but names have 1 to 4096 bytes, and seconds are from 1 to {YEAR_S}")
         });
-        let grants =
-            publishers.iter().flat_map(|(name, publisher)| publisher.problems(name, sandbox.event_fuel_max, sandbox.memory_bytes_max));
+        let memory = |publisher: &Publisher| match publisher.languages.is_empty() {
+            true => sandbox.memory_bytes_max,
+            false => sandbox.memory_bytes_max.max(sandbox.languages.memory_bytes_max),
+        };
+        let grants = publishers.iter().flat_map(|(name, publisher)| publisher.problems(name, sandbox.event_fuel_max, memory(publisher)));
         limits.chain(heartbeats).chain(grants).collect()
     }
 }

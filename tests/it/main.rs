@@ -19,6 +19,7 @@ mod import;
 mod journey;
 mod kill;
 mod library;
+mod languages;
 mod limits;
 mod lists;
 mod log;

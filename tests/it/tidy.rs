@@ -11,7 +11,10 @@ fn sources(folder: &str) -> Vec<(String, String)> {
         for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                walk(&path, found);
+                // Tools that somebody installed beside a policy are not ours.
+                if !["node_modules", ".venv"].iter().any(|name| path.ends_with(name)) {
+                    walk(&path, found);
+                }
             } else {
                 found.push(path);
             }

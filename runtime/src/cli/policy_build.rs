@@ -2,7 +2,10 @@
 //!
 //! cargo compiles for `wasm32-unknown-unknown`, so that std brings no WASI
 //! imports; `wit-component` wraps what comes out, with the interface that the
-//! SDK left in a custom section. No other tool is needed.
+//! SDK left in a custom section. No other tool is needed. Policies in other languages
+//! have a way of their own (`languages`).
+
+pub mod languages;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -88,7 +91,7 @@ const INHERITED: [&str; 5] = [
     "CARGO_BUILD_TARGET",
 ];
 
-/// Compiles policy crates to components; needs nothing but cargo.
+/// Compiles policies to components. A crate needs nothing but cargo.
 ///
 /// Every `cdylib` of each crate becomes DIR/NAME.wasm. A `settings.json` beside
 /// the crate's Cargo.toml is copied to DIR/NAME.settings.json, where `ephor serve
@@ -97,13 +100,18 @@ const INHERITED: [&str; 5] = [
 ///
 /// A crate that depends on a clock, on chance, on the machine or on memory beside its state
 /// is refused first; `ephor policy lint` says it together with everything else.
+///
+/// A folder with package.json and policy.js is a policy in JavaScript, one with
+/// pyproject.toml and policy.py one in Python: componentize-js and componentize-py make
+/// the component, `ephor.js` and `ephor.py` being there to import. They are looked for in
+/// node_modules and .venv of the folder or one above, and on the PATH.
 #[derive(clap::Args)]
 #[command(after_help = exit::help())]
 pub struct Args {
-    /// Folders of the crates; without one, the folder that you are in.
+    /// Folders of the policies; without one, the folder that you are in.
     #[arg(value_name = "PATH", default_value = ".")]
     paths: Vec<PathBuf>,
-    /// Where the components go [default: `policies` in cargo's target folder].
+    /// Where the components go [default: `policies` in cargo's target folder, or in `target`].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Passed on to `cargo build`, such as `-- --examples`.
@@ -115,7 +123,8 @@ pub struct Args {
 struct Built {
     name: String,
     file: PathBuf,
-    core_bytes: u64,
+    /// Of the module that cargo made.
+    core_bytes: Option<u64>,
     component_bytes: u64,
     digest: Digest,
     settings: bool,
@@ -138,7 +147,7 @@ pub fn run(args: &Args) -> Outcome {
     for component in &built {
         rows.add_row([
             Cell::new(&component.name),
-            table::right(table::size(component.core_bytes)),
+            table::right(component.core_bytes.map_or("–".into(), table::size)),
             table::right(table::size(component.component_bytes)),
             Cell::new(if component.settings { "yes" } else { "none" }),
             Cell::new(format!("sha256:{}…", component.digest.short())),
@@ -197,8 +206,12 @@ pub(super) fn component(path: &Path, purpose: Purpose) -> Outcome<Vec<u8>> {
 fn build(path: &Path, out: Option<&Path>, cargo: &[OsString], purpose: Purpose) -> Outcome<Vec<Built>> {
     let begun = Instant::now();
     let folder = path.canonicalize().with_context(|| format!("cannot find {}", path.display())).or_exit(Exit::Usage)?;
+    if languages::is_policy(&folder) {
+        return Ok(vec![languages::build(path, &folder, out, cargo)?]);
+    }
     if !folder.join("Cargo.toml").is_file() {
-        return Err(failed(Exit::Usage, format!("{} has no Cargo.toml; name the folder of a policy's crate", path.display())));
+        let problem = format!("{} has no Cargo.toml, package.json or pyproject.toml; name the folder of a policy", path.display());
+        return Err(failed(Exit::Usage, problem));
     }
     // Much of it would compile, and fail on the first event.
     policy_lint::refuse_impure(&folder, path)?;
@@ -334,7 +347,7 @@ fn wrap(artifact: &Artifact, out: &Path, elapsed: Duration) -> Outcome<Built> {
     Ok(Built {
         name,
         file,
-        core_bytes: core.len() as u64,
+        core_bytes: Some(core.len() as u64),
         component_bytes: component.len() as u64,
         digest: Digest::of(&component),
         settings: settings.is_some(),

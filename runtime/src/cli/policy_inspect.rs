@@ -47,6 +47,7 @@ fn print_json(inspection: &Inspection) -> std::io::Result<()> {
     let document = serde_json::json!({
         "digest": inspection.digest.to_string(),
         "bytes": inspection.bytes,
+        "language": inspection.language,
         "imports": inspection.imports,
         "exports": inspection.exports,
         "manifest": manifest,
@@ -68,6 +69,7 @@ fn print(args: &Args, inspection: &Inspection) -> std::io::Result<()> {
     for (name, value) in [
         ("version", plain(&manifest.version)),
         ("summary", plain(&manifest.summary)),
+        ("language", inspection.language.map_or("compiled to WebAssembly".into(), |language| format!("{language}, with its engine"))),
         ("asked about", none_or(&manifest.events)),
         ("state", key),
         ("reference lists", none_or(&manifest.lists)),

@@ -139,7 +139,10 @@ pub(super) fn print_releases(releases: &Value) {
         let mode = if release["stale"] == true { format!("{mode} (stale)") } else { mode };
         rows.add_row([
             Cell::new(text("policy")),
-            Cell::new(text("release")),
+            Cell::new(match release["language"].as_str() {
+                Some(language) => format!("{} ({})", text("release"), plain(language)),
+                None => text("release"),
+            }),
             Cell::new(mode),
             table::number(release["since"].as_u64().unwrap_or_default()),
             table::number(count("events")),

@@ -11,7 +11,7 @@ use super::form::{Form, MASK_KEEP, Show};
 use super::manifest::{Action, AskedForm, Field, names};
 use super::pseudonym::{Pseudonyms, Secret};
 use super::publisher::{Budget, Gate, Publisher, WhenStale};
-use super::{Handling, Manifest, Mode};
+use super::{Handling, Language, Manifest, Mode};
 use crate::column::{Cell, Column};
 use crate::reserved;
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Grant {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct Missing {
-    /// The field's pointer, or `events`.
+    /// The field's pointer, `events` or `language`.
     pub what: String,
     /// What is asked and what is granted, for people.
     pub message: String,
@@ -70,7 +70,7 @@ impl Outcome {
 /// One thing that a policy asks for, held against the grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
-    /// The field's pointer, `events` or `action`.
+    /// The field's pointer, `events`, `language` or `action`.
     pub what: String,
     /// What is asked.
     pub asked: String,
@@ -89,8 +89,14 @@ impl Grant {
     /// and every action. For development on one machine, and for vectors: pseudonyms
     /// are made with a key that everybody knows, so that they are the same everywhere.
     pub fn development() -> Self {
-        let events = vec!["*".into(), reserved::VERDICT_TYPE.into()];
-        let settled = Publisher { events, action: Action::Deny, begin: Mode::Enforce, retroactive: true, ..Publisher::default() };
+        let settled = Publisher {
+            events: vec!["*".into(), reserved::VERDICT_TYPE.into()],
+            languages: Language::ALL.into(),
+            action: Action::Deny,
+            begin: Mode::Enforce,
+            retroactive: true,
+            ..Publisher::default()
+        };
         Grant(Arc::new(Terms { publisher: None, fields: BTreeMap::new(), secret: Secret::development(), settled }))
     }
 
@@ -173,6 +179,30 @@ impl Grant {
         let events = manifest.events.iter().map(|pattern| self.review_events(pattern));
         let fields = manifest.fields.iter().map(|field| self.review_field(field));
         events.chain(fields).chain(self.review_action(manifest)).collect()
+    }
+
+    /// Holds the language that a policy brings the engine of against the grant; nothing
+    /// for a policy that brings none.
+    pub fn review_language(&self, language: Option<Language>) -> Option<Ask> {
+        let language = language?;
+        let granted: Vec<&str> = self.0.settled.languages.iter().map(|language| language.word()).collect();
+        let (outcome, end) = match self.0.settled.languages.contains(&language) {
+            true => (Outcome::Granted, String::new()),
+            false => {
+                let all = granted.iter().copied().chain([language.word()]).map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+                let table = self.publisher().unwrap_or("NAME");
+                let why = "which brings its whole engine along: it takes a larger budget, which was not granted";
+                (Outcome::Missing, format!(", {why}; write languages = [{all}] into [publishers.{table}] of the configuration to grant it"))
+            }
+        };
+        Some(Ask {
+            what: "language".into(),
+            asked: language.word().into(),
+            purpose: String::new(),
+            granted: if granted.is_empty() { "not granted".into() } else { granted.join(", ") },
+            outcome,
+            message: format!("is written in {language}{end}"),
+        })
     }
 
     fn review_events(&self, pattern: &str) -> Ask {
@@ -541,5 +571,22 @@ mod tests {
         assert_eq!(one, with(AskedForm::Pseudonym, "plain".into(), 1), "the policy sees the same");
         assert_ne!(one, with(AskedForm::Pseudonym, "pseudonym".into(), 2));
         assert_ne!(one, Grant::development().key_marks(&manifest(vec![field("/data/a", Kind::Text, AskedForm::Pseudonym, true)])));
+    }
+
+    #[test]
+    fn a_language_is_granted_by_its_name() {
+        let grant = |languages| {
+            let publisher = Publisher { events: vec!["*".into()], languages, ..Publisher::default() };
+            Grant::of("office", &publisher, &Secret::development()).expect("a grant")
+        };
+        let python = grant(vec![Language::Python]);
+        assert_eq!(python.review_language(None), None, "what brings no engine needs none");
+        assert_eq!(python.review_language(Some(Language::Python)).map(|ask| ask.outcome), Some(Outcome::Granted));
+        let ask = python.review_language(Some(Language::JavaScript)).expect("something is asked");
+        assert_eq!((ask.outcome, ask.asked.as_str(), ask.granted.as_str()), (Outcome::Missing, "javascript", "python"));
+        let remedy = "write languages = [\"python\", \"javascript\"] into [publishers.office] of the configuration";
+        assert!(ask.message.contains(remedy), "{}", ask.message);
+        let all = Language::ALL.map(|language| Grant::development().review_language(Some(language)).map(|ask| ask.outcome));
+        assert_eq!(all, [Some(Outcome::Granted); 2]);
     }
 }

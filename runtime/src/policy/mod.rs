@@ -5,6 +5,7 @@
 pub mod coarse;
 pub mod form;
 pub mod grant;
+pub mod language;
 pub mod manifest;
 pub mod mode;
 pub mod pseudonym;
@@ -13,6 +14,7 @@ pub mod release;
 pub mod statement;
 
 pub use grant::{Grant, Granted};
+pub use language::Language;
 pub use manifest::Manifest;
 pub use mode::{Handling, Mode, Validity};
 pub use publisher::Publisher;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::coarse::{Axis, Coarse, GEOHASH_MAX, Unit};
 use super::form::Form;
 use super::manifest::{Action, NAMES_MAX, TEXT_BYTES_MAX, check_pointer, is_name};
-use super::{Handling, Mode};
+use super::{Handling, Language, Mode};
 
 /// Characters that a mask can leave readable, at most.
 const KEEP_MAX: u32 = 64;
@@ -39,6 +39,10 @@ pub struct Publisher {
     pub when_stale: WhenStale,
     /// Types of events that it may govern; `*` stands for any run of characters.
     pub events: Vec<String>,
+    /// Languages that its policies may bring the engine of along, and have the budget of
+    /// `sandbox.languages` for: `javascript`, `python`. What is compiled to WebAssembly
+    /// itself, as Rust is, needs no grant.
+    pub languages: Vec<Language>,
     /// The strongest action of its rules: a finding that asks for more counts as this.
     pub action: Action,
     /// The mode in which its releases begin.
@@ -69,6 +73,7 @@ impl Default for Publisher {
             poll_s: 60,
             when_stale: WhenStale::Keep,
             events: Vec::new(),
+            languages: Vec::new(),
             action: Action::Flag,
             begin: Mode::Shadow,
             on_undetermined: Handling::Hold,
@@ -383,6 +388,7 @@ mod tests {
         poll-s = 30
         when-stale = "stop"
         events = ["mobility.*"]
+        languages = ["python"]
         action = "deny"
         begin = "canary"
         on-undetermined = "refuse"
@@ -486,6 +492,7 @@ mod tests {
         for (text, part) in [
             ("actoin = \"flag\"", "unknown field `actoin`"),
             ("action = \"block\"", "unknown variant `block`"),
+            ("languages = [\"ruby\"]", "unknown variant `ruby`, expected `javascript` or `python`"),
             ("[fields]\n\"/data/a\" = { form = \"mask\", kep = 4 }", "unknown field `kep`"),
             ("[fields]\n\"/data/a\" = 7", "a form, such as \"plain\""),
             ("[gate]\nevents = 1", "unknown field `events`"),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Manifest;
+use super::{Language, Manifest};
 use crate::digest::Digest;
 
 /// A version of a reference list that a release is bound to.
@@ -30,6 +30,9 @@ pub struct Release {
     pub component: Digest,
     /// Size of the component in bytes.
     pub component_bytes: u64,
+    /// The language whose engine the component contains; absent for one that has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     /// Digest of the settings document.
     pub settings: Digest,
     /// The lists that it looks things up in, in the order of the manifest.
@@ -52,6 +55,7 @@ impl Release {
             digest,
             component: Digest::of(component),
             component_bytes: component.len() as u64,
+            language: None,
             settings: Digest::of(settings),
             lists,
             publisher: None,
@@ -65,6 +69,13 @@ impl Release {
     pub fn digest_of<'l>(component: &[u8], settings: &[u8], lists: impl IntoIterator<Item = &'l Digest>) -> Digest {
         let lists = lists.into_iter().map(|list| list.bytes().as_slice());
         Digest::of_parts(&[component, settings].into_iter().chain(lists).collect::<Vec<_>>())
+    }
+
+    /// The same release, with the engine of a language in it.
+    #[must_use]
+    pub fn written_in(mut self, language: Option<Language>) -> Self {
+        self.language = language;
+        self
     }
 
     /// The same release, of a publisher: its policy is not that of another publisher

@@ -12,6 +12,7 @@ use super::line::{Installed, Line, Lines, Stale};
 use super::{BuildError, CONFIGURATION, Limits, Runtime, Swap};
 use crate::digest::Digest;
 use crate::ledger::blobs;
+use crate::policy::grant::{self, Ask, Missing};
 use crate::policy::statement::StateRule;
 use crate::policy::{Grant, Manifest, Mode, Validity};
 use crate::reference::List;
@@ -294,6 +295,10 @@ impl Runtime {
     async fn load(&self, name: Option<&str>, offer: Offer) -> Result<Installed, LoadError> {
         let Offer { component, settings, lists, spare, publisher, grant, statement, mode, share, strongest, validity, states: rule } =
             offer;
+        // Before anything is done with it: what is not granted costs nothing.
+        let spoken = speaks_granted(&grant, &component);
+        self.count_load(spoken.as_ref().err());
+        spoken?;
         let lists = sandbox::Lists { bound: lists, spare };
         let loaded = match self.same_code(&component, &settings) {
             // Only the lists are new.
@@ -339,6 +344,19 @@ impl Runtime {
         let at = by.at.unwrap_or_else(now_micros);
         self.0.entrance.change(Change::Orders { orders, by, at, reply }).map_err(|Stopped| LoadError::Stopped)?;
         done.await.map_err(|_| LoadError::Stopped)?
+    }
+}
+
+/// Whether a component is in a language that its publisher was granted. What it is called
+/// is not known yet.
+fn speaks_granted(grant: &Grant, component: &[u8]) -> Result<(), LoadError> {
+    match grant.review_language(sandbox::language(component)) {
+        Some(Ask { what, outcome: grant::Outcome::Missing, message, .. }) => {
+            let publisher = grant.publisher().unwrap_or_default().to_string();
+            let policy = format!("sha256:{}…", Digest::of(component).short());
+            Err(LoadError::Grant { publisher, policy, missing: vec![Missing { what, message }] })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -20,6 +20,9 @@ const TICK: Duration = Duration::from_millis(5);
 /// and there are never more threads than this.
 pub(crate) const INSTANCES_MAX: u32 = 128;
 
+/// Core instances of one component: CPython is linked of some forty.
+const CORE_INSTANCES_MAX: u32 = 64;
+
 /// Bytes that every thread's stack has for policies.
 const STACK_BYTES: usize = 512 << 10;
 
@@ -65,15 +68,16 @@ pub(super) fn config(limits: &Limits, purpose: Purpose) -> Config {
         Purpose::Run => {
             let mut pool = PoolingAllocationConfig::new();
             pool.total_component_instances(INSTANCES_MAX)
-                .total_core_instances(INSTANCES_MAX * 16)
+                .total_core_instances(INSTANCES_MAX * CORE_INSTANCES_MAX)
                 .total_memories(INSTANCES_MAX * 4)
                 .total_tables(INSTANCES_MAX * 8)
-                .max_core_instances_per_component(16)
+                .max_core_instances_per_component(CORE_INSTANCES_MAX)
                 .max_memories_per_component(4)
                 .max_tables_per_component(8)
                 .max_memories_per_module(4)
                 .max_tables_per_module(4)
-                .max_memory_size(limits.memory_bytes_max)
+                // How much of it an instance gets is counted by its own limits.
+                .max_memory_size(limits.memory_bytes_max.max(limits.languages.memory_bytes_max))
                 .table_elements(limits.table_elements_max)
                 // Pages that one instance wrote are set back to the image, as
                 // long as there are few: cheaper than giving them back and

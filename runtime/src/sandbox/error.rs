@@ -42,7 +42,7 @@ pub enum LoadError {
     /// The component asks for something that no policy may have.
     #[error(
         "the component imports {name}; a policy may import nothing but ephor:policy/log and ephor:policy/reference at version 0.1. \
-         If your language's standard library brings this in, build for wasm32-unknown-unknown"
+         If your language's standard library brings this in, build it with `ephor policy build`, which leaves it out"
     )]
     Import {
         /// The import's full name.

@@ -7,6 +7,7 @@ use super::Limits;
 use super::bindings::PolicyPre;
 use super::engine::{Ctx, Sandbox};
 use super::error::LoadError;
+use super::language::language;
 use crate::policy::publisher::Budget;
 use crate::policy::{Bound, Manifest, Release};
 use crate::reference::List;
@@ -69,10 +70,11 @@ impl Image {
         manifest: Manifest,
         lists: &Lists,
     ) -> Result<Image, LoadError> {
+        let language = language(component);
         let lists = lists.bind(&manifest.lists)?;
         let bound = lists.iter().map(|list| Bound { name: list.name().into(), version: list.version().into(), digest: list.digest() });
-        let release = Arc::new(Release::new(component, settings, bound.collect(), manifest));
-        let limits = sandbox.limits.clone();
+        let release = Arc::new(Release::new(component, settings, bound.collect(), manifest).written_in(language));
+        let limits = sandbox.limits.of(language);
         Ok(Image { sandbox, pre, release, lists, limits, pace: Pace::default() })
     }
 }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Language;
+
 /// Bounds on one policy. Counts of instructions are in fuel, wasmtime's
 /// deterministic measure: about one unit per instruction, one per byte of a bulk
 /// operation.
@@ -47,6 +49,48 @@ pub struct Limits {
     pub gate: Gate,
     /// Bounds on the process that compiles it.
     pub worker: Worker,
+    /// What is wider for a policy that brings the engine of its language along.
+    pub languages: Languages,
+}
+
+impl Limits {
+    /// The limits for a policy in this language; absent for one that brings no engine.
+    #[must_use]
+    pub fn of(&self, language: Option<Language>) -> Limits {
+        let mut limits = self.clone();
+        if language.is_none() {
+            return limits;
+        }
+        let Languages {
+            memory_bytes_max,
+            failure_cost_max,
+            component_bytes_max,
+            modules_max,
+            functions_max,
+            function_bytes_max,
+            block_depth_max,
+            imports_max,
+            data_bytes_max,
+            cpu_seconds_max,
+            wall_seconds_max,
+            code_bytes_max,
+        } = self.languages;
+        limits.memory_bytes_max = memory_bytes_max;
+        limits.failure_cost_max = failure_cost_max;
+        limits.gate = Gate {
+            component_bytes_max,
+            modules_max,
+            functions_max,
+            function_bytes_max,
+            block_depth_max,
+            imports_max,
+            data_bytes_max,
+            memory_initial_bytes_max: memory_bytes_max as u64,
+            ..limits.gate
+        };
+        limits.worker = Worker { cpu_seconds_max, wall_seconds_max, code_bytes_max, ..limits.worker };
+        limits
+    }
 }
 
 impl Default for Limits {
@@ -68,6 +112,60 @@ impl Default for Limits {
             call_rows_max: 1_024,
             gate: Gate::default(),
             worker: Worker::default(),
+            languages: Languages::default(),
+        }
+    }
+}
+
+/// Bounds in the place of those of the same name for a policy in a language that brings
+/// its engine along (`languages` of a grant). Of what is not here, such as fuel, it has
+/// as much as every other policy. The numbers in brackets are what the twins in
+/// `policies/` need: JavaScript, Python.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Languages {
+    /// Memory of one instance in bytes (10 MiB, 13 MiB).
+    pub memory_bytes_max: usize,
+    /// What failed calls may cost. Each counts all the memory of its instance, though most
+    /// of that is the image, which costs nothing until it is written to.
+    pub failure_cost_max: u64,
+    /// Bytes of the component (12 MiB, 18 MiB).
+    pub component_bytes_max: usize,
+    /// Core modules in it (3, 38).
+    pub modules_max: usize,
+    /// Functions of all modules together (12,681, 13,485).
+    pub functions_max: u32,
+    /// Bytes of one function's body (168 KiB, 417 KiB: the interpreter).
+    pub function_bytes_max: usize,
+    /// Blocks inside blocks in one function (500, 800 at most: the interpreter).
+    pub block_depth_max: usize,
+    /// Imports of one module (4, 918).
+    pub imports_max: u32,
+    /// Bytes of data segments of all modules together (3 MiB, 12 MiB).
+    pub data_bytes_max: usize,
+    /// Processor time of the worker in seconds (25, 20 on a small machine).
+    pub cpu_seconds_max: u64,
+    /// Time of the worker in seconds.
+    pub wall_seconds_max: u64,
+    /// Bytes of compiled code (37 MiB, 36 MiB).
+    pub code_bytes_max: usize,
+}
+
+impl Default for Languages {
+    fn default() -> Self {
+        Languages {
+            memory_bytes_max: 64 << 20,
+            failure_cost_max: 2_000_000_000,
+            component_bytes_max: 32 << 20,
+            modules_max: 64,
+            functions_max: 20_000,
+            function_bytes_max: 512 << 10,
+            block_depth_max: 1_024,
+            imports_max: 2_000,
+            data_bytes_max: 24 << 20,
+            cpu_seconds_max: 120,
+            wall_seconds_max: 180,
+            code_bytes_max: 128 << 20,
         }
     }
 }

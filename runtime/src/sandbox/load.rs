@@ -15,10 +15,11 @@ use super::cache::{Cache, Found};
 use super::engine::{Ctx, Sandbox, linker};
 use super::error::LoadError;
 use super::image::{Image, Lists};
+use super::language::language;
 use super::worker::{Described, Reply, Request, split_message, write_message};
 use super::{Limits, code};
 use crate::digest::Digest;
-use crate::policy::Manifest;
+use crate::policy::{Language, Manifest};
 use crate::reference::List;
 
 /// Loads components, and counts how.
@@ -58,7 +59,7 @@ impl Loader {
     ///
     /// What is compiled, and kept in the cache, does not depend on the lists.
     pub async fn load_with(&self, name: Option<&str>, component: &[u8], settings: &[u8], lists: &Lists) -> Result<Image, LoadError> {
-        let limits = &self.sandbox.limits;
+        let limits = self.sandbox.limits.of(language(component));
         let max = limits.worker.settings_bytes_max;
         if settings.len() > max {
             let problem = format!("they have {} bytes, at most {max}", settings.len());
@@ -83,7 +84,7 @@ impl Loader {
                 }
             }
         }
-        let request = Request { limits: limits.clone(), settings: Some(text.to_string()), name: name.map(str::to_string) };
+        let request = Request { limits, settings: Some(text.to_string()), name: name.map(str::to_string) };
         let (described, code) = run_worker(&self.worker, &request, component).await?;
         self.misses.fetch_add(1, Ordering::Relaxed);
         let mut bytes = Vec::with_capacity(code.len() + 4096);
@@ -131,6 +132,8 @@ pub struct Inspection {
     pub digest: Digest,
     /// Its size in bytes.
     pub bytes: u64,
+    /// The language whose engine it contains; absent for one that has none.
+    pub language: Option<Language>,
     /// What it imports.
     pub imports: Vec<String>,
     /// What it exports.
@@ -143,6 +146,7 @@ impl Inspection {
             manifest: described.manifest,
             digest: Digest::of(component),
             bytes: component.len() as u64,
+            language: language(component),
             imports: described.imports,
             exports: described.exports,
         }
@@ -155,6 +159,7 @@ impl Inspection {
 ///
 /// Why it would not be taken.
 pub async fn inspect(component: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
+    let limits = limits.of(language(component));
     let (described, _) = run_worker(worker, &Request { limits, settings: None, name: None }, component).await?;
     Ok(Inspection::of(component, described))
 }
@@ -168,6 +173,7 @@ pub async fn inspect(component: &[u8], worker: &Path, limits: Limits) -> Result<
 pub async fn rehearse(component: &[u8], settings: &[u8], worker: &Path, limits: Limits) -> Result<Inspection, LoadError> {
     let text =
         std::str::from_utf8(settings).map_err(|error| LoadError::SettingsDocument { problem: format!("they are not UTF-8: {error}") })?;
+    let limits = limits.of(language(component));
     let (described, _) = run_worker(worker, &Request { limits, settings: Some(text.to_string()), name: None }, component).await?;
     Ok(Inspection::of(component, described))
 }

@@ -5,7 +5,8 @@
 //! ([`worker`]), and comes back as code ([`code`]) that is kept in an
 //! authenticated cache ([`cache`]). From then on every call runs in an instance
 //! of its own ([`call`]) within limits ([`limits`]), and looks things up in the
-//! lists of its release ([`lookup`]).
+//! lists of its release ([`lookup`]). Which limits those are, depends on the language
+//! that the component is written in ([`language`]).
 //!
 //! Knows nothing of HTTP, of storage, or of where columns come from.
 
@@ -17,6 +18,7 @@ mod engine;
 pub(crate) mod error;
 mod gate;
 mod image;
+mod language;
 pub mod limits;
 mod load;
 mod lookup;
@@ -26,6 +28,7 @@ pub mod worker;
 pub(crate) use call::{Keys, Outcome, Said};
 pub(crate) use engine::{INSTANCES_MAX, Sandbox};
 pub(crate) use image::{Image, Lists};
+pub(crate) use language::language;
 pub(crate) use load::Loader;
 
 pub use error::{LoadError, SettingsError};

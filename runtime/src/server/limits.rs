@@ -95,7 +95,7 @@ impl Default for Limits {
             stream_batch_events_max: 1_024,
             stream_batch_bytes_max: 1024 * 1024,
             stream_submissions_max: 128,
-            component_bytes_max: 8 * 1024 * 1024,
+            component_bytes_max: 32 * 1024 * 1024,
             settings_bytes_max: 4 * 1024 * 1024,
             list_bytes_max: 16 * 1024 * 1024,
             retry_after_s: 1,

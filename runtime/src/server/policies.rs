@@ -15,8 +15,8 @@ use super::Shared;
 use super::body::{Coding, RequestBody, ResponseBody};
 use super::events::{MediaType, json};
 use super::problem::{Cause, Problem};
-use crate::policy::Bound;
 use crate::policy::manifest::{Field, Rule};
+use crate::policy::{Bound, Language};
 use crate::reference::List;
 use crate::runtime::{Mode, RemoveError, Revision, Standing};
 use crate::sandbox::LoadError;
@@ -33,6 +33,9 @@ struct View<'a> {
     summary: &'a str,
     component: String,
     component_bytes: u64,
+    /// The language whose engine the component contains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<Language>,
     settings: String,
     /// Versions of the reference lists that it looks things up in.
     lists: &'a [Bound],
@@ -62,6 +65,7 @@ impl<'a> View<'a> {
             summary: &manifest.summary,
             component: release.component.to_string(),
             component_bytes: release.component_bytes,
+            language: release.language,
             settings: release.settings.to_string(),
             lists: &release.lists,
             mode: standing.mode.name(),

@@ -13,8 +13,8 @@ use super::body::{RequestBody, ResponseBody};
 use super::policies::{check_local, refused, render, stopped};
 use super::problem::{Cause, Problem};
 use crate::digest::Digest;
-use crate::policy::Mode;
 use crate::policy::manifest::Field;
+use crate::policy::{Language, Mode};
 use crate::publishers::{PublisherStatus, Publishers};
 use crate::runtime::{By, PromoteError, Shown, Standing};
 use crate::sandbox::LoadError;
@@ -32,6 +32,9 @@ pub(super) struct View {
     /// Digest of the signed statement; absent for one that is not published.
     #[serde(skip_serializing_if = "Option::is_none")]
     statement: Option<Digest>,
+    /// The language whose engine the component contains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<Language>,
     mode: Mode,
     /// Keys for which a canary counts, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +74,7 @@ fn view(standing: &Standing, publishers: Option<&Publishers>) -> View {
         version: release.manifest.version.clone(),
         digest: release.digest,
         statement: standing.statement,
+        language: release.language,
         mode: standing.mode,
         share: (standing.mode == Mode::Canary).then(|| f64::from(standing.share) / SHARES),
         valid_from: standing.validity.from.and_then(time),

@@ -72,8 +72,9 @@ pub fn run(args: &Args) -> Outcome {
         let mut held = Vec::new();
         for (name, component) in components {
             let inspected = ephor::inspect(&component, &worker, config.sandbox.clone()).await;
-            let manifest = inspected.with_context(|| format!("{name} is refused")).or_exit(Exit::Refused)?.manifest;
-            held.push(Held { asks: grant.review(&manifest), manifest });
+            let inspection = inspected.with_context(|| format!("{name} is refused")).or_exit(Exit::Refused)?;
+            let asks = grant.review_language(inspection.language).into_iter().chain(grant.review(&inspection.manifest));
+            held.push(Held { asks: asks.collect(), manifest: inspection.manifest });
         }
         Ok(held)
     })?;

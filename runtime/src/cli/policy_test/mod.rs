@@ -154,7 +154,7 @@ pub(super) fn natively(path: &Path) -> Outcome<Option<String>> {
 
 /// The files of vectors that are asked for.
 fn files(args: &Args) -> Outcome<Vec<PathBuf>> {
-    if args.component.is_none() && !args.path.join("Cargo.toml").is_file() {
+    if args.component.is_none() && !args.path.join("Cargo.toml").is_file() && !policy_build::languages::is_policy(&args.path) {
         let problem = format!("{} has no Cargo.toml; name the folder of a policy's crate, or a component", args.path.display());
         return Err(failed(Exit::Usage, problem));
     }
