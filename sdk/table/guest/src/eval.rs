@@ -56,7 +56,9 @@ type Given<'a> = Result<Value<'a>, Fault>;
 
 /// What expressions are about.
 pub struct Scope<'a> {
+    /// By index, as all settings have values.
     pub settings: &'a [Value<'static>],
+    /// What expressions were folded to.
     pub constants: &'a [Value<'static>],
     /// Absent where there is no event.
     pub row: Option<(&'a Columns<'a>, usize)>,
