@@ -159,13 +159,13 @@ fn windows_and_lists_of_a_file_are_kept_by_the_host() {
 fn what_is_wrong_in_a_file_is_said_with_line_column_and_remedy() {
     let good = std::fs::read_to_string(twin()).expect("the rules");
     for (right, wrong, expected) in [
-        (
-            "listedWords(settings.words)",
-            "listedWord(settings.words)",
-            "there is no function `listedWord`; did you mean `listedWords`?",
-        ),
+        ("listedWords(settings.words)", "listedWord(settings.words)", "there is no function `listedWord`; did you mean `listedWords`?"),
         ("legal_basis = ", "# ", "missing field `legal_basis`; name the act and the article that the rule carries out"),
-        ("kind = \"text\"", "kind = \"integer\"", "`listedWords` does not take integer, list of text; it is called as text.listedWords(list of text)"),
+        (
+            "kind = \"text\"",
+            "kind = \"integer\"",
+            "`listedWords` does not take integer, list of text; it is called as text.listedWords(list of text)",
+        ),
     ] {
         assert!(good.contains(right), "{right}");
         let folder = tempfile::tempdir().expect("a folder");
@@ -211,7 +211,8 @@ fn the_prebuilt_module_is_what_its_source_gives() {
     // Another compiler gives other bytes for the same source.
     let program = ephor_table::author::compile(&std::fs::read_to_string(twin()).expect("the rules")).expect("good rules");
     let module = ephor_table::author::install(&made, &program.to_bytes().expect("bytes")).expect("a module for rules");
-    let component = wit_component::ComponentEncoder::default().validate(true).module(&module).and_then(|it| it.encode()).expect("a component");
+    let component =
+        wit_component::ComponentEncoder::default().validate(true).module(&module).and_then(|it| it.encode()).expect("a component");
     let file = out.path().join("made.wasm");
     std::fs::write(&file, component).expect("written");
     let policy = workspace().join("policies").join(GOOD);

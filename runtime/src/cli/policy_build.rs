@@ -203,7 +203,8 @@ fn build(path: &Path, out: Option<&Path>, cargo: &[OsString], purpose: Purpose) 
     }
     let folder = path.canonicalize().with_context(|| format!("cannot find {}", path.display())).or_exit(Exit::Usage)?;
     if !folder.join("Cargo.toml").is_file() {
-        let problem = format!("{} has no Cargo.toml and no rules.toml; name the folder of a policy's crate, or a file of rules", path.display());
+        let problem =
+            format!("{} has no Cargo.toml and no rules.toml; name the folder of a policy's crate, or a file of rules", path.display());
         return Err(failed(Exit::Usage, problem));
     }
     // Much of it would compile, and fail on the first event.

@@ -40,10 +40,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         println!("  {path:<18}{about}");
     }
     println!("\nNext:\n\n  cd {}", folder.shown.display());
-    for (command, about) in [
-        ("ephor policy build", "makes the component, in target/policies"),
-        ("ephor policy test", "runs the vectors against it"),
-    ] {
+    for (command, about) in
+        [("ephor policy build", "makes the component, in target/policies"), ("ephor policy test", "runs the vectors against it")]
+    {
         println!("  {command:<20}{about}");
     }
     let places = if answers.legal_basis == NO_LEGAL_BASIS { "README.md and rules.toml" } else { "README.md" };

@@ -76,9 +76,7 @@ impl<'a> Scope<'a> {
             Expr::Text(value) => Value::Text(Cow::Borrowed(value)),
             Expr::Time(value) => Value::Time(*value),
             Expr::Duration(value) => Value::Duration(*value),
-            Expr::List(items) => {
-                Value::list(items.iter().map(|item| self.eval(item, variables)).collect::<Result<_, _>>()?)
-            }
+            Expr::List(items) => Value::list(items.iter().map(|item| self.eval(item, variables)).collect::<Result<_, _>>()?),
             Expr::Constant(index) => self.constants[usize::from(*index)].borrowed(),
             Expr::Setting(index) => self.settings[usize::from(*index)].borrowed(),
             Expr::Variable(index) => variables[usize::from(*index)].clone(),
@@ -342,7 +340,9 @@ fn binary<'a>(operator: Operator, one: Value<'a>, other: &Value<'a>) -> Given<'a
         },
         Divide | Remainder => match (one, other) {
             (_, Value::Integer(0)) => Err(BY_ZERO),
-            (Value::Integer(one), Value::Integer(other)) if operator == Divide => one.checked_div(*other).map(Value::Integer).ok_or(TOO_LARGE),
+            (Value::Integer(one), Value::Integer(other)) if operator == Divide => {
+                one.checked_div(*other).map(Value::Integer).ok_or(TOO_LARGE)
+            }
             (Value::Integer(one), Value::Integer(other)) => one.checked_rem(*other).map(Value::Integer).ok_or(TOO_LARGE),
             (Value::Float(one), Value::Float(other)) => Ok(Value::Float(one / other)),
             _ => Err(NOT_CONSTANT),

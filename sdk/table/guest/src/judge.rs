@@ -139,8 +139,7 @@ impl Judge {
 
     fn rules<'a>(&'a self, scope: &Scope<'a>, row: u32, findings: &mut Vec<Finding>) -> Result<(), String> {
         for (index, rule) in (0_u16..).zip(&self.program.rules) {
-            self.rule(scope, row, index, rule, findings)
-                .map_err(|fault| format!("rule {}: {}", rule.id, fault.reason(&self.program)))?;
+            self.rule(scope, row, index, rule, findings).map_err(|fault| format!("rule {}: {}", rule.id, fault.reason(&self.program)))?;
         }
         Ok(())
     }
@@ -266,17 +265,16 @@ fn below(expr: &mut Expr) -> Vec<&mut Expr> {
 
 /// Whether an expression is the same for every event and every value of a loop.
 fn is_constant(expr: &mut Expr) -> bool {
-    let varies = matches!(
-        expr,
-        Expr::Field(_) | Expr::Has(_) | Expr::Window(_) | Expr::Variable(_) | Expr::ListContains(..) | Expr::ListGet(..)
-    );
+    let varies =
+        matches!(expr, Expr::Field(_) | Expr::Has(_) | Expr::Window(_) | Expr::Variable(_) | Expr::ListContains(..) | Expr::ListGet(..));
     !varies && below(expr).into_iter().all(is_constant)
 }
 
 /// Computes what is constant in an expression. What has a fault stays, and has it again
 /// when it is come to.
 fn fold(expr: &mut Expr, settings: &[Value<'static>], constants: &mut Vec<Value<'static>>) {
-    let is_simple = matches!(expr, Expr::Boolean(_) | Expr::Integer(_) | Expr::Float(_) | Expr::Text(_) | Expr::Time(_) | Expr::Duration(_));
+    let is_simple =
+        matches!(expr, Expr::Boolean(_) | Expr::Integer(_) | Expr::Float(_) | Expr::Text(_) | Expr::Time(_) | Expr::Duration(_));
     if is_simple || matches!(expr, Expr::Setting(_) | Expr::Constant(_)) {
         return;
     }

@@ -15,6 +15,8 @@ use crate::value::Value;
 /// and one for an event whose time is wrong.
 const KEPT: usize = 3;
 
+const TOO_LARGE: Fault = Fault::Number("a sum does not fit into 64 bits");
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(crate = "ephor_sdk::serde")]
 enum Memory {
@@ -101,7 +103,7 @@ impl Memory {
             (Self::Steps(steps), added) => {
                 let step = steps.at(at, over, KEPT).ok_or(Fault::Late(index))?;
                 let more = if let Added::Number(number) = added { number } else { 1 };
-                *step = step.checked_add(more).ok_or(Fault::Number("a sum does not fit into 64 bits"))?;
+                *step = step.checked_add(more).ok_or(TOO_LARGE)?;
                 true
             }
             (Self::StepsOfValues(steps), Added::Text(text)) => {
@@ -115,7 +117,11 @@ impl Memory {
         }
         match self {
             Self::Counts(events) => Ok(number(events.window(at, over).count())),
-            Self::Sums(events) => events.window(at, over).sum().map(Value::Integer).ok_or(Fault::Unknown(index)),
+            Self::Sums(events) => {
+                let events = events.window(at, over);
+                let problem = if events.is_complete() { TOO_LARGE } else { Fault::Unknown(index) };
+                events.sum().map(Value::Integer).ok_or(problem)
+            }
             Self::Values(events) => {
                 let events = events.window(at, over);
                 let different = events.iter().map(|(_, text)| text).collect::<BTreeSet<_>>().len() as u64;

@@ -167,6 +167,10 @@ impl Checker<'_> {
                 let index = self.field(name)?;
                 Ok((Expr::Field(index), self.names.fields[usize::from(index)].1.clone()))
             }
+            "settings" if !self.names.has_event => {
+                let remedy = "take `value`, which is what the settings say";
+                Err(Problem::new(name.at.clone(), "a setting is looked at by itself", remedy))
+            }
             "settings" => {
                 let index = Self::index(name, "setting", self.names.settings.iter().map(|(known, _)| known.as_str()))?;
                 Ok((Expr::Setting(index), self.names.settings[usize::from(index)].1.clone()))
@@ -213,11 +217,16 @@ impl Checker<'_> {
                     return Err(Problem::new(name.at.clone(), format!("`{}` takes a text that stands in the file", name.text), remedy));
                 };
                 if name.text == "duration" {
-                    let micros = moment::duration(text).map_err(|remedy| Problem::new(at.clone(), format!("{text:?} is no duration"), remedy))?;
+                    let micros =
+                        moment::duration(text).map_err(|remedy| Problem::new(at.clone(), format!("{text:?} is no duration"), remedy))?;
                     return Ok((Expr::Duration(micros), Type::Duration));
                 }
                 let micros = moment::time(text).ok_or_else(|| {
-                    Problem::new(at.clone(), format!("{text:?} is no point in time"), "write it as \"2026-01-31T12:00:00Z\" or with +08:00 for Z")
+                    Problem::new(
+                        at.clone(),
+                        format!("{text:?} is no point in time"),
+                        "write it as \"2026-01-31T12:00:00Z\" or with +08:00 for Z",
+                    )
                 })?;
                 Ok((Expr::Time(micros), Type::Time))
             }
@@ -257,7 +266,11 @@ impl Checker<'_> {
             "get" => Ok((Expr::ListGet(index, key), Type::Text)),
             other => {
                 let remedy = nearest(other, ["contains", "get"].into_iter()).unwrap_or("contains");
-                Err(Problem::new(name.at.clone(), format!("a reference list has no function `{other}`"), format!("did you mean `{remedy}`?")))
+                Err(Problem::new(
+                    name.at.clone(),
+                    format!("a reference list has no function `{other}`"),
+                    format!("did you mean `{remedy}`?"),
+                ))
             }
         }
     }
@@ -331,7 +344,11 @@ impl Checker<'_> {
             let minutes = match values.get(1) {
                 None => 0,
                 Some(Expr::Text(text)) => moment::offset(text).ok_or_else(|| {
-                    Problem::new(nodes[1].at.clone(), format!("{text:?} is no offset from UTC"), "write it as \"+08:00\"; names of zones are not known")
+                    Problem::new(
+                        nodes[1].at.clone(),
+                        format!("{text:?} is no offset from UTC"),
+                        "write it as \"+08:00\"; names of zones are not known",
+                    )
                 })?,
                 Some(_) => {
                     let remedy = "write the text itself, such as \"+08:00\"";
@@ -415,8 +432,7 @@ fn operation(operator: &str, one: &Type, other: &Type) -> Option<(Operator, Type
 /// Whether a function takes these values.
 fn takes(function: &Function, given: &[(Expr, Type)]) -> bool {
     let least = function.takes.iter().filter(|takes| **takes != Takes::Offset).count();
-    (least..=function.takes.len()).contains(&given.len())
-        && given.iter().zip(function.takes).all(|((_, of), takes)| of.fits(&takes.of()))
+    (least..=function.takes.len()).contains(&given.len()) && given.iter().zip(function.takes).all(|((_, of), takes)| of.fits(&takes.of()))
 }
 
 /// How a function is called, with types for values.
@@ -432,7 +448,9 @@ fn shape(function: &Function) -> String {
 fn unknown(name: &Name) -> Problem {
     let known = FUNCTIONS.iter().map(|function| function.name).chain(SPECIAL.iter().copied());
     let remedy = match name.text.as_str() {
-        "matches" => "regular expressions are left out, for their cost has no bound; take contains, startsWith, endsWith or hasWord".to_owned(),
+        "matches" => {
+            "regular expressions are left out, for their cost has no bound; take contains, startsWith, endsWith or hasWord".to_owned()
+        }
         "timestamp" | "duration" | "has" => format!("write {}(…) without anything before it", name.text),
         text => nearest(text, known).map_or_else(
             || "the functions that there are stand in sdk/book/table.md; what needs another is written in Rust".to_owned(),

@@ -24,14 +24,32 @@ pub(super) enum What {
 }
 
 /// The longer first, so that `<=` is not `<`.
-const SIGNS: [&str; 24] = [
-    "&&", "||", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "%", "!", "?", ":", "(", ")", "[", "]", ".", ",", "{", "}",
-];
+const SIGNS: [&str; 24] =
+    ["&&", "||", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "%", "!", "?", ":", "(", ")", "[", "]", ".", ",", "{", "}"];
 
 /// Names that CEL keeps for itself.
 pub(super) const RESERVED: [&str; 21] = [
-    "false", "true", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
-    "namespace", "return", "var", "void", "while",
+    "false",
+    "true",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 /// The tokens of an expression; the last is its end.
@@ -78,7 +96,9 @@ fn token(text: &str, at: usize, rest: &str, first: char) -> Result<(usize, What)
         '&' => "to ask for both, write `&&`".to_owned(),
         '|' => "to ask for one of both, write `||`".to_owned(),
         '“' | '”' | '‘' | '’' | '「' | '」' => "texts stand in plain quotes: \"text\"".to_owned(),
-        '，' | '（' | '）' | '。' | '：' | '＞' | '＜' | '＝' => "write the sign in its narrow form, from the Latin keyboard".to_owned(),
+        '，' | '（' | '）' | '。' | '：' | '＞' | '＜' | '＝' => {
+            "write the sign in its narrow form, from the Latin keyboard".to_owned()
+        }
         _ => "remove it, or put it into quotes if it is part of a text".to_owned(),
     };
     debug_assert!(text.is_char_boundary(at));

@@ -19,7 +19,7 @@ use toml::Spanned;
 use crate::functions::Type;
 use crate::program::{Expr, Field, Form, Keyed, Kind, Measure, PROGRAM_BYTES_MAX, Program, Rule, Setting, Window};
 use check::Names;
-use file::{File, FieldEntry, RuleEntry, SettingEntry, WindowEntry, WindowKind, in_order};
+use file::{FieldEntry, File, RuleEntry, SettingEntry, WindowEntry, WindowKind, in_order};
 
 pub use slot::{NoSlot, install};
 
@@ -178,7 +178,8 @@ impl Author<'_> {
 
         let settings: Vec<Setting> = in_order(&file.settings).into_iter().map(|(name, entry)| self.setting(name, entry)).collect();
         self.names.settings = settings.iter().map(|setting| (setting.name.clone(), setting_type(setting))).collect();
-        self.names.lists.clone_from(&lists);
+        // A hyphen would be a minus.
+        self.names.lists = lists.iter().map(|list| list.replace('-', "_")).collect();
         self.names.has_event = true;
         let fields: Vec<Field> = file.fields.iter().map(|field| self.field(field)).collect();
         let of_fields = file.fields.iter().zip(&fields);
@@ -220,6 +221,19 @@ impl Author<'_> {
         }
         for event in file.events.get_ref() {
             self.check_text(event, "name the type of the events, such as \"shop.order.placed\"");
+        }
+        let first_too_many = |names: Vec<Range<usize>>, most: usize| names.get(most).cloned();
+        for (what, most, places) in [
+            ("event types", 64, file.events.get_ref().iter().map(Spanned::span).collect()),
+            ("lists", 8, file.lists.iter().map(Spanned::span).collect()),
+            ("fields", 64, file.fields.iter().map(|field| field.name.span()).collect()),
+            ("windows", 64, file.windows.iter().map(|window| window.name.span()).collect()),
+            ("rules", 1_000, file.rules.get_ref().iter().map(|rule| rule.id.span()).collect()),
+            ("fields of a key", 8, file.key.iter().flat_map(|key| key.get_ref().fields.get_ref()).map(Spanned::span).collect()),
+        ] {
+            if let Some(place) = first_too_many(places, most) {
+                self.say(place, format!("a policy has at most {most} {what}"), "make two policies of them");
+            }
         }
     }
 
@@ -287,13 +301,7 @@ impl Author<'_> {
         if let Some(form) = form.as_ref().filter(|_| !fits) {
             self.say(form.span(), "a field of this kind has no such form", "pseudonym and mask are texts; coarse are numbers and times");
         }
-        Field {
-            pointer: pointer.get_ref().clone(),
-            kind,
-            required: !optional,
-            purpose: purpose.get_ref().clone(),
-            form: form_value,
-        }
+        Field { pointer: pointer.get_ref().clone(), kind, required: !optional, purpose: purpose.get_ref().clone(), form: form_value }
     }
 
     fn setting(&mut self, name: &Spanned<String>, entry: &SettingEntry) -> Setting {
@@ -358,7 +366,8 @@ impl Author<'_> {
         let known = || file.fields.iter().map(|field| field.name.get_ref().as_str());
         let index = known().position(|known| known == name.get_ref());
         if index.is_none() {
-            let remedy = nearest::nearest(name.get_ref(), known()).map_or_else(|| "add a [[field]]".to_owned(), |near| format!("did you mean {near:?}?"));
+            let remedy = nearest::nearest(name.get_ref(), known())
+                .map_or_else(|| "add a [[field]]".to_owned(), |near| format!("did you mean {near:?}?"));
             self.say(name.span(), format!("there is no field {:?}", name.get_ref()), remedy);
         }
         index
@@ -393,7 +402,11 @@ impl Author<'_> {
         };
         let most = entry.most.as_ref().map_or(MOST_DEFAULT, |most| *most.get_ref());
         if let Some(place) = entry.most.as_ref().filter(|_| !(1..=MOST_MAX).contains(&most)) {
-            self.say(place.span(), format!("{most} events are too few or too many to keep"), format!("write a number from 1 to {MOST_MAX}"));
+            self.say(
+                place.span(),
+                format!("{most} events are too few or too many to keep"),
+                format!("write a number from 1 to {MOST_MAX}"),
+            );
         }
         let when = match &entry.when {
             Some(when) => Some(self.expression(when, &[Type::Boolean], "`when` is a condition")?.0),
@@ -413,9 +426,9 @@ impl Author<'_> {
                 let why = "sums are of integers, which have no rounding; event.amount.minorUnits(2) makes cents of a float";
                 Measure::Sum(self.expression(of, &[Type::Integer], why)?.0)
             }
-            (WindowKind::Distinct, Some(of)) => {
-                Measure::Distinct(self.expression(of, &[Type::Text], "different values are counted of texts; string(…) makes one of a number")?.0)
-            }
+            (WindowKind::Distinct, Some(of)) => Measure::Distinct(
+                self.expression(of, &[Type::Text], "different values are counted of texts; string(…) makes one of a number")?.0,
+            ),
         };
         let slides = entry.shape == file::Shape::Sliding;
         Some(Window { name: entry.name.get_ref().clone(), at: at as u16, over, slides, when, measure, most })
@@ -439,7 +452,9 @@ impl Author<'_> {
                 if name.get_ref().is_empty() || name.get_ref().contains(['{', '}']) {
                     self.say(name.span(), "this is no name of evidence", "take a word");
                 }
-                if let Some((expr, _)) = self.expression(source, &values, "evidence is one value; for a list, make a finding of each with `for_each`") {
+                if let Some((expr, _)) =
+                    self.expression(source, &values, "evidence is one value; for a list, make a finding of each with `for_each`")
+                {
                     evidence.push((name.get_ref().clone(), expr));
                 }
             }
@@ -517,4 +532,3 @@ fn setting_type(setting: &Setting) -> Type {
     let of = type_of(setting.kind);
     if setting.is_list { Type::List(Box::new(of)) } else { of }
 }
-

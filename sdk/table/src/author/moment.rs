@@ -65,8 +65,11 @@ pub(super) fn time(text: &str) -> Option<i64> {
     };
     // Days are counted in years that begin in March, so that the leap day is the last.
     let (year, month) = (i64::from(date.year) - i64::from(date.month <= 2), (i64::from(date.month) + 9) % 12);
-    let day = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + i64::from(date.day) - 1 - 719_468;
-    let seconds = day * 86_400 + i64::from(time.hour) * 3_600 + (i64::from(time.minute) - minutes) * 60 + i64::from(time.second.unwrap_or(0).min(59));
+    let day = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + i64::from(date.day)
+        - 1
+        - 719_468;
+    let seconds =
+        day * 86_400 + i64::from(time.hour) * 3_600 + (i64::from(time.minute) - minutes) * 60 + i64::from(time.second.unwrap_or(0).min(59));
     let second_60 = time.second == Some(60);
     let micros = if second_60 { 999_999 } else { i64::from(time.nanosecond.unwrap_or(0) / 1_000) };
     Some(seconds * 1_000_000 + micros)
@@ -78,7 +81,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, micros) in [("1h30m", 5_400_000_000), ("90s", 90_000_000), ("1.5h", 5_400_000_000), ("-2m", -120_000_000), ("250ms", 250_000), ("0s", 0)] {
+        for (text, micros) in
+            [("1h30m", 5_400_000_000), ("90s", 90_000_000), ("1.5h", 5_400_000_000), ("-2m", -120_000_000), ("250ms", 250_000), ("0s", 0)]
+        {
             assert_eq!(duration(text), Ok(micros), "{text}");
         }
         for text in ["", "-", "1", "h", "1x", "1..5h", "99999999999999h", "1h 30m"] {

@@ -4,9 +4,10 @@ use super::lex::RESERVED;
 
 pub(super) const TEXT_BYTES_MAX: usize = 2 << 10;
 pub(super) const NAME: &str = "write lower-case words of letters and digits, joined by hyphens";
-pub(super) const IDENTIFIER: &str = "write a lower-case letter, then letters, digits and _; some words are kept by CEL, event, settings, lists and windows";
+pub(super) const IDENTIFIER: &str =
+    "write a lower-case letter, then letters, digits and _; some words are kept by CEL, event, settings, lists and windows";
 
-/// Lower-case words joined by hyphens. Also a name behind `lists.` if it has none.
+/// Lower-case words joined by hyphens. Behind `lists.` they are joined by `_`.
 pub(super) fn is_name(text: &str) -> bool {
     let is_word = |word: &str| !word.is_empty() && word.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit());
     text.len() <= 64 && text.split('-').all(is_word)

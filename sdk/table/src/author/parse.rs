@@ -137,7 +137,11 @@ impl Parser {
             // A chain is a tree that is as deep as it is long.
             length += 1;
             if length > DEPTH_MAX * 2 {
-                return Err(Problem::new(place, "the expression is too long", "make two rules of it, or ask whether a value is `in` a list"));
+                return Err(Problem::new(
+                    place,
+                    "the expression is too long",
+                    "make two rules of it, or ask whether a value is `in` a list",
+                ));
             }
             let right = operand(self)?;
             let at = left.at.start..right.at.end;
@@ -285,10 +289,7 @@ mod tests {
 
     #[test]
     fn says_where_an_expression_breaks_off() {
-        assert_eq!(
-            problem("a +"),
-            "3: found the end of the expression; expected a value, such as event.name, a number or a text"
-        );
+        assert_eq!(problem("a +"), "3: found the end of the expression; expected a value, such as event.name, a number or a text");
         assert_eq!(problem("a = 1"), "2: `=` means nothing here; to compare, write `==`");
         assert_eq!(problem("(a"), "2: found the end of the expression; expected `)`");
         assert_eq!(problem("f(a b)"), "4: found `b`; expected `,` or `)`");

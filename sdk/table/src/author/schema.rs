@@ -54,7 +54,9 @@ fn document(expr: &Expr) -> Value {
 /// A value of a kind, if it is one.
 pub(super) fn value(value: &toml::Value, kind: Kind, is_list: bool) -> Option<Expr> {
     match (value, kind) {
-        (toml::Value::Array(values), _) if is_list => values.iter().map(|value| self::value(value, kind, false)).collect::<Option<_>>().map(Expr::List),
+        (toml::Value::Array(values), _) if is_list => {
+            values.iter().map(|value| self::value(value, kind, false)).collect::<Option<_>>().map(Expr::List)
+        }
         _ if is_list => None,
         (toml::Value::Boolean(value), Kind::Boolean) => Some(Expr::Boolean(*value)),
         (toml::Value::Integer(value), Kind::Integer) => Some(Expr::Integer(*value)),
