@@ -120,7 +120,7 @@ fn unknown_names_are_said_with_the_nearest() {
     assert_said("windows.orders >", "windows.order >", "61:9: there is no window `order`; did you mean `orders`?");
     assert_said("\"event.merchant\"", "\"event.mechant\"", "64:28: there is no field `mechant`; did you mean `merchant`?");
     assert_said("\"event.merchant\"", "\"merchant\"", "64:22: nothing is called `merchant`; did you mean `event.merchant`?");
-    assert_said("settings.limit", "settings.limits", "61:27: there is no setting `limits`; did you mean `limit`?");
+    assert_said("> settings.limit\n", "> settings.limits\n", "61:27: there is no setting `limits`; did you mean `limit`?");
     assert_said("lists.sanctions", "lists.sanction", "62:13: there is no list `sanction`; did you mean `sanctions`?");
 }
 
@@ -194,7 +194,13 @@ fn what_is_missing_or_too_much_is_said() {
         "fields = [\"amount\"]",
         "38:11: a field of the key must always be there; remove `optional` from the field",
     );
-    assert_said("{n} orders", "{m} orders", "58:16: the rule has no evidence \"m\"; did you mean {n}?");
+    assert_eq!(
+        said("{n} orders", "{m} orders"),
+        [
+            "58:16: the rule has no evidence \"m\"; did you mean {n}?",
+            "59:14: the messages in en and zh name different evidence; name the same in all languages",
+        ]
+    );
     assert_said("over = \"1h\"", "over = \"1d\"", "43:8: \"1d\" is no duration; a day is written as \"24h\", a week as \"168h\"");
     assert_said("default = 3", "default = \"3\"", "29:11: the default is of another kind than the setting; write one of that kind");
     let problems = said("name = \"merchant\"", "name = \"Merchant\"");

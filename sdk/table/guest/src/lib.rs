@@ -32,6 +32,7 @@ mod component {
 
     use super::{Judge, describe, program};
 
+    // lint: allow(hidden-memory): set once, in configure, and in the image that the host keeps
     thread_local! {
         static CONFIGURED: OnceCell<Judge> = const { OnceCell::new() };
     }
