@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench check languages setup binary policies guests components guests-components languages-components
+.PHONY: help demo test bench check languages table setup binary policies guests components guests-components languages-components
 
 help: ## Shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,12 @@ check: setup ## Formatting, lints, licences
 	else \
 	  echo "LEFT OUT: licences, bans and sources were NOT checked. For that: cargo install --locked cargo-deny"; \
 	fi
+
+# A test says when it has to be made again. Which compiler made it stands beside it.
+table: binary ## Makes the module that files of rules become again, after a change to it or the SDK
+	$(EPHOR) policy build sdk/table/guest --out target/table
+	cp target/policy/$(WASM)/release/ephor_table_guest.wasm sdk/table/guest.wasm
+	rustc -vV | awk -F ': ' '{ v[$$1] = $$2 } END { printf "{ \"release\": \"%s\", \"commit\": \"%s\", \"host\": \"%s\" }\n", v["release"], v["commit-hash"], v["host"] }' > sdk/table/guest.json
 
 # Asked of rustc before rustup, so that a Rust without rustup that has the target
 # will do.

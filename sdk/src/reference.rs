@@ -40,6 +40,13 @@ impl List {
         panic!("the policy declares no list of this name in `#[policy(lists = […])]`");
     }
 
+    /// The list with this index in the manifest, where no `#[policy]` declares it.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn nth(index: u16) -> Self {
+        Self(index)
+    }
+
     /// Whether the list has the key.
     #[must_use]
     pub fn contains(self, key: &str) -> bool {
@@ -116,14 +123,18 @@ impl Ask {
         asked.offsets.push(asked.text.len() as u32);
     }
 
+    /// What comes next is asked by this row.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) const fn turn_to(&mut self, row: usize) {
+    pub const fn turn_to(&mut self, row: usize) {
         self.row = row;
     }
 
     /// Looks everything up, one call of the host for each list. The answers are known to
     /// this thread until the result is dropped.
-    pub(crate) fn answered(self, rows: usize) -> impl Drop {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn answered(self, rows: usize) -> impl Drop + use<> {
         struct Forget;
 
         impl Drop for Forget {
@@ -161,8 +172,9 @@ impl Asked {
 }
 
 /// Says which row the next look-ups are for.
+#[doc(hidden)]
 #[inline]
-pub(crate) fn turn_to(row: u32) {
+pub fn turn_to(row: u32) {
     KNOWN.with_borrow_mut(|known| known.row = row as usize);
 }
 

@@ -43,6 +43,7 @@ mod replay;
 mod repository;
 mod stateful;
 mod swap;
+mod table_policy;
 mod tidy;
 mod truth;
 mod unsynced;

@@ -32,6 +32,7 @@ pub mod exit;
 mod files;
 mod follow;
 mod local;
+mod policy_table;
 mod stream;
 mod table;
 mod tally;

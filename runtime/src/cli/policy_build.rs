@@ -3,7 +3,8 @@
 //! cargo compiles for `wasm32-unknown-unknown`, so that std brings no WASI
 //! imports; `wit-component` wraps what comes out, with the interface that the
 //! SDK left in a custom section. No other tool is needed. Policies in other languages
-//! have a way of their own (`languages`).
+//! have a way of their own (`languages`); a file of rules needs not even cargo:
+//! `policy_table` makes the core module.
 
 pub mod languages;
 
@@ -21,7 +22,7 @@ use serde::Deserialize;
 use wit_component::ComponentEncoder;
 
 use super::exit::{self, Exit, Or as _, Outcome, failed};
-use super::{policy_lint, table};
+use super::{policy_lint, policy_table, table};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -96,7 +97,7 @@ const INHERITED: [&str; 5] = [
 /// Every `cdylib` of each crate becomes DIR/NAME.wasm. A `settings.json` beside
 /// the crate's Cargo.toml is copied to DIR/NAME.settings.json, where `ephor serve
 /// --policies DIR` finds it; for an example it is NAME.settings.json beside its
-/// source.
+/// source. A file of rules (`rules.toml`) becomes a component without cargo.
 ///
 /// A crate that depends on a clock, on chance, on the machine or on memory beside its state
 /// is refused first; `ephor policy lint` says it together with everything else.
@@ -108,10 +109,11 @@ const INHERITED: [&str; 5] = [
 #[derive(clap::Args)]
 #[command(after_help = exit::help())]
 pub struct Args {
-    /// Folders of the policies; without one, the folder that you are in.
+    /// Folders of the policies, or files of rules; without one, the folder that you are in.
     #[arg(value_name = "PATH", default_value = ".")]
     paths: Vec<PathBuf>,
-    /// Where the components go [default: `policies` in cargo's target folder, or in `target`].
+    /// Where the components go [default: `policies` in cargo's target folder, or in
+    /// `target`; for a file of rules `target/policies` beside it].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Passed on to `cargo build`, such as `-- --examples`.
@@ -205,12 +207,18 @@ pub(super) fn component(path: &Path, purpose: Purpose) -> Outcome<Vec<u8>> {
 /// Compiles a crate to components, into `out`; without it where cargo's target folder is.
 fn build(path: &Path, out: Option<&Path>, cargo: &[OsString], purpose: Purpose) -> Outcome<Vec<Built>> {
     let begun = Instant::now();
+    if let Some(file) = policy_table::file(path) {
+        return Ok(vec![build_rules(&file, out, begun)?]);
+    }
     let folder = path.canonicalize().with_context(|| format!("cannot find {}", path.display())).or_exit(Exit::Usage)?;
     if languages::is_policy(&folder) {
         return Ok(vec![languages::build(path, &folder, out, cargo)?]);
     }
     if !folder.join("Cargo.toml").is_file() {
-        let problem = format!("{} has no Cargo.toml, package.json or pyproject.toml; name the folder of a policy", path.display());
+        let problem = format!(
+            "{} has no Cargo.toml, rules.toml, package.json or pyproject.toml; name the folder of a policy, or a file of rules",
+            path.display()
+        );
         return Err(failed(Exit::Usage, problem));
     }
     // Much of it would compile, and fail on the first event.
@@ -231,6 +239,16 @@ fn build(path: &Path, out: Option<&Path>, cargo: &[OsString], purpose: Purpose) 
     }
     let elapsed = begun.elapsed();
     artifacts.iter().map(|artifact| wrap(artifact, &out, elapsed)).collect()
+}
+
+/// Makes a component of a file of rules.
+fn build_rules(file: &Path, out: Option<&Path>, begun: Instant) -> Outcome<Built> {
+    let (name, core) = policy_table::module(file)?;
+    let folder = policy_table::folder(file);
+    let out = out.map_or_else(|| folder.join("target/policies"), Path::to_path_buf);
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
+    let component = encode(&core).with_context(|| format!("the rules of {} do not make a component", file.display()))?;
+    put(name, &core, &component, &folder.join("settings.json"), &out, begun.elapsed())
 }
 
 /// A tool of Rust, as the author has it, in a folder.
@@ -335,21 +353,26 @@ fn wrap(artifact: &Artifact, out: &Path, elapsed: Duration) -> Outcome<Built> {
     let component = encode(&core)
         .with_context(|| format!("{name} compiles, but does not make a component; does it export a policy with the SDK's macro, and use nothing of the system?"))
         .or_exit(Exit::Refused)?;
-    let settings = match std::fs::read(&artifact.settings) {
+    put(name, &core, &component, &artifact.settings, out, elapsed)
+}
+
+/// Writes a component and its settings, if there are some.
+fn put(name: String, core: &[u8], component: &[u8], settings: &Path, out: &Path, elapsed: Duration) -> Outcome<Built> {
+    let settings = match std::fs::read(settings) {
         Ok(settings) => Some(settings),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot read {}", artifact.settings.display())).into()),
+        Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot read {}", settings.display())).into()),
     };
     if let Some(settings) = &settings {
         write(out, &format!("{name}.settings.json"), settings)?;
     }
-    let file = write(out, &format!("{name}.wasm"), &component)?;
+    let file = write(out, &format!("{name}.wasm"), component)?;
     Ok(Built {
         name,
         file,
         core_bytes: Some(core.len() as u64),
         component_bytes: component.len() as u64,
-        digest: Digest::of(&component),
+        digest: Digest::of(component),
         settings: settings.is_some(),
         elapsed,
     })

@@ -4,6 +4,8 @@
 //! the author's. What comes out compiles and its tests pass, so that an author changes
 //! something that works, from the first line on.
 
+mod rules;
+
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Component, Path, PathBuf};
@@ -34,10 +36,10 @@ const TAKEN_NAMES: &str = "abstract alloc as async await become box break const 
 const TAKEN_TYPES: &str =
     "Account Clone Copy Counter Duration Event Fields Option Out Policy Result Rule Rules Settings SettingsErrors Time Tumbling";
 
-/// Makes the crate of a new policy. It compiles, and its tests pass.
+/// Makes the crate of a new policy, or its file of rules. It builds, and its tests pass.
 ///
 /// What is not given as an option is asked for, on a terminal. Everything can be
-/// changed later: it is a few lines in `src/lib.rs`.
+/// changed later: it is a few lines in `src/lib.rs`, or in `rules.toml`.
 #[derive(clap::Args)]
 #[command(after_help = exit::help())]
 pub struct Args {
@@ -56,6 +58,9 @@ pub struct Args {
     /// Begins with a policy that remembers: it counts events by the hour.
     #[arg(long)]
     stateful: bool,
+    /// One file of rules instead of a crate: no compiler is needed.
+    #[arg(long, conflicts_with_all = ["stateful", "sdk"])]
+    table: bool,
     /// Folder of the crate ephor-sdk [default: `sdk` here or in a folder above; without
     /// one, the crate of this version].
     #[arg(long, value_name = "PATH")]
@@ -116,6 +121,9 @@ const STATEFUL: Template = Template {
 };
 
 pub fn run(args: &Args) -> Outcome {
+    if args.table {
+        return rules::run(args);
+    }
     let template = if args.stateful { &STATEFUL } else { &PLAIN };
     let folder = args.into.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     // Everything that can be wrong is found before anything is asked or made.

@@ -19,7 +19,7 @@ use ephor::{Config, LoadError, Runtime};
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::policy_build::Purpose;
 use super::table::{grouped, plain};
-use super::{local, policy_build, repo};
+use super::{local, policy_build, policy_table, repo};
 use diff::Block;
 use native::Native;
 
@@ -35,7 +35,7 @@ const NATIVE_FAILED: &str = "the crate's own tests fail; cargo says above which"
 #[derive(clap::Args, Default)]
 #[command(after_help = exit::help())]
 pub struct Args {
-    /// Folder of the crate.
+    /// Folder of the crate, or a file of rules.
     #[arg(value_name = "PATH", default_value = ".")]
     path: PathBuf,
     /// A component that is there already; nothing is compiled for WebAssembly.
@@ -154,11 +154,17 @@ pub(super) fn natively(path: &Path) -> Outcome<Option<String>> {
 
 /// The files of vectors that are asked for.
 fn files(args: &Args) -> Outcome<Vec<PathBuf>> {
-    if args.component.is_none() && !args.path.join("Cargo.toml").is_file() && !policy_build::languages::is_policy(&args.path) {
-        let problem = format!("{} has no Cargo.toml; name the folder of a policy's crate, or a component", args.path.display());
+    let is_policy = policy_table::file(&args.path).is_some()
+        || args.path.join("Cargo.toml").is_file()
+        || policy_build::languages::is_policy(&args.path);
+    if args.component.is_none() && !is_policy {
+        let problem = format!(
+            "{} has no Cargo.toml, rules.toml, package.json or pyproject.toml; name the folder of a policy, or a component",
+            args.path.display()
+        );
         return Err(failed(Exit::Usage, problem));
     }
-    let place = args.vectors.clone().unwrap_or_else(|| args.path.join("vectors"));
+    let place = args.vectors.clone().unwrap_or_else(|| policy_table::folder(&args.path).join("vectors"));
     let shown = place.display();
     let mut files = match place.is_dir() {
         true => repo::vectors::list(&place)?,

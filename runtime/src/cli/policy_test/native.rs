@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 
 use crate::cli::exit::Outcome;
+use crate::cli::policy_table;
 
 /// What came of the crate's own tests.
 pub enum Native {
@@ -19,6 +20,9 @@ pub enum Native {
 /// author's terminal.
 pub fn run(folder: &Path) -> Outcome<Native> {
     let shown = folder.display();
+    if policy_table::file(folder).is_some() {
+        return Ok(Native::LeftOut("rules in a file are judged with as a component only".to_owned()));
+    }
     let manifest = folder.join("Cargo.toml");
     if !manifest.is_file() {
         return Ok(Native::LeftOut(format!("{shown} has no Cargo.toml")));
