@@ -157,7 +157,10 @@ impl std::error::Error for JsonError {}
 /// undecided, and the reason names the place, the text and the texts that are known;
 /// so it is for an `Option`, because a rule must not take what it does not know for
 /// what is missing. A variant with `#[other]` stands for all other texts.
-#[diagnostic::on_unimplemented(message = "`{Self}` does not say which texts it stands for", note = "add `#[derive(FieldEnum, Clone, Copy)]` to it")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which texts it stands for",
+    note = "add `#[derive(FieldEnum, Clone, Copy)]` to it"
+)]
 pub trait FieldEnum: Copy + 'static {
     /// The texts, in the order of their variants, without that of `#[other]`.
     const VALUES: &'static [&'static str];

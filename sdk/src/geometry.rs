@@ -97,10 +97,8 @@ pub struct Bounds {
 
 impl Bounds {
     /// Has nothing inside, and grows with every position.
-    const NONE: Self = Self {
-        low: Place { lng: f64::INFINITY, lat: f64::INFINITY },
-        high: Place { lng: f64::NEG_INFINITY, lat: f64::NEG_INFINITY },
-    };
+    const NONE: Self =
+        Self { low: Place { lng: f64::INFINITY, lat: f64::INFINITY }, high: Place { lng: f64::NEG_INFINITY, lat: f64::NEG_INFINITY } };
 
     fn add(&mut self, [lng, lat]: Position) {
         self.low = Place { lng: self.low.lng.min(lng), lat: self.low.lat.min(lat) };

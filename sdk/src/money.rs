@@ -359,7 +359,9 @@ mod tests {
     #[test]
     fn what_is_no_amount() {
         let euro = currency("EUR");
-        for (text, minor) in [("12", 1_200), ("12.5", 1_250), ("-0.07", -7), ("0012.500", 1_250), ("-0", 0), ("92233720368547758.07", i64::MAX)] {
+        for (text, minor) in
+            [("12", 1_200), ("12.5", 1_250), ("-0.07", -7), ("0012.500", 1_250), ("-0", 0), ("92233720368547758.07", i64::MAX)]
+        {
             assert_eq!(Money::parse(text, euro).map(Money::minor), Ok(minor), "{text}");
         }
         for text in ["", "-", "+1", "1,5", "1e3", ".5", "5.", "1.005", "1 000", "--1", "1.-5", "١", "92233720368547758.08", "Infinity"] {
@@ -368,7 +370,10 @@ mod tests {
         for float in [f64::NAN, f64::INFINITY, 1e300, 2.555] {
             assert!(Money::from_float(float, euro).is_err(), "{float}");
         }
-        assert_eq!(Money::parse("1.5", currency("JPY")).expect_err("no parts").to_string(), "1.5 is no amount of JPY, which has 0 decimals at most");
+        assert_eq!(
+            Money::parse("1.5", currency("JPY")).expect_err("no parts").to_string(),
+            "1.5 is no amount of JPY, which has 0 decimals at most"
+        );
     }
 
     #[test]

@@ -368,8 +368,7 @@ pub enum Weekday {
 }
 
 impl Weekday {
-    const ALL: [Self; 7] =
-        [Self::Monday, Self::Tuesday, Self::Wednesday, Self::Thursday, Self::Friday, Self::Saturday, Self::Sunday];
+    const ALL: [Self; 7] = [Self::Monday, Self::Tuesday, Self::Wednesday, Self::Thursday, Self::Friday, Self::Saturday, Self::Sunday];
 
     /// Of a day counted from 1970-01-01, which was a Thursday.
     fn of(day: i64) -> Self {
@@ -499,7 +498,8 @@ mod tests {
 
     /// Midnight in UTC of the n-th Sunday of a month; the last one for 5. Found day by day.
     fn sunday(year: i64, month: i64, n: usize) -> i64 {
-        let midnights = (1..=days_in(year, month)).map(|day| time(&format!("{year:04}-{month:02}-{day:02}T00:00:00Z")).0 / MICROS_PER_SECOND);
+        let midnights =
+            (1..=days_in(year, month)).map(|day| time(&format!("{year:04}-{month:02}-{day:02}T00:00:00Z")).0 / MICROS_PER_SECOND);
         // 1970-01-04 was a Sunday.
         let sundays: Vec<_> = midnights.filter(|midnight| (midnight / SECONDS_PER_DAY - 3).rem_euclid(7) == 0).collect();
         if n == 5 { sundays[sundays.len() - 1] } else { sundays[n - 1] }

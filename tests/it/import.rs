@@ -165,9 +165,24 @@ fn documents_that_are_none_are_refused_with_the_place() {
         ("policies-1.2.json", "/version", json!("0.4.0"), "/version: expected 1.2 or 2.0 of MDS, found \"0.4.0\""),
         ("policies-1.2.json", "/data/policies", json!({}), "/data/policies: expected a list of policies"),
         ("policies-1.2.json", "/data/policies/1/start_date", json!("2026-01-01"), "/data/policies/1/start_date: invalid type: string"),
-        ("policies-1.2.json", "/data/policies/0/rules/1/maximum", json!(1.5), "/data/policies/0/rules/1/maximum: invalid type: floating point"),
-        ("policies-1.2.json", "/data/policies/0/rules/1/states/on_trip", json!("all"), "/data/policies/0/rules/1/states/on_trip: invalid type"),
-        ("geographies-1.2.json", "/data/geographies/1/geography_id", json!("00000001-0000-4000-8000-000000000001"), "/data/geographies/1/geography_id: another geography has this id"),
+        (
+            "policies-1.2.json",
+            "/data/policies/0/rules/1/maximum",
+            json!(1.5),
+            "/data/policies/0/rules/1/maximum: invalid type: floating point",
+        ),
+        (
+            "policies-1.2.json",
+            "/data/policies/0/rules/1/states/on_trip",
+            json!("all"),
+            "/data/policies/0/rules/1/states/on_trip: invalid type",
+        ),
+        (
+            "geographies-1.2.json",
+            "/data/geographies/1/geography_id",
+            json!("00000001-0000-4000-8000-000000000001"),
+            "/data/geographies/1/geography_id: another geography has this id",
+        ),
     ] {
         let said = broken(folder.path(), name, pointer, value);
         assert!(said.contains(problem) && said.contains(name), "{pointer}: {problem:?} expected, but: {said}");
@@ -175,7 +190,11 @@ fn documents_that_are_none_are_refused_with_the_place() {
     // What is wrong with a geography is told with the rule that names it.
     for (pointer, value, problem) in [
         (ring.to_string(), json!([[0, 0], [1, 1], [0, 0]]), format!("{ring}: expected four positions or more")),
-        (format!("{ring}/1"), json!([39.9, -183.0]), format!("{ring}/1/1: expected longitude (-180 to 180), then latitude (-90 to 90), found -183.0")),
+        (
+            format!("{ring}/1"),
+            json!([39.9, -183.0]),
+            format!("{ring}/1/1: expected longitude (-180 to 180), then latitude (-90 to 90), found -183.0"),
+        ),
         (format!("{ring}/2"), json!([-83.0]), format!("{ring}/2: expected longitude and latitude")),
     ] {
         let said = broken(folder.path(), "geographies-1.2.json", &pointer, value);

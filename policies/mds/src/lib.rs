@@ -314,7 +314,7 @@ impl Mds {
             .with("geographies", of(|(_, name)| name))
             .with("geography_ids", of(|(id, _)| id));
         for (name, value) in more {
-            finding = finding.with(*name, value);
+            finding = finding.with(name, value);
         }
     }
 }

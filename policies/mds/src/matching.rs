@@ -1,6 +1,6 @@
 //! Which rules an observation matches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ephor_sdk::geometry::Areas;
 use ephor_sdk::prelude::*;
@@ -84,9 +84,7 @@ impl ReadyRule {
         let is_day = |day: Weekday| self.days.is_empty() || self.days.contains(&day);
         match self.until {
             // Over midnight: what began on a day goes on in the morning of the next.
-            Some(until) if until <= self.from => {
-                self.from <= now && is_day(local.weekday) || now < until && is_day(local.weekday.before())
-            }
+            Some(until) if until <= self.from => self.from <= now && is_day(local.weekday) || now < until && is_day(local.weekday.before()),
             until => is_day(local.weekday) && self.from <= now && until.is_none_or(|until| now < until),
         }
     }
@@ -110,9 +108,12 @@ pub(crate) fn places(settings: &Settings, errors: &mut SettingsErrors) -> (BTree
 }
 
 pub(crate) fn ready(policies: Vec<CityPolicy>, numbers: &BTreeMap<String, usize>, errors: &mut SettingsErrors) -> Vec<Ready> {
-    let mut ids = std::collections::BTreeSet::new();
+    let (mut policy_ids, mut ids) = (BTreeSet::new(), BTreeSet::new());
     let mut at_policy = |(index, policy): (usize, CityPolicy)| {
         let at = format!("/policies/{index}");
+        if !policy_ids.insert(policy.id) {
+            errors.push(format!("{at}/id"), "another policy has this id");
+        }
         if policy.start_ms.zip(policy.end_ms).is_some_and(|(start, end)| end <= start) {
             errors.push(format!("{at}/end_ms"), "expected a time after `start_ms`");
         }

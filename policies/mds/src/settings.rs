@@ -135,25 +135,35 @@ impl SpeedUnit {
 #[settings]
 #[derive(FieldEnum, Clone, Copy, PartialEq)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum State {
+pub enum State {
+    /// Not in the streets: in a depot, for example.
     #[value("removed")]
     Removed,
+    /// To be rented.
     #[value("available")]
     Available,
+    /// Not to be rented.
     #[value("non_operational")]
     NonOperational,
+    /// Waiting for its rider.
     #[value("reserved")]
     Reserved,
+    /// Ridden.
     #[value("on_trip")]
     OnTrip,
+    /// On a trip, but not going for a while.
     #[value("stopped")]
     Stopped,
+    /// Not heard of for a while.
     #[value("non_contactable")]
     NonContactable,
+    /// Not heard of, and nobody knows where.
     #[value("missing")]
     Missing,
+    /// Outside of the city.
     #[value("elsewhere")]
     Elsewhere,
+    /// Not known (1.2).
     #[value("unknown")]
     Unknown,
 }

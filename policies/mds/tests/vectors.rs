@@ -22,7 +22,8 @@ fn refused(settings: &Value) -> String {
 #[test]
 fn refuses_settings_with_their_places() {
     let square = json!([[[0, 0], [1, 0], [1, 1], [0, 0]]]);
-    let geography = |id: &str, coordinates: &Value| json!({"id": id, "name": id, "geometry": {"type": "Polygon", "coordinates": coordinates}});
+    let geography =
+        |id: &str, coordinates: &Value| json!({"id": id, "name": id, "geometry": {"type": "Polygon", "coordinates": coordinates}});
     let rule = |id: &str, place: &str, limit: Value| json!({"id": id, "name": id, "geographies": [place], "limit": limit});
     let settings = json!({
         "zone": "UTC0", "seen_within_minutes": 60, "moved_degrees": 2,
@@ -33,6 +34,7 @@ fn refuses_settings_with_their_places() {
                 rule("r", "c", json!({"kind": "time", "maximum_minutes": 0})),
                 {"id": "s", "name": "s", "geographies": [], "limit": {"kind": "none"}},
             ]},
+            {"id": "p", "name": "q", "rules": []},
         ],
     });
     assert_eq!(
@@ -46,6 +48,7 @@ fn refuses_settings_with_their_places() {
             "/policies/0/rules/1/geographies/0: there is no geography with the id \"c\"",
             "/policies/0/rules/1/limit/maximum_minutes: expected 1 or more; `no_vehicles` is for places where none may be",
             "/policies/0/rules/2/geographies: expected one or more",
+            "/policies/1/id: another policy has this id",
         ]
     );
     for (pointer, value, problem) in [

@@ -18,18 +18,8 @@ const DAYS: [(&str, &str); 7] = [
 ];
 
 /// States of vehicles in either version.
-const STATES: [&str; 10] = [
-    "removed",
-    "available",
-    "non_operational",
-    "reserved",
-    "on_trip",
-    "stopped",
-    "non_contactable",
-    "missing",
-    "elsewhere",
-    "unknown",
-];
+const STATES: [&str; 10] =
+    ["removed", "available", "non_operational", "reserved", "on_trip", "stopped", "non_contactable", "missing", "elsewhere", "unknown"];
 
 /// Those of a vehicle that somebody rides.
 const RIDDEN: [&str; 2] = ["on_trip", "stopped"];
@@ -46,7 +36,8 @@ pub fn all(policies: Vec<Placed>, wanted: &Wanted<'_>, geographies: &Geographies
             continue;
         }
         let left = &mut import.left;
-        let mut leave = |(place, why): Why, what: &str| left.push(Left { pointer: format!("{pointer}{place}"), what: what.to_string(), why });
+        let mut leave =
+            |(place, why): Why, what: &str| left.push(Left { pointer: format!("{pointer}{place}"), what: what.to_string(), why });
         let unknown = unknown.iter().map(|name| (format!("/{}", escaped(name)), "MDS has no such member of a policy".to_string()));
         let end = policy.end_date.into_iter().chain(ends.get(&policy.policy_id).copied()).min();
         let never = end.is_some_and(|end| end <= policy.start_date);
@@ -66,7 +57,10 @@ pub fn all(policies: Vec<Placed>, wanted: &Wanted<'_>, geographies: &Geographies
                     problems.into_iter().for_each(&mut leave);
                     let behind = policy.rules.len() - index - 1;
                     if behind > 0 {
-                        leave((String::new(), format!("rules behind it that are left out as well, because it decides for whom they hold: {behind}")));
+                        leave((
+                            String::new(),
+                            format!("rules behind it that are left out as well, because it decides for whom they hold: {behind}"),
+                        ));
                     }
                     break;
                 }
@@ -123,7 +117,10 @@ fn about(policy: &Policy, wanted: &Wanted<'_>) -> Vec<Why> {
     }
     for (index, id) in policy.provider_ids.iter().flatten().enumerate() {
         if !wanted.providers.contains_key(id.as_str()) {
-            problems.push((format!("/provider_ids/{index}"), format!("what events call this provider is not known; give --provider {id}=NAME")));
+            problems.push((
+                format!("/provider_ids/{index}"),
+                format!("what events call this provider is not known; give --provider {id}=NAME"),
+            ));
         }
     }
     problems

@@ -123,10 +123,12 @@ pub fn policies(text: &str) -> anyhow::Result<Vec<Placed>> {
         None => None,
         Some(end) => read(end, "/end_date")?,
     };
-    let mut policies = Vec::new();
+    let mut policies: Vec<Placed> = Vec::new();
     for (index, value) in list.iter().enumerate() {
         let pointer = format!("{place}/{index}");
         let mut policy: Policy = read(value, &pointer)?;
+        let is_new = policies.iter().all(|before| before.policy.policy_id != policy.policy_id);
+        ensure!(is_new, "{pointer}/policy_id: another policy has this id");
         policy.end_date = policy.end_date.into_iter().chain(end).min();
         let rules = value["rules"].as_array().into_iter().flatten();
         policies.push(Placed {

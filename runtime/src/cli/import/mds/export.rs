@@ -99,7 +99,14 @@ fn add(policies: &mut Vec<settings::Policy>, boundary: &Boundary<'_>, geography:
         until: None,
         limit,
     };
-    policies.push(settings::Policy { id, name: policy_name.clone(), providers: Vec::new(), start_ms: None, end_ms: None, rules: vec![rule] });
+    policies.push(settings::Policy {
+        id,
+        name: policy_name.clone(),
+        providers: Vec::new(),
+        start_ms: None,
+        end_ms: None,
+        rules: vec![rule],
+    });
 }
 
 fn limit(boundary_type: &str) -> Option<Limit> {

@@ -62,8 +62,8 @@ pub struct Geographies<'d> {
 impl<'d> Geographies<'d> {
     pub fn read(text: &'d str) -> anyhow::Result<Self> {
         let mut json = serde_json::Deserializer::from_str(text);
-        let document: Document<'d> = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| anyhow!("{}: {}", within(error.path()), error.inner()))?;
+        let document: Document<'d> =
+            serde_path_to_error::deserialize(&mut json).map_err(|error| anyhow!("{}: {}", within(error.path()), error.inner()))?;
         let Document { geographies, geography, data } = document;
         let (place, list) = match (data, geographies, geography) {
             (Some(data), ..) => ("/data/geographies", data.geographies),
@@ -96,7 +96,8 @@ impl<'d> Geographies<'d> {
         let mut named = Vec::new();
         for (pointer, Geography { geography_id, name, geography_json }) in &self.list {
             // What no rule names need not even be a geometry.
-            if !names.iter().any(|part| *part == geography_id || part.strip_prefix(geography_id).is_some_and(|rest| rest.starts_with('/'))) {
+            if !names.iter().any(|part| *part == geography_id || part.strip_prefix(geography_id).is_some_and(|rest| rest.starts_with('/')))
+            {
                 continue;
             }
             let parts = geometries(geography_json, &format!("{pointer}/geography_json"))?;
@@ -131,7 +132,10 @@ pub fn geometries(json: &RawValue, pointer: &str) -> anyhow::Result<Vec<Box<RawV
     match kind.as_str() {
         "FeatureCollection" => all(features, "features"),
         "GeometryCollection" => all(several, "geometries"),
-        "Feature" => geometries(geometry.with_context(|| format!("{pointer}/geometry: expected a geometry, found none"))?, &format!("{pointer}/geometry")),
+        "Feature" => geometries(
+            geometry.with_context(|| format!("{pointer}/geometry: expected a geometry, found none"))?,
+            &format!("{pointer}/geometry"),
+        ),
         "Polygon" => Ok(vec![written(&kind, &polygon(&parsed(coordinates()?, &at)?, &at)?)?]),
         "MultiPolygon" => {
             let polygons: Vec<Polygon<'_>> = parsed(coordinates()?, &at)?;
@@ -159,7 +163,11 @@ fn polygon(rings: &Polygon<'_>, pointer: &str) -> anyhow::Result<String> {
             let [lng, lat, ..] = position[..] else { bail!("{pointer}/{index}/{at}: expected longitude and latitude") };
             for (axis, (number, most)) in [(lng, 180.0), (lat, 90.0)].into_iter().enumerate() {
                 let is_degrees = number.get().parse::<f64>().is_ok_and(|degrees| degrees.abs() <= most);
-                ensure!(is_degrees, "{pointer}/{index}/{at}/{axis}: expected longitude (-180 to 180), then latitude (-90 to 90), found {}", number.get());
+                ensure!(
+                    is_degrees,
+                    "{pointer}/{index}/{at}/{axis}: expected longitude (-180 to 180), then latitude (-90 to 90), found {}",
+                    number.get()
+                );
             }
             positions.push(format!("[{},{}]", lng.get(), lat.get()));
         }

@@ -173,7 +173,8 @@ fn import(args: &Args, wanted: &Wanted<'_>) -> anyhow::Result<Import> {
     }
     let policies = document::policies(&text).with_context(|| file.clone())?;
     wanted.check(policies.iter().map(|policy| policy.policy.policy_id.as_str())).with_context(|| file)?;
-    let path = args.geographies.as_ref().ok_or_else(|| anyhow!("rules name geographies by their ids: give them with --geographies FILE"))?;
+    let path =
+        args.geographies.as_ref().ok_or_else(|| anyhow!("rules name geographies by their ids: give them with --geographies FILE"))?;
     let text = read(path)?;
     let geographies = Geographies::read(&text).with_context(|| path.display().to_string())?;
     let mut import = convert::all(policies, wanted, &geographies);

@@ -26,7 +26,8 @@ fn of_name(name: &str) -> anyhow::Result<String> {
     let plain = name.split('/').all(|part| !part.is_empty() && !part.contains('.'));
     ensure!(plain, "is no name of a time zone, such as America/New_York");
     let path = Path::new(ZONES).join(name);
-    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}; give the POSIX text, such as EST5EDT,M3.2.0,M11.1.0", path.display()))?;
+    let bytes = std::fs::read(&path)
+        .with_context(|| format!("cannot read {}; give the POSIX text, such as EST5EDT,M3.2.0,M11.1.0", path.display()))?;
     let footer = bytes.strip_suffix(b"\n").and_then(|bytes| bytes.rsplit(|byte| *byte == b'\n').next());
     let text = footer.and_then(|footer| std::str::from_utf8(footer).ok()).filter(|text| !text.is_empty() && bytes.starts_with(b"TZif"));
     text.map(str::to_string).with_context(|| format!("{} has no POSIX text at its end; give one", path.display()))
