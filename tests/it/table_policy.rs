@@ -212,7 +212,7 @@ fn the_prebuilt_module_is_what_its_source_gives() {
     let program = ephor_table::author::compile(&std::fs::read_to_string(twin()).expect("the rules")).expect("good rules");
     let module = ephor_table::author::install(&made, &program.to_bytes().expect("bytes")).expect("a module for rules");
     let component =
-        wit_component::ComponentEncoder::default().validate(true).module(&module).and_then(|it| it.encode()).expect("a component");
+        wit_component::ComponentEncoder::default().validate(true).module(&module).and_then(|mut it| it.encode()).expect("a component");
     let file = out.path().join("made.wasm");
     std::fs::write(&file, component).expect("written");
     let policy = workspace().join("policies").join(GOOD);
