@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use ephor::policy::manifest::{Action, Rule};
 use ephor::policy::Release;
+use ephor::policy::manifest::{Action, Rule};
 use ephor::trial::{Remembered, Said, Seen, SeenValue, Tried, Woken};
 use ephor::verdict::{Decision, FaultKind, Finding, message};
 use serde_json::{Map, Value, json};
