@@ -161,7 +161,7 @@ fn a_stream_is_summed_up() {
     };
     assert_eq!(["judged", "allow", "deny", "listed-word"].map(|name| count(name).unwrap_or_default()), ["40", "30", "10", "10"], "{shown}");
     // What the policy is at fault for is told from what the event is.
-    let loops = run_file(&component_path("guests", "loops"), &event::ndjson([event::listing(1, "x")]), &[]);
+    let loops = run_file(&component_path("guests", "loops"), &event::ndjson([event::listing(1, "boom")]), &[]);
     assert_said(&loops, 0, &["undetermined", "ended, for it used up its fuel", "no answer: fuel"]);
 }
 
