@@ -125,7 +125,7 @@ impl Policy {
             0 => Grant::development().view(manifest, &self.slots, vec![&[][..]; rows as usize].into_iter()),
             width => Grant::development().view(manifest, &self.slots, cells.chunks(width)),
         };
-        let keys = manifest.keyed.is_some().then(|| (of_row, keys.len()));
+        let keys = manifest.keyed.is_some().then_some((of_row, keys.len()));
         Prepared { view, keys, rows }
     }
 

@@ -78,17 +78,12 @@ enum PolicyVerb {
     New(cli::policy_new::Args),
     /// Holds a policy against its vectors: natively, and as a component.
     Test(cli::policy_test::Args),
-    // A sentence here would be shown in the place of all that its file says.
+    // A sentence here would be shown in the place of all that their files say.
     Watch(cli::policy_watch::Args),
-    /// Judges events with a policy, and explains each verdict rule by rule.
     Run(cli::policy_run::Args),
-    /// Explains a finding: which clause, on which values, by which release; judges again.
     Explain(cli::policy_explain::Args),
-    /// Measures what an event costs a policy: natively, and as a component.
     Bench(cli::policy_bench::Args),
-    /// Looks for what would keep a policy from being published.
     Lint(cli::policy_lint::Args),
-    /// Compiles policy crates to components; needs nothing but cargo.
     Build(cli::policy_build::Args),
     /// Shows what a component says about itself.
     Inspect(cli::policy_inspect::Args),

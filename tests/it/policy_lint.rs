@@ -78,11 +78,7 @@ fn what_is_wrong_is_said_with_its_place_and_a_remedy() {
     let own = clean(folder.path(), "wrong", &["--stateful"]);
     let code = own.join("src/lib.rs");
     // A field that nothing reads; another type has a member of that name, and reads it.
-    change(
-        &code,
-        "    time: Time,\n",
-        "    time: Time,\n    #[field(\"/data/limit\", purpose = \"limit\")]\n    limit: Option<i64>,\n",
-    );
+    change(&code, "    time: Time,\n", "    time: Time,\n    #[field(\"/data/limit\", purpose = \"limit\")]\n    limit: Option<i64>,\n");
     change(&code, "    hours: Tumbling<Counter>,", "    hours: Tumbling<Counter>,\n    seen: Vec<u64>,");
     let unfound = "    #[rule(id = \"unheard\", action = deny, severity = high, legal_basis = \"none\", en = \"x\")]\n    Unheard,\n}\n\n/// The policy as";
     change(&code, "}\n\n/// The policy as", unfound);
@@ -128,8 +124,16 @@ fn an_allowance_takes_a_reason_and_something_to_allow() {
     let folder = tempfile::tempdir().expect("a folder");
     let own = clean(folder.path(), "allows", &["--stateful"]);
     let code = own.join("src/lib.rs");
-    change(&code, "    hours: Tumbling<Counter>,", "    hours: Tumbling<Counter>,\n    // lint: allow(unbounded-state): at most 4, see evaluate\n    seen: Vec<u64>,");
-    change(&code, "use std::time::Duration;", "use std::collections::HashMap; // lint: allow(nondeterminism): nothing goes through it\nuse std::time::Duration;");
+    change(
+        &code,
+        "    hours: Tumbling<Counter>,",
+        "    hours: Tumbling<Counter>,\n    // lint: allow(unbounded-state): at most 4, see evaluate\n    seen: Vec<u64>,",
+    );
+    change(
+        &code,
+        "use std::time::Duration;",
+        "use std::collections::HashMap; // lint: allow(nondeterminism): nothing goes through it\nuse std::time::Duration;",
+    );
     change(&code, "let count = hour.count();", "let count = hour.count();\n        let _: HashMap<u8, u8> = HashMap::new();");
     let report: Value = serde_json::from_slice(&lint(&own, &["--json"]).stdout).expect("JSON");
     assert_eq!(report["findings"].as_array().map(Vec::len), Some(0), "{report}");

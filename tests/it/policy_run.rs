@@ -55,7 +55,8 @@ fn one_event_is_explained_rule_by_rule() {
     let sent = serde_json::to_string_pretty(&event::listing("é1", LISTED)).expect("JSON");
     let output = run(GOOD, &sent, &["--lang", "zh"]);
     let basis = "legal basis  E-Commerce Law of the People's Republic of China, article 13";
-    let parts = ["event é1 of /tests, retail.invoice.line: deny", "/data/description  plain  \"BOX OF CIGAR\"", "listed-word: deny, severity high"];
+    let parts =
+        ["event é1 of /tests, retail.invoice.line: deny", "/data/description  plain  \"BOX OF CIGAR\"", "listed-word: deny, severity high"];
     assert_said(&output, 0, &[&parts[..], &["商品描述包含负面清单词语 CIGAR", basis, "rests on     word = CIGAR", "fuel "]].concat());
     assert_said(&run(GOOD, &sent, &[]), 0, &["the description contains the listed word CIGAR"]);
 }
@@ -152,10 +153,15 @@ fn a_stream_is_summed_up() {
     let output = run(GOOD, &events, &["--summary"]);
     assert_said(&output, 0, &["negative-list 0.1.0-", " on 40 events", "listed-word", "Fuel "]);
     let shown = out(&output);
-    let count = |name: &str| shown.lines().find(|line| line.trim_start().starts_with(name)).map(|line| line.trim().rsplit(' ').next().expect("a number").to_string());
+    let count = |name: &str| {
+        shown
+            .lines()
+            .find(|line| line.trim_start().starts_with(name))
+            .map(|line| line.trim().rsplit(' ').next().expect("a number").to_string())
+    };
     assert_eq!(["judged", "allow", "deny", "listed-word"].map(|name| count(name).unwrap_or_default()), ["40", "30", "10", "10"], "{shown}");
     // What the policy is at fault for is told from what the event is.
-    let loops = run_file(&component_path("guests", "loops"), &event::ndjson([event::listing(1, "x")]), &[]);
+    let loops = run_file(&component_path("guests", "loops"), &event::ndjson([event::listing(1, "boom")]), &[]);
     assert_said(&loops, 0, &["undetermined", "ended, for it used up its fuel", "no answer: fuel"]);
 }
 

@@ -117,7 +117,9 @@ fn open(Named { name, file }: &Named) -> Outcome<List> {
     if file.extension().is_some_and(|extension| extension == "json") {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display())).or_exit(Exit::Usage)?;
         let entries: BTreeMap<String, String> = serde_json::from_str(&text)
-            .map_err(|error| anyhow::anyhow!("{}:{}:{}: a list is a JSON object of strings: {error}", file.display(), error.line(), error.column()))
+            .map_err(|error| {
+                anyhow::anyhow!("{}:{}:{}: a list is a JSON object of strings: {error}", file.display(), error.line(), error.column())
+            })
             .or_exit(Exit::Refused)?;
         let made = || {
             let mut draft = Draft::new(name, UNBUILT, &["key", "value"])?;

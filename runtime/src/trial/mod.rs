@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::ledger::entry::{self, Entry};
 use crate::ledger::Log;
+use crate::ledger::entry::{self, Entry};
 use crate::policy::Release;
 use crate::runtime::{Answer, By, LoadError, Offer, Runtime};
 use crate::state::Key;
@@ -175,7 +175,8 @@ impl Trial {
         };
         let fuel_before = self.fuel();
         let pending = self.runtime.submit(vec![event]).await.map_err(machine)?;
-        let mut judged = pending.await.map_err(|error| machine(self.runtime.failure().map_or_else(|| error.to_string(), str::to_string)))?;
+        let mut judged =
+            pending.await.map_err(|error| machine(self.runtime.failure().map_or_else(|| error.to_string(), str::to_string)))?;
         let fuel = self.fuel() - fuel_before;
         let (Some(event), Some(answer)) = (judged.events.pop(), judged.answers.pop()) else {
             return Err(machine("an event has no answer"));

@@ -24,8 +24,9 @@ impl Spread {
     /// Of at least one round.
     pub fn of(mut rounds: Vec<f64>) -> Self {
         rounds.sort_by(f64::total_cmp);
-        let at = |part: usize| rounds.get((rounds.len().saturating_sub(1)) * part / 4).copied().unwrap_or_default();
-        Spread { median: at(2), low: at(1), high: at(3) }
+        let last = rounds.len().saturating_sub(1);
+        let at = |index: usize| rounds.get(index).copied().unwrap_or_default();
+        Spread { median: at(last / 2), low: at(last / 4), high: at((last * 3).div_ceil(4)) }
     }
 
     fn overlaps(self, other: Spread) -> bool {
@@ -74,7 +75,14 @@ impl Figures {
     pub fn read(file: &Path) -> Outcome<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display())).or_exit(Exit::Usage)?;
         serde_json::from_str(&text)
-            .map_err(|error| anyhow::anyhow!("{}:{}:{}: not figures of `ephor policy bench --save`: {error}", file.display(), error.line(), error.column()))
+            .map_err(|error| {
+                anyhow::anyhow!(
+                    "{}:{}:{}: not figures of `ephor policy bench --save`: {error}",
+                    file.display(),
+                    error.line(),
+                    error.column()
+                )
+            })
             .or_exit(Exit::Usage)
     }
 
@@ -189,6 +197,7 @@ mod tests {
     fn a_spread_is_the_middle_half_of_the_rounds() {
         let spread = Spread::of((1..=9).rev().map(f64::from).collect());
         assert_eq!((spread.low, spread.median, spread.high), (3.0, 5.0, 7.0));
+        assert_eq!(Spread::of(vec![2.0, 1.0, 3.0]), Spread { median: 2.0, low: 1.0, high: 3.0 });
         assert_eq!(Spread::of(vec![4.0]), Spread { median: 4.0, low: 4.0, high: 4.0 });
         assert!(spread.overlaps(Spread::of(vec![7.0])) && !spread.overlaps(Spread::of(vec![7.5])));
         assert_eq!((percent(2.0, 3.0).as_str(), percent(2.0, 2.0).as_str()), ("+50.0 %", "none"));

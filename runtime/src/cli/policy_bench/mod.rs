@@ -16,9 +16,9 @@ use serde_json::{Map, Value};
 
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::files::{Stream, files_of};
+use super::local;
 use super::policy_parts::{self, Parts};
 use super::table::{grouped, plain};
-use super::local;
 use figures::{Figures, Spread};
 use native::{Native, With};
 
@@ -104,9 +104,10 @@ pub fn run(args: &Args) -> Outcome {
     }
     let more = figures.more_fuel(before);
     match args.fail_above {
-        Some(most) if more > most => {
-            Err(failed(Exit::Refused, format!("an event takes {more:.1} % more fuel than in {}; at most {most} % were allowed", file.display())))
-        }
+        Some(most) if more > most => Err(failed(
+            Exit::Refused,
+            format!("an event takes {more:.1} % more fuel than in {}; at most {most} % were allowed", file.display()),
+        )),
         _ => Ok(()),
     }
 }
@@ -136,7 +137,13 @@ async fn measure(args: &Args, parts: &Parts, events: &[Event]) -> Outcome<Figure
     let rows: u64 = batches.iter().map(|batch| batch.rows).sum();
     if rows == 0 {
         let asked = plain(&policy.release().manifest.events.join(", "));
-        return Err(failed(Exit::Usage, format!("of {} events the policy is given none: it is asked about {asked}, and has to find its required fields", grouped(events.len() as u64))));
+        return Err(failed(
+            Exit::Usage,
+            format!(
+                "of {} events the policy is given none: it is asked about {asked}, and has to find its required fields",
+                grouped(events.len() as u64)
+            ),
+        ));
     }
     let folder = tempfile::tempdir().context("cannot make a folder for temporary files")?;
     let mut native = match args.path.is_dir() {

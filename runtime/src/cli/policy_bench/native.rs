@@ -204,6 +204,9 @@ fn policy_type(folder: &Path) -> Outcome<String> {
     match &found[..] {
         [only] => Ok(only.clone()),
         [] => Err(failed(Exit::Refused, format!("there is no `#[policy(…)] impl Policy for …` in {}", folder.join("src").display()))),
-        several => Err(failed(Exit::Refused, format!("{} has several policies ({}); one crate is one policy", folder.display(), several.join(", ")))),
+        several => Err(failed(
+            Exit::Refused,
+            format!("{} has several policies ({}); one crate is one policy", folder.display(), several.join(", ")),
+        )),
     }
 }

@@ -155,7 +155,10 @@ impl Bench {
             let event = match event {
                 Ok(event) => event,
                 Err(why) => {
-                    let why = format!("what the policy remembered comes of events before it, and of the one with sequence {} {why}", grouped(sequence));
+                    let why = format!(
+                        "what the policy remembered comes of events before it, and of the one with sequence {} {why}",
+                        grouped(sequence)
+                    );
                     return Ok(Again::Not(why));
                 }
             };

@@ -14,10 +14,10 @@ use ephor::event::Event;
 
 use super::client::Target;
 use super::exit::{self, Exit, Or as _, Outcome, failed};
+use super::local;
 use super::policy_parts::{self, Parts};
 use super::policy_run::input;
 use super::replay::shelf::Shelf;
-use super::local;
 use again::{Again, Bench};
 use place::{Content, Place};
 use record::{About, Asked, Record};
@@ -193,7 +193,10 @@ async fn content(args: &Args, place: &Place<'_>, record: &Record) -> Outcome<Con
         if !is_it {
             let then = digest.as_deref().map_or_else(|| format!("{id} of {source}"), |digest| format!("digest {digest}"));
             let now = format!("{} of {}, digest {}", event.id(), event.source(), event.digest().hex());
-            return Err(failed(Exit::Refused, format!("this is not the event that was judged: {now}; it was {then}; give it byte for byte as it was sent")));
+            return Err(failed(
+                Exit::Refused,
+                format!("this is not the event that was judged: {now}; it was {then}; give it byte for byte as it was sent"),
+            ));
         }
     }
     Ok(content)
@@ -233,7 +236,9 @@ async fn of_release(
     let release = Some(bench.trial.release().clone());
     let is_granted = bench.is_granted;
     let seen = match (&record.about, &content.event) {
-        (About::Timer { .. }, _) => Seen::Unknown("a timer fires without an event; what the policy said comes of what it remembered".into()),
+        (About::Timer { .. }, _) => {
+            Seen::Unknown("a timer fires without an event; what the policy said comes of what it remembered".into())
+        }
         (_, Err(why)) => Seen::Unknown(why.clone()),
         (_, Ok(event)) => seen(&bench, &asked, event, content.salt),
     };

@@ -103,7 +103,8 @@ fn is_data(directory: &Path) -> Outcome {
 /// The entries of a data directory, from the first on.
 pub fn entries(directory: &Path) -> impl Iterator<Item = Outcome<(u64, String)>> + use<'_> {
     Entries::new(directory, 1).map(move |entry| {
-        let EntryLine { sequence, line, .. } = entry.map_err(|finding| failed(Exit::Damaged, format!("{}: {finding}", directory.display())))?;
+        let EntryLine { sequence, line, .. } =
+            entry.map_err(|finding| failed(Exit::Damaged, format!("{}: {finding}", directory.display())))?;
         let line = String::from_utf8(line).with_context(|| format!("entry {sequence} is not UTF-8")).or_exit(Exit::Damaged)?;
         Ok((sequence, line))
     })

@@ -65,8 +65,15 @@ impl Explained {
         Some(match (committed, self.is_granted) {
             (Some(true), _) => "the entry commits to exactly these values".into(),
             (Some(false), true) => "THE ENTRY COMMITS TO OTHER VALUES".into(),
-            (_, false) => "in other forms than then, perhaps: what the publisher was granted is in the platform's configuration (--config)".into(),
-            (None, true) => "not checked: that takes the event's salt, which a data directory with its key or a server on the same machine gives".into(),
+            (_, false) => {
+                "in other forms than then, perhaps: what the publisher was granted is in the platform's configuration (--config)".into()
+            }
+            (None, true) if self.asked.digest.is_some() && self.asked.columns.is_none() => {
+                "the policy was not given the event, so the entry commits to nothing".into()
+            }
+            (None, true) => {
+                "not checked: that takes the event's salt, which a data directory with its key or a server on the same machine gives".into()
+            }
         })
     }
 }
@@ -146,9 +153,10 @@ impl Show<'_> {
             let _ = writeln!(text, "    {checked}");
         }
         text.push_str("\n  What it judged with\n");
-        if let Some(digest) = digest {
-            let _ = writeln!(text, "    release    {}", plain(digest));
-        }
+        let _ = match digest {
+            Some(digest) => writeln!(text, "    release    {}", plain(digest)),
+            None => writeln!(text, "    release    {}, which is all that an answer says; the entry has the digest", plain(release)),
+        };
         match &one.release {
             Some(release) => {
                 let _ = writeln!(text, "    component  {} ({})", release.component.hex(), size(release.component_bytes));
@@ -167,7 +175,11 @@ impl Show<'_> {
             Again::Same => writeln!(text, "\n  Judged again: it comes out the same."),
             Again::Differs(now) if one.is_granted => writeln!(text, "\n  Judged again: IT COMES OUT OTHERWISE: {}", plain(now)),
             Again::Differs(now) => {
-                writeln!(text, "\n  Judged again, without the platform's grant: it comes out otherwise, which shows nothing: {}", plain(now))
+                writeln!(
+                    text,
+                    "\n  Judged again, without the platform's grant: it comes out otherwise, which shows nothing: {}",
+                    plain(now)
+                )
             }
             Again::Not(why) => writeln!(text, "\n  Not judged again: {}", plain(why)),
         };

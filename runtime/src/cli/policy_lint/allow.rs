@@ -123,8 +123,7 @@ mod tests {
         let reason = || "as it is".to_string();
         let beside = "let a = 1; // lint: allow(nondeterminism): as it is\nlet b = 1;";
         assert_eq!(allows(beside), [(1, 1, Some(Lint::Nondeterminism), reason())]);
-        let above =
-            "// lint: allow(unused-field): as it is\n/// A field.\n#[field(\n    \"/data/a\",\n    purpose = \"x (y\"\n)]\na: i64,\nb: i64,";
+        let above = "// lint: allow(unused-field): as it is\n/// A field.\n#[field(\n    \"/data/a\",\n    purpose = \"x (y\"\n)]\na: i64,\nb: i64,";
         // A bracket in a text is counted too; that makes it longer, never shorter.
         assert_eq!(allows(above)[0].0, 1);
         let plain = "// lint: allow(unused-field): as it is\n/// A field.\n#[field(\"/data/a\", purpose = \"x\")]\na: i64,\nb: i64,";

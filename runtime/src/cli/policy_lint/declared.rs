@@ -164,7 +164,9 @@ impl Reading<'_> {
             let what = format!("`{}.{name}` is a `{kind}`, which has no bound of its own", item.ident);
             let remedy = match kind.as_str() {
                 "String" => "remember a number, a time or a short code instead; if the text has a bound, allow it and say which",
-                _ => "use a type of `ephor_sdk::state` (`Distinct`, `Sliding`, `Tumbling`, `Rate`), or cut it in `evaluate`; then allow it and say what its bound is",
+                _ => {
+                    "use a type of `ephor_sdk::state` (`Distinct`, `Sliding`, `Tumbling`, `Rate`), or cut it in `evaluate`; then allow it and say what its bound is"
+                }
             };
             self.say(At::of(field.ident.as_ref().map_or_else(|| field.ty.span(), Ident::span)), Lint::UnboundedState, what, remedy);
         }
@@ -210,7 +212,8 @@ impl<'ast> Visit<'ast> for Reading<'_> {
 /// Whether a text has too few words, or words that stand for others.
 fn is_thin(text: &str, words_min: usize, letters_min: usize) -> bool {
     let lower = text.to_lowercase();
-    let words: Vec<&str> = lower.split(|letter: char| letter.is_whitespace() || ",.;:()".contains(letter)).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        lower.split(|letter: char| letter.is_whitespace() || ",.;:()".contains(letter)).filter(|word| !word.is_empty()).collect();
     if words.iter().any(|word| PLACEHOLDERS.contains(word)) {
         return true;
     }

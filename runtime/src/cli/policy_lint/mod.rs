@@ -106,7 +106,9 @@ impl Lint {
     /// Why it matters.
     fn why(self) -> &'static str {
         match self {
-            Lint::UnusedField => "a platform decides by the declaration what it grants, and a field that nothing reads is asked for in vain",
+            Lint::UnusedField => {
+                "a platform decides by the declaration what it grants, and a field that nothing reads is asked for in vain"
+            }
             Lint::ThinPurpose => "a platform decides by this sentence whether it grants the field",
             Lint::ThinLegalBasis => "it stands in every finding, and is what a platform, a court or the person concerned looks up",
             Lint::OneLanguage => "a finding is read by people whom one language does not reach",
@@ -114,7 +116,9 @@ impl Lint {
             Lint::Nondeterminism => {
                 "the same events must give the same findings on any machine and in any later year; otherwise no replay holds"
             }
-            Lint::HiddenMemory => "a policy has no memory but its state: what it keeps beside it is gone after the call, and no replay has it",
+            Lint::HiddenMemory => {
+                "a policy has no memory but its state: what it keeps beside it is gone after the call, and no replay has it"
+            }
             Lint::RuleNeverFound => "a clause that the manifest declares and the code never finds is one that nobody carries out",
             Lint::RuleWithoutVector => "vectors are published with a release, and say to everybody what the clause means",
             Lint::Vector => "a vector that cannot be read shows nothing",

@@ -118,8 +118,7 @@ fn members(tokens: TokenStream, found: &mut Vec<(Option<String>, String)>) {
         match token {
             TokenTree::Group(group) => members(group.stream(), found),
             TokenTree::Ident(ident) if is_behind_dot(&tokens, at) => {
-                let is_call =
-                    matches!(tokens.get(at + 1), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+                let is_call = matches!(tokens.get(at + 1), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
                 let base = match at.checked_sub(2).and_then(|before| tokens.get(before).map(|token| (before, token))) {
                     Some((before, TokenTree::Ident(base))) if !is_behind_dot(&tokens, before) => Some(base.to_string()),
                     _ => None,

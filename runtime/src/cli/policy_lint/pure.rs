@@ -7,14 +7,15 @@ use proc_macro2::Span;
 use syn::visit::{self, Visit};
 
 use super::names::{Uses, paths_in, segments};
-use super::source::{Crate, is_test};
+use super::source::{Crate, derives, is_test};
 use super::{At, Finding, Lint};
 
 const CLOCK: &str = "take the time of the event as a field: `#[field(\"/time\", purpose = \"…\")] time: Time`";
 const CHANCE: &str = "take a value of the event, such as its id, where something has to be spread; nothing may be left to chance";
 const MACHINE: &str =
     "take it as a setting (`#[settings]`), a field of the event (`#[derive(Fields)]`), or a reference list (`lists = […]`)";
-const ORDER: &str = "use `BTreeMap` or `BTreeSet`, whose order is the same everywhere; where nothing goes through its entries, allow it and say so";
+const ORDER: &str =
+    "use `BTreeMap` or `BTreeSet`, whose order is the same everywhere; where nothing goes through its entries, allow it and say so";
 const ALONE: &str = "do it in order: the host spreads the work over cores itself";
 
 /// Paths, what they are, and what to do instead.
@@ -141,6 +142,13 @@ impl<'ast> Visit<'ast> for Looking<'_> {
         }
     }
 
+    // What a field can be, the compiler says: of a map anything else would be said first.
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        if !derives(&item.attrs, "Fields") {
+            visit::visit_item_struct(self, item);
+        }
+    }
+
     // A name that is brought in and not used does nothing.
     fn visit_item_use(&mut self, _: &'ast syn::ItemUse) {}
 
@@ -216,7 +224,8 @@ mod tests {
 
     fn found(code: &str) -> Vec<(usize, String)> {
         let text = Text { shown: "src/lib.rs".into(), text: code.into() };
-        let manifest = Text { shown: "Cargo.toml".into(), text: "[dependencies]\nrand = \"0.9\"\n[dev-dependencies]\nrand = \"0.9\"".into() };
+        let manifest =
+            Text { shown: "Cargo.toml".into(), text: "[dependencies]\nrand = \"0.9\"\n[dev-dependencies]\nrand = \"0.9\"".into() };
         let source = Source { text, parsed: syn::parse_file(code).expect("Rust") };
         let mut findings = Vec::new();
         look(&Crate { files: vec![source], manifest }, &mut findings);
@@ -257,6 +266,7 @@ mod tests {
             "static WORDS: [&str; 2] = [\"a\", \"b\"];",
             "use std::sync::LazyLock; static WORDS: LazyLock<Vec<u8>> = LazyLock::new(Vec::new);",
             "struct Instant; fn f(x: Instant) {}",
+            "#[derive(Fields)] struct F { m: std::collections::HashMap<String, i64> }",
             "fn f(order: Order) -> String { format!(\"{}\", order.env) }",
             "use ephor_sdk::time::Time; fn f(at: Time) {}",
         ] {

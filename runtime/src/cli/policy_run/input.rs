@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use ephor::event::Event;
@@ -71,7 +71,10 @@ impl Input {
         read.with_context(|| format!("cannot read {}", self.name))?;
         let wrong = |error: &serde_json::Error| {
             let place = format!("{}:{}:{}", self.name, error.line(), error.column());
-            failed(Exit::Refused, format!("{place}: this is no JSON: {error}; give one event, an array of events, or one event on each line"))
+            failed(
+                Exit::Refused,
+                format!("{place}: this is no JSON: {error}; give one event, an array of events, or one event on each line"),
+            )
         };
         if document.trim_start().starts_with('[') {
             let all: Vec<&RawValue> = serde_json::from_str(&document).map_err(|error| wrong(&error))?;
@@ -127,7 +130,7 @@ impl Input {
 }
 
 /// All events of a file that has one, for verbs that are about one.
-pub fn only(path: &PathBuf) -> Outcome<Event> {
+pub fn only(path: &Path) -> Outcome<Event> {
     let mut input = Input::open(path)?;
     let Some(Item { place, event }) = input.next()? else {
         return Err(failed(Exit::Usage, format!("{} has no event", path.display())));

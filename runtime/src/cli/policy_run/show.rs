@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use ephor::policy::manifest::{Action, Rule};
 use ephor::policy::Release;
+use ephor::policy::manifest::{Action, Rule};
 use ephor::trial::{Remembered, Said, Seen, SeenValue, Tried, Woken};
 use ephor::verdict::{Decision, FaultKind, Finding, message};
 use serde_json::{Map, Value, json};
@@ -83,17 +83,17 @@ impl Show<'_> {
             let _ = writeln!(text, "  {}: {nothing}", plain(&rule.id));
         }
         for finding in own {
-            self.found(text, rule, finding.action, &finding.evidence);
+            self.found(text, "  ", rule, finding.action, &finding.evidence);
         }
     }
 
-    fn found(&self, text: &mut String, rule: &Rule, action: Action, evidence: &[(String, String)]) {
-        let _ = writeln!(text, "  {}: {}, severity {}", plain(&rule.id), self.decision(action.into()), rule.severity.name());
-        let _ = writeln!(text, "    {}", plain(&message(rule, self.language, evidence)));
-        let _ = writeln!(text, "    legal basis  {}", plain(&rule.legal_basis));
+    fn found(&self, text: &mut String, indent: &str, rule: &Rule, action: Action, evidence: &[(String, String)]) {
+        let _ = writeln!(text, "{indent}{}: {}, severity {}", plain(&rule.id), self.decision(action.into()), rule.severity.name());
+        let _ = writeln!(text, "{indent}  {}", plain(&message(rule, self.language, evidence)));
+        let _ = writeln!(text, "{indent}  legal basis  {}", plain(&rule.legal_basis));
         for (at, (name, value)) in evidence.iter().enumerate() {
-            let before = if at == 0 { "    rests on     " } else { "                 " };
-            let _ = writeln!(text, "{before}{} = {}", plain(name), plain(short(value)));
+            let before = if at == 0 { "rests on     " } else { "             " };
+            let _ = writeln!(text, "{indent}  {before}{} = {}", plain(name), plain(short(value)));
         }
     }
 
@@ -102,11 +102,11 @@ impl Show<'_> {
         let _ = writeln!(text, "  before it, {} was woken for {}: {}", plain(&key), time(woken.due), self.decision(woken.decision));
         for (id, evidence) in &woken.findings {
             if let Some(rule) = release.manifest.rules.iter().find(|rule| rule.id == *id) {
-                self.found(text, rule, rule.action, evidence);
+                self.found(text, "    ", rule, rule.action, evidence);
             }
         }
         if let Some((kind, detail)) = &woken.fault {
-            let _ = writeln!(text, "  {}: {}", self.paint.red(of_fault(*kind)), plain(detail));
+            let _ = writeln!(text, "    {}: {}", self.paint.red(of_fault(*kind)), plain(detail));
         }
     }
 

@@ -97,7 +97,10 @@ impl Tally {
         let mut rows = table::table(&["of the events", "count"]);
         rows.add_row([Cell::new("judged"), table::number(self.judged())]);
         for decision in Decision::ALL {
-            rows.add_row([Cell::new(format!("  {}", decision.name())), table::number(self.verdicts.get(decision.name()).copied().unwrap_or_default())]);
+            rows.add_row([
+                Cell::new(format!("  {}", decision.name())),
+                table::number(self.verdicts.get(decision.name()).copied().unwrap_or_default()),
+            ]);
         }
         for (name, count) in &self.faults {
             rows.add_row([Cell::new(format!("no answer: {name}")), table::number(*count)]);
