@@ -1,6 +1,5 @@
 //! Made-up sales against an answer that was computed without any code of ours.
 
-use ephor_sdk::testing::Policy;
 use licence_register::LicenceRegister;
 
 #[path = "../../../tests/independent/answer.rs"]
@@ -14,8 +13,6 @@ fn register() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 #[test]
 fn finds_what_is_planted() {
-    answer::check::<LicenceRegister>(|settings| {
-        let policy = Policy::new(settings).expect("the settings are good");
-        policy.with_list("licences", register())
-    });
+    let mut policy = answer::policy::<LicenceRegister>().with_list("licences", register());
+    answer::check(&mut policy);
 }

@@ -3,17 +3,19 @@
 use ephor_sdk::serde_json::{Value, json};
 use machine_envelope::MachineEnvelope;
 
-#[path = "../../../tests/independent/library.rs"]
-mod library;
+#[path = "../../../tests/independent/answer.rs"]
+mod answer;
 
 #[test]
 fn finds_what_the_answer_says() {
-    library::check::<MachineEnvelope>();
+    answer::check(&mut answer::policy::<MachineEnvelope>());
 }
 
 /// How often each rule is found in the temperature under these limits.
 fn count(limits: Value) -> [usize; 3] {
-    let judged = library::judged_under::<MachineEnvelope>(&json!({"items": {"temperature": limits}}));
+    let judged = answer::judge(
+        &mut Policy::<MachineEnvelope>::new(&json!({"items": {"temperature": limits}}).to_string()).expect("the settings are good"),
+    );
     ["above-limit", "below-limit", "fast-change"]
         .map(|rule| judged.iter().flat_map(|(_, said)| said.findings()).filter(|finding| finding.rule == rule).count())
 }

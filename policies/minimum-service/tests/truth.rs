@@ -4,15 +4,15 @@ use ephor_sdk::serde_json::json;
 use ephor_sdk::testing::{Policy, pseudonym};
 use minimum_service::MinimumService;
 
-#[path = "../../../tests/independent/library.rs"]
-mod library;
+#[path = "../../../tests/independent/answer.rs"]
+mod answer;
 
 /// A state that is larger has grown.
 const MOST_BYTES: usize = 512;
 
 #[test]
 fn finds_what_the_answer_says() {
-    library::check::<MinimumService>();
+    answer::check(&mut answer::policy::<MinimumService>());
 }
 
 /// Somebody who measures all the time, but never often enough on a day.

@@ -11,7 +11,9 @@ use ephor_sdk::serde_json::{Value, from_str};
 use ephor_sdk::testing::{Judged, Policy, vectors};
 use flate2::read::MultiGzDecoder;
 use personal_data_leak::{Kind, PersonalDataLeak, Scanner};
-use sha2::{Digest as _, Sha256};
+
+#[path = "../../../tests/independent/answer.rs"]
+mod answer;
 
 const RULES: [&str; 6] = ["identity-number", "payment-card", "bank-account", "sole-trader-code", "phone-number", "email-address"];
 
@@ -52,28 +54,7 @@ fn nested_too_deep_is_undecided() {
 
 #[test]
 fn the_events_give_their_answer() {
-    let answer: Value = from_str(include_str!("../answer.json")).expect("JSON");
-    let settings: Value = from_str(include_str!("../settings.json")).expect("JSON");
-    assert_eq!(answer["settings"], settings, "the answer holds for the published settings");
-    let mut policy = Policy::<PersonalDataLeak>::new(&settings.to_string()).expect("good settings");
-    let events = lines("personal-data-leak.ndjson.gz");
-    let mut rules: BTreeMap<String, u64> = RULES.iter().map(|rule| ((*rule).to_owned(), 0)).collect();
-    let mut found = Vec::new();
-    for (index, judged) in policy.judge(&events).into_iter().enumerate() {
-        assert!(matches!(judged, Judged::Findings(_)), "{index}: {judged:?}");
-        for finding in judged.findings() {
-            found.push(format!("{index} {}\n", finding.rule));
-            *rules.get_mut(&finding.rule).expect("a rule of the policy") += 1;
-        }
-    }
-    assert_eq!(answer["events"], events.len());
-    assert_eq!(answer["rules"], ephor_sdk::serde_json::json!(rules));
-    found.sort();
-    let digest = Sha256::digest(found.concat()).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
-    assert_eq!(answer["digest"], digest);
+    answer::check(&mut answer::policy::<PersonalDataLeak>());
 }
 
 /// What stands in evidence is there for good: no value, nor any long part of one.

@@ -7,15 +7,15 @@ use ephor_sdk::serde_json::{Value, from_str};
 use ephor_sdk::testing::Judged;
 use statement_of_reasons::StatementOfReasons;
 
-#[path = "../../../tests/independent/library.rs"]
-mod library;
+#[path = "../../../tests/independent/answer.rs"]
+mod answer;
 
 /// What was counted in the two files of real rows, by their names.
 const TRUTH: &str = include_str!("truth.json");
 
 #[test]
 fn finds_what_the_answer_says() {
-    library::check::<StatementOfReasons>();
+    answer::check(&mut answer::policy::<StatementOfReasons>());
 }
 
 /// The ids of the statements that a rule finds.
@@ -26,7 +26,7 @@ fn found(judged: &[(Value, Judged)], rule: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_real_rows_give_what_was_counted_in_them() {
-    let (judged, truth) = (library::judged::<StatementOfReasons>(), from_str::<Value>(TRUTH).expect("JSON"));
+    let (judged, truth) = (answer::judge(&mut answer::policy::<StatementOfReasons>()), from_str::<Value>(TRUTH).expect("JSON"));
     let truth: Vec<&Value> = truth.as_object().expect("an object").values().collect();
     let ids = |name: &str| -> BTreeSet<String> {
         truth.iter().flat_map(|file| file[name].as_array().expect("a list")).map(|id| id.as_str().expect("a text").to_owned()).collect()
@@ -49,7 +49,7 @@ fn the_real_rows_give_what_was_counted_in_them() {
 /// Six of them have dates that are a day apart the wrong way round.
 #[test]
 fn the_commissions_examples_are_clean() {
-    let judged = library::judged::<StatementOfReasons>();
+    let judged = answer::judge(&mut answer::policy::<StatementOfReasons>());
     let examples: Vec<_> = judged.iter().filter(|(event, _)| event["data"]["platform_name"] == "Platform 1").collect();
     assert_eq!(examples.len(), 11);
     for (event, said) in examples {

@@ -4,12 +4,12 @@ use ephor_sdk::serde_json::{Value, json};
 use ephor_sdk::testing::{Judged, Policy, pseudonym};
 use working_hours::WorkingHours;
 
-#[path = "../../../tests/independent/library.rs"]
-mod library;
+#[path = "../../../tests/independent/answer.rs"]
+mod answer;
 
 #[test]
 fn finds_what_the_answer_says() {
-    library::check::<WorkingHours>();
+    answer::check(&mut answer::policy::<WorkingHours>());
 }
 
 /// A signal of `d-1`, so many seconds after a midnight.

@@ -29,7 +29,7 @@ So in three windows: 18 + 2 * 36 = 90 below-maximum, 18 + 72 = 90 below-normal, 
 = 90 below-minimum. Nothing is anybody's."""
 import datetime, gzip, json, os, sys
 
-from splitmix import Random
+from planted import Random
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS = ('good', 'limit', 'maximum', 'normal', 'minimum', 'all', 'incomplete', 'two-days', 'more', 'after', 'late')

@@ -31,7 +31,7 @@ At the end it prints how often it planted each."""
 import datetime, gzip, json, os, sys
 from collections import Counter
 
-from splitmix import Random
+from planted import Random
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DRIVERS, DAYS, OFFSET = 36, 14, 480

@@ -26,6 +26,11 @@ class Random:
     def choose(self, values):
         return values[self.below(len(values))]
 
+    def shuffle(self, items):
+        for at in range(len(items) - 1, 0, -1):
+            other = self.below(at + 1)
+            items[at], items[other] = items[other], items[at]
+
 
 def moment(text):
     """A point in time from RFC 3339."""
