@@ -547,7 +547,8 @@ mod tests {
             }
         }
 
-        /// The library that the time zones of many programs come from, which costs a component 50 KB.
+        /// The library that many programs have their time zones from. In a component it takes 62 KB
+        /// for what is wanted of it here, and this takes 23.
         #[test]
         fn offsets_are_those_of_jiff(
             (spring, autumn) in (day(true), day(false)),
