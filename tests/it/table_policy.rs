@@ -142,7 +142,7 @@ fn windows_and_lists_of_a_file_are_kept_by_the_host() {
         event(5, "licensed", large),
         event(6, "licensed", large),
         r#"{"specversion": "1.0", "id": "last", "source": "/shop", "type": "shop.order.placed", "time": "2026-01-02T11:30:00Z", "data": {"merchant": "m-1", "amount": 501}}"#.to_string(),
-        event(7, "m-1", large),
+        event(3, "m-1", large),
     ];
     let found = r#"[{"rule": "many-large", "evidence": {"merchant": "m-1", "count": "4"}}]"#;
     let late = r#"{"undecided": "rule many-large: the event is too late for the window large"}"#;
