@@ -124,7 +124,10 @@ fn windows_and_lists_of_a_file_are_kept_by_the_host() {
     std::fs::write(folder.path().join("rules.toml"), rules).expect("written");
     std::fs::create_dir(folder.path().join("vectors")).expect("a folder");
     let event = |minute: u32, merchant: &str, amount: &str| {
-        format!(r#"{{"type": "shop.order.placed", "time": "2026-01-02T09:{minute:02}:00Z", "data": {{"merchant": "{merchant}"{amount}}}}}"#)
+        format!(
+            r#"{{"specversion": "1.0", "id": "{minute}-{merchant}{}", "source": "/shop", "type": "shop.order.placed", "time": "2026-01-02T09:{minute:02}:00Z", "data": {{"merchant": "{merchant}"{amount}}}}}"#,
+            amount.len()
+        )
     };
     let large = r#", "amount": 800.5"#;
     let events = [
@@ -138,8 +141,8 @@ fn windows_and_lists_of_a_file_are_kept_by_the_host() {
         event(4, "licensed", large),
         event(5, "licensed", large),
         event(6, "licensed", large),
-        r#"{"type": "shop.order.placed", "time": "2026-01-02T11:30:00Z", "data": {"merchant": "m-1", "amount": 501}}"#.to_string(),
-        event(7, "m-1", large),
+        r#"{"specversion": "1.0", "id": "last", "source": "/shop", "type": "shop.order.placed", "time": "2026-01-02T11:30:00Z", "data": {"merchant": "m-1", "amount": 501}}"#.to_string(),
+        event(3, "m-1", large),
     ];
     let found = r#"[{"rule": "many-large", "evidence": {"merchant": "m-1", "count": "4"}}]"#;
     let late = r#"{"undecided": "rule many-large: the event is too late for the window large"}"#;
@@ -164,7 +167,7 @@ fn what_is_wrong_in_a_file_is_said_with_line_column_and_remedy() {
         (
             "kind = \"text\"",
             "kind = \"integer\"",
-            "`listedWords` does not take integer, list of text; it is called as text.listedWords(list of text)",
+            "`listedWholeWords` does not take integer, list of text; it is called as text.listedWholeWords(list of text)",
         ),
     ] {
         assert!(good.contains(right), "{right}");

@@ -159,6 +159,7 @@ pub const FUNCTIONS: &[Function] = &[
     own("words", &[Text], Texts, Call::Words),
     own("hasWord", &[Text, Text], Boolean, Call::HasWord),
     own("listedWords", &[Text, Texts], Texts, Call::ListedWords),
+    own("listedWholeWords", &[Text, Texts], Texts, Call::ListedWholeWords),
     own("minorUnits", &[Float, Integer], Integer, Call::MinorUnits),
 ];
 

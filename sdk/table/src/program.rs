@@ -280,6 +280,7 @@ pub enum Call {
     Words,
     HasWord,
     ListedWords,
+    ListedWholeWords,
     Distinct,
     ToInteger,
     ToFloat,

@@ -243,7 +243,7 @@ fn a_policy_has_bounds() {
 
 #[test]
 fn names_are_given_once() {
-    let twice = GOOD.replace("id = \"many\"", "id = \"many\"\n#").to_string()
+    let twice = GOOD.replace("id = \"many\"", "id = \"many\"\n#")
         + "\n[[rule]]\nid = \"many\"\naction = \"deny\"\nseverity = \"low\"\nlegal_basis = \"x\"\nmessage.en = \"x\"\nwhen = \"true\"\n";
     let problems = compile(&twice).expect_err("a rule twice");
     assert_eq!(problems.len(), 1, "{problems:?}");

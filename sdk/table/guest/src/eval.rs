@@ -8,12 +8,13 @@ use std::cmp::Ordering;
 
 use ephor_sdk::reference::List;
 use ephor_sdk::state::minor_units;
+use ephor_sdk::text::words;
 use ephor_table::program::{Call, Expr, Loop, Operator, Program};
 
 use crate::calendar::Moment;
 use crate::columns::Columns;
 use crate::value::Value;
-use crate::words;
+use crate::words::Words;
 
 /// Why an expression has no value.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +61,9 @@ pub struct Scope<'a> {
     pub settings: &'a [Value<'static>],
     /// What expressions were folded to.
     pub constants: &'a [Value<'static>],
+    /// What texts are searched for, where it is known beforehand: by the expression that
+    /// gives it, and whether it stands apart in all scripts.
+    pub words: &'a [(Expr, bool, Words)],
     /// Absent where there is no event.
     pub row: Option<(&'a Columns<'a>, usize)>,
     /// The windows as they are with this row.
@@ -204,6 +208,19 @@ impl<'a> Scope<'a> {
             first => first,
         };
         match (first, second) {
+            (Value::Text(text), second) if matches!(call, Call::HasWord | Call::ListedWords | Call::ListedWholeWords) => {
+                let whole = call == Call::ListedWholeWords;
+                let known = self.words.iter().find(|(expr, is_whole, _)| *is_whole == whole && arguments.get(1) == Some(expr));
+                let made;
+                let words = match known {
+                    Some((.., words)) => words,
+                    None => {
+                        made = Words::of(&second, whole);
+                        &made
+                    }
+                };
+                Ok(if call == Call::HasWord { Value::Boolean(words.is_in(&text)) } else { Value::list(words.listed(&text)) })
+            }
             (Value::Text(text), second) => of_text(call, text, &second),
             (Value::List(list), _) => Ok(match call {
                 Call::Distinct => {
@@ -255,30 +272,13 @@ fn of_text<'a>(call: Call, text: Cow<'a, str>, second: &Value<'a>) -> Given<'a> 
             Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
         }),
         Call::Words => Value::list(match text {
-            Cow::Borrowed(text) => words::of(text).map(|word| Value::Text(Cow::Borrowed(word))).collect(),
-            Cow::Owned(text) => words::of(&text).map(|word| Value::Text(Cow::Owned(word.to_owned()))).collect(),
+            Cow::Borrowed(text) => words(text).map(|word| Value::Text(Cow::Borrowed(word))).collect(),
+            Cow::Owned(text) => words(&text).map(|word| Value::Text(Cow::Owned(word.to_owned()))).collect(),
         }),
-        Call::HasWord => Value::Boolean(words::of(&text).any(|word| words::same(word, part()))),
-        Call::ListedWords => Value::list(listed(&text, second)),
         Call::ToInteger => Value::Integer(text.parse().map_err(|_| NOT_A_NUMBER)?),
         Call::ToFloat => Value::Float(text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or(NOT_A_NUMBER)?),
         _ => Value::Text(text),
     })
-}
-
-/// The words of a list that are in a text, in upper case, each once, as they appear first.
-fn listed<'a>(text: &str, list: &Value<'a>) -> Vec<Value<'a>> {
-    let mut found: Vec<Value<'a>> = Vec::new();
-    let Value::List(list) = list else { return found };
-    for run in words::of(text) {
-        let is_run = |value: &&Value<'a>| matches!(value, Value::Text(word) if words::same(run, word));
-        let Some(word) = list.iter().find(is_run) else { continue };
-        let word = Value::Text(Cow::Owned(word.text().to_uppercase()));
-        if !found.iter().any(|known| known.equals(&word)) {
-            found.push(word);
-        }
-    }
-    found
 }
 
 fn of_time(call: Call, micros: i64, minutes_east: i64) -> i64 {

@@ -6,18 +6,20 @@ use ephor_sdk::reference::{self, Ask, List};
 use ephor_sdk::serde_json;
 use ephor_sdk::wit::ephor::policy::evaluation::{Batch, ChangedState, Evidence, Finding, Outcome, Undecided};
 use ephor_sdk::wit::ephor::policy::settings::SettingsError;
-use ephor_table::program::{Expr, Kind, Measure, Program, Rule, Setting};
+use ephor_table::program::{Call, Expr, Kind, Measure, Program, Rule, Setting};
 
 use crate::columns::Columns;
 use crate::eval::{Fault, Scope};
 use crate::value::Value;
 use crate::windows::{Added, Memories};
+use crate::words::Words;
 
 /// A policy that can judge.
 pub struct Judge {
     program: Program,
     settings: Vec<Value<'static>>,
     constants: Vec<Value<'static>>,
+    words: Vec<(Expr, bool, Words)>,
     /// What rows will look up, where their fields alone say it.
     asked: Vec<Expr>,
 }
@@ -32,8 +34,12 @@ impl Judge {
         let settings = settings(&program, document)?;
         let mut constants = Vec::new();
         let mut asked = Vec::new();
+        let mut words = Vec::new();
         {
-            let mut fold = |expr: &mut Expr| fold(expr, &settings, &mut constants);
+            let mut fold = |expr: &mut Expr| {
+                fold(expr, &settings, &mut constants);
+                searched(expr, &settings, &constants, &mut words);
+            };
             for window in &mut program.windows {
                 window.when.iter_mut().for_each(&mut fold);
                 match &mut window.measure {
@@ -50,7 +56,7 @@ impl Judge {
             let all = rule.for_each.iter().chain(&rule.when).chain(rule.evidence.iter().map(|(_, expr)| expr));
             all.for_each(|expr| look_ups(expr, &mut asked));
         }
-        Ok(Self { program, settings, constants, asked })
+        Ok(Self { program, settings, constants, words, asked })
     }
 
     /// Judges a batch, row by row.
@@ -107,7 +113,7 @@ impl Judge {
     }
 
     fn scope<'a>(&'a self, columns: &'a Columns<'a>, row: u32, windows: &'a [Result<Value<'a>, Fault>]) -> Scope<'a> {
-        Scope { settings: &self.settings, constants: &self.constants, row: Some((columns, row as usize)), windows }
+        Scope { settings: &self.settings, constants: &self.constants, words: &self.words, row: Some((columns, row as usize)), windows }
     }
 
     /// Puts the row into the windows that it counts in.
@@ -206,7 +212,7 @@ fn settings(program: &Program, document: &str) -> Result<Vec<Value<'static>>, Ve
         match of_setting(setting, document.get(&setting.name)) {
             Ok(value) => {
                 if let Some((must, otherwise)) = &setting.must {
-                    let scope = Scope { settings: &[], constants: &[], row: None, windows: &[] };
+                    let scope = Scope { settings: &[], constants: &[], words: &[], row: None, windows: &[] };
                     if scope.condition(must, &mut vec![value.clone()]) != Ok(true) {
                         errors.push(error(pointer, otherwise.clone()));
                     }
@@ -279,7 +285,7 @@ fn fold(expr: &mut Expr, settings: &[Value<'static>], constants: &mut Vec<Value<
         return;
     }
     if is_constant(expr) && constants.len() < usize::from(u16::MAX) {
-        let scope = Scope { settings, constants, row: None, windows: &[] };
+        let scope = Scope { settings, constants, words: &[], row: None, windows: &[] };
         if let Ok(value) = scope.eval(expr, &mut Vec::new()) {
             let value = owned(&value);
             *expr = Expr::Constant(constants.len() as u16);
@@ -288,6 +294,28 @@ fn fold(expr: &mut Expr, settings: &[Value<'static>], constants: &mut Vec<Value<
         }
     }
     below(expr).into_iter().for_each(|expr| fold(expr, settings, constants));
+}
+
+/// Makes what texts are searched for, where that is known.
+fn searched(expr: &mut Expr, settings: &[Value<'static>], constants: &[Value<'static>], found: &mut Vec<(Expr, bool, Words)>) {
+    if let Expr::Call(call @ (Call::HasWord | Call::ListedWords | Call::ListedWholeWords), arguments) = &*expr {
+        let whole = *call == Call::ListedWholeWords;
+        let text;
+        let value = match &arguments[1] {
+            Expr::Setting(index) => Some(&settings[usize::from(*index)]),
+            Expr::Constant(index) => Some(&constants[usize::from(*index)]),
+            Expr::Text(word) => {
+                text = Value::Text(Cow::Borrowed(word));
+                Some(&text)
+            }
+            _ => None,
+        };
+        let is_new = !found.iter().any(|(known, is_whole, _)| *known == arguments[1] && *is_whole == whole);
+        if let Some(value) = value.filter(|_| is_new) {
+            found.push((arguments[1].clone(), whole, Words::of(value, whole)));
+        }
+    }
+    below(expr).into_iter().for_each(|expr| searched(expr, settings, constants, found));
 }
 
 fn owned(value: &Value<'_>) -> Value<'static> {
