@@ -30,6 +30,7 @@ pub struct Standing {
     /// event that is late.
     latest: Option<Time>,
     /// By `policy/rule`; of each in the order in which they came.
+    // lint: allow(unbounded-state): `KEPT` findings in all
     booked: BTreeMap<String, Vec<Booking>>,
     /// The level that was said last; 0 for none.
     level: u8,

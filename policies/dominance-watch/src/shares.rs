@@ -16,6 +16,7 @@ pub struct Market {
     /// In microseconds; 0 before the first event.
     width: i64,
     /// By where they begin.
+    // lint: allow(unbounded-state): those between the latest time less the grace and the latest time; the grace is two windows at most
     windows: BTreeMap<Time, Volumes>,
     /// Where the first window begins that may be open; nothing before the first event.
     open_from: Option<Time>,
@@ -24,6 +25,7 @@ pub struct Market {
 /// The volumes of one window.
 #[state]
 pub(crate) struct Volumes {
+    // lint: allow(unbounded-state): the setting of how many are kept apart, 64 at most
     pub(crate) operators: BTreeMap<String, u64>,
     /// Of all operators that are not kept apart.
     pub(crate) others: u64,

@@ -74,6 +74,7 @@ struct Stay {
     /// The latest observation.
     last: Time,
     /// The rules that it has matched at every observation since some time.
+    // lint: allow(unbounded-state): rules of the settings that the vehicle matches
     clocks: Vec<Clock>,
 }
 
@@ -81,6 +82,7 @@ struct Stay {
 #[state]
 struct Clock {
     /// The rule's id.
+    // lint: allow(unbounded-state): an id of the settings
     rule: String,
     since: Time,
     /// So many times the limit were found already.

@@ -72,6 +72,7 @@ pub struct Subscriber {
 struct Window {
     is_judged: bool,
     /// In the order in which their first measurements came.
+    // lint: allow(unbounded-state): the days of one window
     days: Vec<Day>,
 }
 

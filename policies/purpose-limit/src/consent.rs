@@ -16,6 +16,7 @@ pub(crate) const MOST_RECIPIENTS: usize = 32;
 #[state]
 pub struct Person {
     /// By category, then by purpose.
+    // lint: allow(unbounded-state): `MOST_USES`
     uses: BTreeMap<String, BTreeMap<String, Steps>>,
 }
 
@@ -24,6 +25,7 @@ pub struct Person {
 struct Steps {
     /// By the time of the event. Of a consent and a withdrawal of the same time the
     /// withdrawal counts.
+    // lint: allow(unbounded-state): `MOST_CHANGES`
     changes: BTreeMap<Time, Change>,
     /// Whether there were older ones, which are not kept.
     is_cut: bool,
@@ -38,6 +40,7 @@ type Change = Option<Consent>;
 pub(crate) struct Consent {
     pub(crate) until: Option<Time>,
     /// Who may get the data.
+    // lint: allow(unbounded-state): `MOST_RECIPIENTS`
     pub(crate) recipients: BTreeSet<String>,
 }
 

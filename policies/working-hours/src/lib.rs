@@ -57,6 +57,7 @@ pub struct Driver {
     signals: Sliding<bool>,
     latest: LastSeen,
     /// What was found: the rule's place, and the time that tells one breach from another.
+    // lint: allow(unbounded-state): breaches of the days that are kept, of which each signal shows a few; there are `SIGNALS` at most
     found: BTreeSet<(u8, Time)>,
 }
 
