@@ -13,7 +13,7 @@ use ephor::{LoadError, Publisher, Runtime, ingest};
 use ephor_tests::client::{BATCH, EVENT, LINES};
 use ephor_tests::data::{self, Set};
 use ephor_tests::random::{Random, number};
-use ephor_tests::{Ephor, binary, event, ledger, policy, settings, target_dir, workspace, write_policy};
+use ephor_tests::{Ephor, binary, component_path, event, ledger, policy, settings, target_dir, workspace, write_policy};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
@@ -138,6 +138,22 @@ async fn a_program_around_the_runtime_may_not_submit_them_either() {
     assert_eq!(refused, [true, true, true, false], "{:?}", judged.answers);
     assert_eq!(runtime.log().expect("a ledger").size(), 1, "only the last has an entry");
     runtime.close().await;
+}
+
+/// What a server refuses, an author can show to a policy.
+#[test]
+fn an_author_can_try_a_policy_on_them() {
+    let (events, own) = (workspace().join("tests/data/library/credit-standing.ndjson.gz"), workspace().join("policies").join(CREDIT));
+    let mut run = Command::new(binary());
+    run.args(["policy", "run"]).arg(component_path("policies", CREDIT)).arg("--event").arg(events);
+    run.arg("--settings").arg(own.join("settings.json")).args(["--summary", "--json", "--cache"]).arg(target_dir().join("it-cache"));
+    let output = run.output().expect("the binary starts");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", ledger::printed(&output)));
+    let answer = std::fs::read(own.join("answer.json")).expect("an answer");
+    let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+    let summary = &said["summary"];
+    assert_eq!((&summary["events"], &summary["not_taken"]), (&answer["events"], &json!(0)), "{summary}");
+    assert_eq!(summary["rules"], answer["rules"], "{summary}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
