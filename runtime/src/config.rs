@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Publisher;
-use crate::{ingest, ledger, runtime, sandbox, server};
+use crate::{ingest, ledger, reserved, runtime, sandbox, server};
 
 /// The configuration: one table per room, every key with a default. A key that is
 /// not known is an error.
@@ -136,12 +136,17 @@ impl Config {
             let shown: String = name.chars().take(80).collect();
             format!("spine.heartbeats has {shown:?} = {seconds}, but names have 1 to 4096 bytes, and seconds are from 1 to {YEAR_S}")
         });
+        let own = spine.heartbeats.keys().filter(|name| reserved::is_own_source(name));
+        let own = own.map(|name| {
+            let shown: String = name.chars().take(80).collect();
+            format!("spine.heartbeats has {shown:?}, which is the runtime's own: nothing is heard of it, so it would always be silent")
+        });
         let memory = |publisher: &Publisher| match publisher.languages.is_empty() {
             true => sandbox.memory_bytes_max,
             false => sandbox.memory_bytes_max.max(sandbox.languages.memory_bytes_max),
         };
         let grants = publishers.iter().flat_map(|(name, publisher)| publisher.problems(name, sandbox.event_fuel_max, memory(publisher)));
-        limits.chain(heartbeats).chain(grants).collect()
+        limits.chain(heartbeats).chain(own).chain(grants).collect()
     }
 }
 
@@ -165,6 +170,8 @@ mod tests {
             let config: Config = toml::from_str(&format!("[ledger]\nevents = {text}\n")).expect("a configuration");
             assert_eq!((config.ledger.events, config.problems()), (keep, Vec::new()));
         }
+        let own: Config = toml::from_str("[spine.heartbeats]\n\"urn:ephor:verdicts#/s\" = 60\n").expect("the right type");
+        assert!(own.problems()[0].contains("which is the runtime's own"), "{:?}", own.problems());
         let config: Config = toml::from_str("[ledger]\nevents = { days = 0 }\n").expect("the right type");
         assert!(config.problems()[0].starts_with("ledger.events.days is 0"), "{:?}", config.problems());
         assert_eq!(Config::default().ledger.durability, ledger::Durability::Sync, "never chosen silently");

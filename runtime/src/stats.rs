@@ -113,7 +113,7 @@ impl Stats {
             cache: Family::default(),
         };
         stats.register(|registry| {
-            registry.register("events", "Events that have a verdict", stats.events.clone());
+            registry.register("events", "Events that have a verdict, with those that verdict_events has as made", stats.events.clone());
             registry.register("repeated", "Events that were here before, or whose id was", stats.repeated.clone());
             registry.register("findings", "Findings of rules", stats.findings.clone());
             registry.register("faults", "Events on which a policy failed to answer", stats.faults.clone());

@@ -9,9 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use ephor::runtime::Answer;
+use ephor::{Runtime, ingest};
 use ephor_tests::client::Version;
 use ephor_tests::data::{self, Set};
-use ephor_tests::{Ephor, event, ledger, policy, settings, target_dir, workspace};
+use ephor_tests::{Ephor, binary, event, ledger, policy, settings, target_dir, workspace};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -80,6 +82,35 @@ impl Case {
 
     /// Judges events with the policy alone, with the lists that its folder has tables of.
     async fn judge(&self, settings: &str, events: Vec<String>) -> Found {
+        // No server takes what only a runtime itself submits.
+        let is_own = |event: &String| event.contains("\"source\":\"urn:ephor:");
+        let entries = match events.iter().any(is_own) {
+            true => self.inside(settings, &events).await,
+            false => self.served(settings, events).await,
+        };
+        self.found(&entries)
+    }
+
+    /// The entries of a runtime in this process, which is given the runtime's own events as
+    /// a replay is.
+    async fn inside(&self, settings: &str, events: &[String]) -> Vec<Value> {
+        assert!(self.lists().is_empty(), "lists are only given to a server");
+        let folder = tempfile::tempdir().expect("a folder");
+        let builder = Runtime::builder().worker(binary()).cache(target_dir().join("it-cache")).data(folder.path());
+        let runtime = builder.verdict_events_given().build().expect("a runtime");
+        runtime.install(policy(&self.policy), settings.as_bytes().to_vec()).await.expect("the policy is taken");
+        let read = |line: &String| ingest::any_structured(line.as_bytes(), &ingest::Limits::default()).expect("an event");
+        let judged = runtime.submit(events.iter().map(read).collect()).await.expect("it runs").await.expect("it answers");
+        assert!(judged.answers.iter().all(|answer| matches!(answer, Answer::Judged(_))), "every event has a verdict");
+        let log = runtime.log().expect("a ledger").clone();
+        let entries = log.entries(1).map(|entry| ledger::parse(&entry.expect("readable").1)).collect();
+        drop(log);
+        runtime.close().await;
+        entries
+    }
+
+    /// The entries of a server that was sent the events.
+    async fn served(&self, settings: &str, events: Vec<String>) -> Vec<Value> {
         let lists: Vec<Vec<u8>> = self
             .lists()
             .into_iter()
@@ -95,9 +126,14 @@ impl Case {
         let ephor = Ephor::start(&[]);
         ephor.put_parts(&self.policy, &parts).await.succeeded();
         stream(&ephor, events).await;
+        ephor.get("/v1/verdicts").await.expect(200).lines()
+    }
+
+    /// What entries say that the policy found.
+    fn found(&self, entries: &[Value]) -> Found {
         let (mut places, mut rules, mut number) = (Vec::new(), BTreeMap::new(), 0);
-        for entry in ephor.get("/v1/verdicts").await.expect(200).lines() {
-            let asked = match ledger::subject(&entry) {
+        for entry in entries {
+            let asked = match ledger::subject(entry) {
                 "event" => {
                     number += 1;
                     entry["asked"].as_array().expect("asked").iter().collect()
@@ -106,7 +142,7 @@ impl Case {
                 _ => continue,
             };
             // A timer is found before the event that comes next.
-            let place = if ledger::subject(&entry) == "event" { number - 1 } else { number };
+            let place = if ledger::subject(entry) == "event" { number - 1 } else { number };
             for asked in asked.into_iter().filter(|asked| asked["policy"] == self.policy.as_str()) {
                 for finding in asked["findings"].as_array().into_iter().flatten() {
                     let rule = event::text(finding, "rule");

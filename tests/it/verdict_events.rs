@@ -8,11 +8,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use ephor::ledger::{Kept, KeptEvents};
-use ephor::{LoadError, Publisher, Runtime};
+use ephor::runtime::{Answer, Refusal};
+use ephor::{LoadError, Publisher, Runtime, ingest};
 use ephor_tests::client::{BATCH, EVENT, LINES};
 use ephor_tests::data::{self, Set};
 use ephor_tests::random::{Random, number};
-use ephor_tests::{Ephor, binary, event, ledger, policy, settings, workspace, write_policy};
+use ephor_tests::{Ephor, binary, component_path, event, ledger, policy, settings, target_dir, workspace, write_policy};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
@@ -123,6 +124,38 @@ async fn nobody_else_may_submit_them() {
     assert_eq!(entries.iter().filter(|entry| is_verdict_event(entry)).count(), 2, "about 3 and 4: {entries:?}");
 }
 
+/// The same for a program that has the runtime inside: what reads such an event, and what
+/// makes one of an entry, is for trying policies and for replays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_around_the_runtime_may_not_submit_them_either() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = Runtime::builder().worker(binary()).data(folder.path()).build().expect("a runtime");
+    let text = |source: &str, kind: &str| json!({"specversion": "1.0", "id": "1", "source": source, "type": kind}).to_string();
+    let read = |text: String| ingest::any_structured(text.as_bytes(), &ingest::Limits::default()).expect("an event");
+    let events = [(SOURCE, TYPE), (SOURCE, "t"), ("/tests", TYPE), ("/tests", "t")].map(|(source, kind)| read(text(source, kind)));
+    let judged = runtime.submit(events.into()).await.expect("it runs").await.expect("it answers");
+    let refused: Vec<bool> = judged.answers.iter().map(|answer| matches!(answer, Answer::Refused(Refusal::Reserved))).collect();
+    assert_eq!(refused, [true, true, true, false], "{:?}", judged.answers);
+    assert_eq!(runtime.log().expect("a ledger").size(), 1, "only the last has an entry");
+    runtime.close().await;
+}
+
+/// What a server refuses, an author can show to a policy.
+#[test]
+fn an_author_can_try_a_policy_on_them() {
+    let (events, own) = (workspace().join("tests/data/library/credit-standing.ndjson.gz"), workspace().join("policies").join(CREDIT));
+    let mut run = Command::new(binary());
+    run.args(["policy", "run"]).arg(component_path("policies", CREDIT)).arg("--event").arg(events);
+    run.arg("--settings").arg(own.join("settings.json")).args(["--summary", "--json", "--cache"]).arg(target_dir().join("it-cache"));
+    let output = run.output().expect("the binary starts");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", ledger::printed(&output)));
+    let answer = std::fs::read(own.join("answer.json")).expect("an answer");
+    let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+    let summary = &said["summary"];
+    assert_eq!((&summary["events"], &summary["not_taken"]), (&answer["events"], &json!(0)), "{summary}");
+    assert_eq!(summary["rules"], answer["rules"], "{summary}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finding_is_followed_by_an_event_about_it() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -160,11 +193,17 @@ async fn a_finding_is_followed_by_an_event_about_it() {
     assert_eq!(ephor.metric("ephor_verdict_events_total", "outcome=\"made\""), 1.0);
     // That about the finding of the credit standing would be a step too far.
     assert_eq!(ephor.metric("ephor_verdict_events_total", "outcome=\"cut-off\""), 1.0);
-    assert!(ephor.log().contains("verdict-depth-max"), "{}", ephor.log());
+    ephor.wait_until("it is said", || ephor.log().contains("verdict-depth-max"));
     // It can be proved like any other, and is in the check of all.
     assert!(ephor.stop().success());
     let verified = ledger::verify(folder.path());
     assert!(verified.status.success(), "{}", ledger::printed(&verified));
+    // What is kept of it is enough to explain what was found.
+    let mut explain = Command::new(binary());
+    explain.args(["policy", "explain", &event::sequence(echo).to_string(), "--json", "--from-data"]).arg(folder.path());
+    let explained = explain.arg("--cache").arg(target_dir().join("it-cache")).output().expect("the binary starts");
+    let said: Value = serde_json::from_slice(&explained.stdout).unwrap_or_else(|_| panic!("{}", ledger::printed(&explained)));
+    assert_eq!((&said["policies"][0]["again"], &said["policies"][0]["committed"]), (&json!("same"), &json!(true)), "{said}");
 }
 
 /// Steps are bounded: none with 0, a verdict on a verdict with 2.
@@ -355,7 +394,8 @@ async fn one_that_was_cut_off_comes_with_the_next_start() {
         ephor.judge([event::listing(1, LISTED)]).await;
         after = settled(&ephor).await;
     } else {
-        assert!(ephor.log().contains("left out by an earlier process"), "{}", ephor.log());
+        ephor.wait_until("it is said", || ephor.log().contains("left out by an earlier process"));
+        assert_eq!(ephor.metric("ephor_verdict_events_total", "outcome=\"made\""), 1.0);
     }
     assert_once(&after, 1);
     assert_eq!(after.iter().map(is_verdict_event).collect::<Vec<_>>(), [false, true]);
@@ -419,6 +459,9 @@ async fn real_invoices_are_replayed_and_counted_alike() {
                 (&json!(lines.len()), &json!(0), &json!(0)),
                 "{report}"
             );
+            let counted = |of: &str| report[of].as_object().expect("by verdict").values().filter_map(Value::as_u64).sum::<u64>();
+            assert_eq!((counted("verdicts"), counted("verdict_events")), (lines.len() as u64, echoes.len() as u64), "{report}");
+            assert_eq!(report["verdict_events_left_out"], if copy == "two" { echoes.len() } else { 0 }, "{report}");
             ledger::Checkpoint::in_directory(&room.path(copy)).map(|checkpoint| (checkpoint.size, checkpoint.root))
         })
         .collect();

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use ephor::event::Event;
 use ephor::ingest::{self, Limits, Lines, Rejection, RejectionKind};
 use ephor::ledger::{Kept, KeptEvents};
+use ephor::reserved;
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
@@ -44,12 +45,15 @@ pub struct Rejected {
     pub first: Option<String>,
     /// Events of a data directory whose content was erased.
     pub erased: u64,
+    /// Events of a runtime's own, which are made again wherever the others are judged again.
+    pub own: u64,
 }
 
 impl Rejected {
     pub fn merge(&mut self, other: Rejected) {
         self.lines += other.lines;
         self.erased += other.erased;
+        self.own += other.own;
         self.first = self.first.take().or(other.first);
     }
 }
@@ -63,13 +67,23 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Begins to read. `bar` is told the bytes as they come off the disk.
+    /// Begins to read. `bar` is told the bytes as they come off the disk. What a runtime
+    /// submitted itself is left out, and counted.
     pub fn open(files: Vec<PathBuf>, limits: &Limits, bar: &ProgressBar) -> Self {
+        Stream::begin(files, limits, bar, false)
+    }
+
+    /// The same with what a runtime submitted itself: for showing events to one policy.
+    pub fn of_all(files: Vec<PathBuf>, limits: &Limits, bar: &ProgressBar) -> Self {
+        Stream::begin(files, limits, bar, true)
+    }
+
+    fn begin(files: Vec<PathBuf>, limits: &Limits, bar: &ProgressBar, takes_own: bool) -> Self {
         let (sender, groups) = mpsc::channel(GROUPS_MAX);
         let (limits, bar) = (limits.clone(), bar.clone());
         // Ends by itself once nobody takes what it reads any more.
         thread::spawn(move || {
-            let mut reading = Reading { limits, bar, sender, group: Group::default() };
+            let mut reading = Reading { limits, bar, sender, takes_own, group: Group::default() };
             let done = files.iter().try_for_each(|file| reading.file(file));
             let done = done.and_then(|()| reading.hand_over());
             if let Err(Stop::Failed(error)) = done {
@@ -118,6 +132,7 @@ struct Reading {
     limits: Limits,
     bar: ProgressBar,
     sender: mpsc::Sender<anyhow::Result<Group>>,
+    takes_own: bool,
     group: Group,
 }
 
@@ -156,7 +171,7 @@ impl Reading {
         while let Some(event) = events.next() {
             match event.with_context(cannot)? {
                 (sequence, Kept::Content(content)) => {
-                    self.take(path, &format!("entry {sequence}"), read(ingest::content(&content, &self.limits)))?;
+                    self.take(path, &format!("entry {sequence}"), ingest::content(&content, &self.limits))?;
                 }
                 _ => self.group.rejected.erased += 1,
             }
@@ -169,37 +184,35 @@ impl Reading {
 
     /// Takes a line; nothing for one that was too long.
     fn line(&mut self, path: &Path, number: u64, line: Option<Bytes>) -> Result<(), Stop> {
-        let read = match line {
-            Some(line) => read(ingest::structured(&line, &self.limits)),
-            None => Err(format!("the line has more than {} bytes", self.limits.event_bytes_max)),
-        };
-        self.take(path, &format!("line {number}"), read)
+        let place = format!("line {number}");
+        match line {
+            Some(line) if self.takes_own => self.take(path, &place, ingest::any_structured(&line, &self.limits)),
+            Some(line) => self.take(path, &place, ingest::structured(&line, &self.limits)),
+            None => {
+                self.reject(path, &place, &format!("the line has more than {} bytes", self.limits.event_bytes_max));
+                Ok(())
+            }
+        }
     }
 
-    fn take(&mut self, path: &Path, place: &str, read: Result<Option<Event>, String>) -> Result<(), Stop> {
+    fn reject(&mut self, path: &Path, place: &str, why: &str) {
+        let Rejected { lines, first, .. } = &mut self.group.rejected;
+        *lines += 1;
+        first.get_or_insert_with(|| format!("{}, {place}: {}", path.display(), table::plain(why)));
+    }
+
+    fn take(&mut self, path: &Path, place: &str, read: Result<Event, Rejection>) -> Result<(), Stop> {
         match read {
-            Ok(event) => self.group.events.extend(event),
-            Err(why) => {
-                let Rejected { lines, first, .. } = &mut self.group.rejected;
-                *lines += 1;
-                first.get_or_insert_with(|| format!("{}, {place}: {}", path.display(), table::plain(&why)));
-            }
+            Ok(event) if !self.takes_own && reserved::is_own_source(event.source()) => self.group.rejected.own += 1,
+            Ok(event) => self.group.events.push(event),
+            Err(rejection) if rejection.kind == RejectionKind::Reserved => self.group.rejected.own += 1,
+            Err(rejection) => self.reject(path, place, &rejection.to_string()),
         }
         if self.group.events.len() < GROUP_EVENTS { Ok(()) } else { self.hand_over() }
     }
 
     fn hand_over(&mut self) -> Result<(), Stop> {
         self.sender.blocking_send(Ok(std::mem::take(&mut self.group))).map_err(|_| Stop::Unwanted)
-    }
-}
-
-/// What was read; nothing of the runtime's own events, which are made again wherever the
-/// others are judged again.
-fn read(read: Result<Event, Rejection>) -> Result<Option<Event>, String> {
-    match read {
-        Ok(event) => Ok(Some(event)),
-        Err(rejection) if rejection.kind == RejectionKind::Reserved => Ok(None),
-        Err(rejection) => Err(rejection.to_string()),
     }
 }
 
@@ -293,6 +306,24 @@ mod tests {
         assert_eq!(stream.rejected.lines, 1);
         assert!(stream.rejected.first.expect("a reason").contains("b.ndjson, line 701"));
         assert_eq!(Some(bar.position()), bytes_of(&files));
+    }
+
+    #[tokio::test]
+    async fn what_a_runtime_submitted_is_left_out_and_counted_or_shown_to_a_policy() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.ndjson");
+        let own = event(2).replace("\"/s\"", "\"urn:ephor:verdicts#/s\"");
+        std::fs::write(&file, format!("{}\n{own}\n", event(1))).expect("written");
+        let (limits, bar) = (Limits::default(), ProgressBar::hidden());
+        for (mut stream, expected) in
+            [(Stream::open(vec![file.clone()], &limits, &bar), (1, 1)), (Stream::of_all(vec![file.clone()], &limits, &bar), (2, 0))]
+        {
+            let mut count = 0;
+            while stream.next().await.expect("readable").is_some() {
+                count += 1;
+            }
+            assert_eq!((count, stream.rejected.own, stream.rejected.lines), (expected.0, expected.1, 0));
+        }
     }
 
     #[tokio::test]

@@ -130,7 +130,7 @@ async fn serve(args: Args) -> Outcome {
         None => None,
     };
     // Now that everybody is there who was there before.
-    runtime.catch_up().context("cannot go on").or_exit(Exit::Failed)?;
+    runtime.catch_up().await.context("cannot go on").or_exit(Exit::Failed)?;
     let shutdown = asked_to_stop().context("cannot listen for signals")?;
     // A write beyond the limit on a file's size is then an error, and the ledger says
     // so, instead of the end of the process.

@@ -9,11 +9,12 @@ use super::Limits;
 use super::attribute::{self, REQUIRED, SPEC_VERSION};
 use super::json;
 use super::rejection::{Place, Rejection, RejectionKind, from_outside};
-use super::structured::{structured, utf8};
+use super::structured::{any_structured, structured, utf8};
 use crate::column::time_micros;
 use crate::content::Content;
 use crate::digest::Digest;
 use crate::event::{Data, Event, Piece};
+use crate::reserved;
 
 /// Prefix of the headers that hold attributes.
 const PREFIX: &str = "ce-";
@@ -155,19 +156,43 @@ fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, 
     }
 }
 
-/// Reads an event again of what came in as it.
+/// Reads an event again of what came in as it, or of what the runtime submitted itself.
 ///
 /// # Errors
 ///
-/// If it is none within these limits.
+/// If it is none within these limits. They are for what comes from outside: the runtime's
+/// own events have more to say than what they are about.
 pub fn content(content: &Content<'_>, limits: &Limits) -> Result<Event, Rejection> {
-    let Content::Binary { media_type, body, .. } = content else { return structured(content.body(), limits) };
+    let Content::Binary { media_type, body, .. } = content else {
+        if let Some(event) = own(content.body()) {
+            return Ok(event);
+        }
+        return structured(content.body(), limits);
+    };
     let headers: Vec<(String, String)> = content
         .attributes()
         .map(|(name, value)| (format!("{PREFIX}{name}"), percent_encode(value.as_bytes(), NON_ALPHANUMERIC).to_string()))
         .collect();
     let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     binary(headers, Some(&**media_type).filter(|media_type| !media_type.is_empty()), body, limits)
+}
+
+/// What the runtime submitted itself, if that is what it is: in one form only, so its first
+/// letters tell.
+fn own(text: &[u8]) -> Option<Event> {
+    // An entry has at most 64 KiB, and such an event repeats no more than its attributes.
+    const LIMITS: Limits = Limits {
+        event_bytes_max: 1 << 20,
+        attribute_bytes_max: 16 << 10,
+        attributes_max: 16,
+        depth_max: 16,
+        batch_events_max: 1,
+        batch_bytes_max: 1 << 20,
+    };
+    let id = text.strip_prefix(br#"{"specversion":"1.0","id":""#)?;
+    let digits = id.iter().position(|byte| !byte.is_ascii_digit())?;
+    let source = id[digits..].strip_prefix(br#"","source":""#)?;
+    source.starts_with(reserved::SOURCES.as_bytes()).then(|| any_structured(text, &LIMITS).ok())?
 }
 
 #[cfg(test)]

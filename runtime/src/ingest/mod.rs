@@ -17,5 +17,4 @@ pub use binary::{binary, content};
 pub use limits::Limits;
 pub use lines::{LineTooLong, Lines};
 pub use rejection::{Place, Rejection, RejectionKind};
-pub(crate) use structured::any_structured;
-pub use structured::{batch, structured};
+pub use structured::{any_structured, batch, structured};

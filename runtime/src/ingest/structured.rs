@@ -28,9 +28,13 @@ pub fn structured(text: &[u8], limits: &Limits) -> Result<Event, Rejection> {
     from_outside(any_structured(text, limits)?, |name| Place::Pointer(json::step(name)))
 }
 
-/// The same, also for the runtime's own events: for vectors, which have what a policy
-/// would be shown.
-pub(crate) fn any_structured(text: &[u8], limits: &Limits) -> Result<Event, Rejection> {
+/// The same, also for the runtime's own events: for whoever tries a policy on what it
+/// would be shown. A runtime does not take them.
+///
+/// # Errors
+///
+/// What is wrong with it, with the JSON pointer at fault.
+pub fn any_structured(text: &[u8], limits: &Limits) -> Result<Event, Rejection> {
     if text.len() > limits.event_bytes_max {
         let detail = format!("the event has {} bytes, at most {}", text.len(), limits.event_bytes_max);
         return Err(Rejection::new(RejectionKind::TooLarge, Place::Body, detail));

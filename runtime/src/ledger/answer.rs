@@ -56,4 +56,7 @@ pub enum Refusal {
         /// The start of what is remembered, an RFC 3339 date-time.
         from: String,
     },
+    /// It has the source or the type of the runtime's own events.
+    #[error("only the runtime itself submits events of this source or type, about its own verdicts")]
+    Reserved,
 }

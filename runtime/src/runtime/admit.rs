@@ -25,6 +25,8 @@ pub(super) enum Slot {
     /// So old that it is not known any more whether it was here: what happened
     /// before this time (microseconds since 1970) is forgotten.
     Outside(i64),
+    /// It passes for one of the runtime's own, and is none.
+    Reserved,
 }
 
 /// One event that is to be judged.
@@ -67,14 +69,18 @@ impl Admission {
         Admission { ids, numbers, heartbeats, remembers, lateness: i64::try_from(lateness_s).unwrap_or(i64::MAX / 2_000_000) * 1_000_000 }
     }
 
-    /// Tells new events from known ones. The new ones get sequences from `next` on.
-    pub fn admit(&mut self, events: &[&Event], next: u64) -> Admitted {
+    /// Tells new events from known ones. The new ones get sequences from `next` on. The
+    /// runtime's own are taken only where they come from itself, or from a replay.
+    pub fn admit(&mut self, events: &[&Event], next: u64, takes_own: bool) -> Admitted {
         let mut fresh = Vec::with_capacity(events.len());
         let (mut course, mut gaps) = (Course::default(), Vec::new());
         let slots = events
             .iter()
             .enumerate()
             .map(|(at, event)| {
+                if !takes_own && (reserved::is_own_source(event.source()) || reserved::is_own_type(event.kind())) {
+                    return Slot::Reserved;
+                }
                 let happened = event.happened();
                 if let Some(judged) = reserved::judged_by(event.source()) {
                     // The runtime's own: made once, and as late as what it is about. It
@@ -117,7 +123,7 @@ impl Admission {
         for slot in slots {
             match slot {
                 Slot::Again(old) | Slot::Reused(old) => *old = renumbered(*old),
-                Slot::New | Slot::Outside(_) => {}
+                Slot::New | Slot::Outside(_) | Slot::Reserved => {}
             }
         }
         if self.remembers {

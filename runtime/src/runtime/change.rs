@@ -35,8 +35,9 @@ pub(super) enum Change {
     /// The time, for what depends on it.
     Tick(Tick),
     /// Verdict events that an earlier process left out are judged now, and not only with
-    /// the next batch.
-    CatchUp,
+    /// the next batch. Whoever waits is told once these, and those behind everything that
+    /// was submitted before, are recorded.
+    CatchUp { done: oneshot::Sender<()> },
     /// The content of events goes. What is to be done once that is recorded is told the
     /// sequence of the entry.
     Erase { entry: ErasureEntry<'static>, recorded: Box<dyn FnOnce(u64) + Send> },

@@ -186,7 +186,7 @@ impl Committer {
             .flat_map(|waiting| &waiting.slots)
             .filter_map(|slot| match slot {
                 Slot::Again(sequence) | Slot::Reused(sequence) => Some(*sequence),
-                Slot::New | Slot::Outside(_) => None,
+                Slot::New | Slot::Outside(_) | Slot::Reserved => None,
             })
             .collect();
         wanted.sort_unstable();
@@ -229,6 +229,7 @@ fn reply(work: Work, committed: Committed, known: &Known, stats: &Stats) {
                         (Answer::Refused(refusal), "id-reused")
                     }
                     Slot::Outside(from) => (Answer::Refused(Refusal::OutsideHorizon { from: ledger::time_text(*from) }), "outside-horizon"),
+                    Slot::Reserved => return Some(Answer::Refused(Refusal::Reserved)),
                 };
                 stats.repeated.get_or_create(&OutcomeLabel { outcome: repeated }).inc();
                 Some(answer)

@@ -150,6 +150,16 @@ mod tests {
     }
 
     #[test]
+    fn it_is_read_again_of_what_is_kept_and_never_taken_from_outside() {
+        let event = made(&ENTRY.replace("/shop", &"s".repeat(100)));
+        let tight = ingest::Limits { event_bytes_max: 256, attribute_bytes_max: 100, ..ingest::Limits::default() };
+        let again = ingest::content(&event.content(), &tight).expect("whatever the limits are");
+        assert_eq!((again.digest(), again.source()), (event.digest(), event.source()));
+        let outside = ingest::structured(event.text.as_bytes(), &ingest::Limits::default()).expect_err("refused");
+        assert_eq!(outside.kind, ingest::RejectionKind::Reserved);
+    }
+
+    #[test]
     fn one_about_a_timer_says_when_it_was_due_and_of_which_source() {
         let event = made(TIMER);
         assert_eq!((event.source(), event.id(), event.subject()), ("urn:ephor:verdicts#/fleet", "18", Some("/fleet")));

@@ -343,8 +343,9 @@ impl Builder {
         self
     }
 
-    /// For a replay of entries: verdict events are submitted, as [`verdict_event`] makes
-    /// them, where they were recorded, and none is made.
+    /// For a replay of entries, and for trying a policy: verdict events are submitted, as
+    /// [`verdict_event`] makes them, where they were recorded, and none is made. Otherwise
+    /// events of the runtime's own sources and types are refused.
     #[must_use]
     pub fn verdict_events_given(mut self) -> Self {
         self.verdict_events_given = true;
@@ -480,13 +481,17 @@ impl Runtime {
     }
 
     /// Judges the verdict events that an earlier process left out when it was killed, with
-    /// the policies that are in force now. Otherwise they come with the first events.
+    /// the policies that are in force now. Otherwise they come with the first events. Waits
+    /// until these, and those about everything that was submitted before, are recorded: the
+    /// answer to an event does not wait for the one about its verdict.
     ///
     /// # Errors
     ///
     /// If the runtime has ended.
-    pub fn catch_up(&self) -> Result<(), Stopped> {
-        self.0.entrance.change(Change::CatchUp)
+    pub async fn catch_up(&self) -> Result<(), Stopped> {
+        let (done, caught_up) = oneshot::channel();
+        self.0.entrance.change(Change::CatchUp { done })?;
+        caught_up.await.map_err(|_| Stopped)
     }
 
     /// Loads a component with settings and puts it in force between two batches,

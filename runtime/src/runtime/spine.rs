@@ -193,7 +193,15 @@ impl Spine {
         let mut lines = self.lines();
         match change {
             Change::Tick(tick) => return self.tick(tick.now),
-            Change::CatchUp => return self.catch_up(),
+            Change::CatchUp { done } => {
+                self.catch_up()?;
+                work.batch.first = self.memory.next;
+                work.changes.push(Box::new(move || {
+                    // Whoever asked may be gone; they are recorded.
+                    let _ = done.send(());
+                }));
+                return self.keep(work);
+            }
             Change::Erase { entry, recorded } => return self.erase(entry, recorded),
             Change::TakeOver { line, reply } => return self.take_over(&line, reply),
             Change::Look { policy, key, reply } => {
@@ -241,7 +249,8 @@ impl Spine {
     /// Judges a batch, and the events about its verdicts.
     fn batch(&mut self, submissions: Vec<Submission>) -> Result<(), Ended> {
         self.catch_up()?;
-        let events = self.judge(submissions)?;
+        let takes_own = self.verdict_events_given;
+        let events = self.judge(submissions, takes_own)?;
         self.hear(events)
     }
 
@@ -252,6 +261,8 @@ impl Spine {
         let outstanding = std::mem::take(&mut self.memory.outstanding);
         if !outstanding.is_empty() {
             tracing::info!(count = outstanding.len(), "Verdict events that were left out by an earlier process come now");
+            // They are in this process's count of events.
+            self.stats.verdict_events.get_or_create(&OutcomeLabel { outcome: "made" }).inc_by(outstanding.len() as u64);
         }
         self.hear(outstanding)
     }
@@ -274,7 +285,7 @@ impl Spine {
                 if some.is_empty() {
                     break;
                 }
-                behind.extend(self.judge(vec![Submission::own(some)])?);
+                behind.extend(self.judge(vec![Submission::own(some)], true)?);
             }
             events = behind;
         }
@@ -305,7 +316,7 @@ impl Spine {
     }
 
     /// Judges events together. Gives those about their verdicts, which come next.
-    fn judge(&mut self, submissions: Vec<Submission>) -> Result<Vec<Event>, Ended> {
+    fn judge(&mut self, submissions: Vec<Submission>, takes_own: bool) -> Result<Vec<Event>, Ended> {
         self.memory.shrink();
         let first = self.memory.next;
         let mut work = Work::default();
@@ -314,7 +325,7 @@ impl Spine {
         let (slots, judged) = {
             let events: Vec<&Event> = submissions.iter().flat_map(|submission| &submission.events).collect();
             self.stats.batches.observe(events.len() as f64);
-            let Admitted { mut slots, fresh, course, gaps } = self.memory.admission.admit(&events, first);
+            let Admitted { mut slots, fresh, course, gaps } = self.memory.admission.admit(&events, first, takes_own);
             let began = Instant::now();
             let round = Round::project(&self.set, &self.pool, fresh.iter().map(|fresh| events[fresh.at]).collect());
             self.stats.stage("project", began.elapsed());
@@ -353,8 +364,10 @@ impl Spine {
             let new = slots.iter().filter(|slot| **slot == Slot::New).count();
             work.submissions.push(Waiting { submission, slots, verdicts: verdicts.by_ref().take(new).collect() });
         }
+        // Before anybody can see the entries that it counts.
+        let events = self.echoes(echoes);
         self.keep(work)?;
-        Ok(self.echoes(echoes))
+        Ok(events)
     }
 
     /// Puts what the policies say together, event by event and timer by timer, and

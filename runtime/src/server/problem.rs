@@ -252,6 +252,7 @@ impl From<&Refusal> for Problem {
                 );
                 Problem::new(Cause::OutsideHorizon, detail)
             }
+            Refusal::Reserved => Problem::new(Cause::Event(RejectionKind::Reserved), format!("{refusal}; leave it out.")),
         }
     }
 }

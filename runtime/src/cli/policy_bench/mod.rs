@@ -113,7 +113,7 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 async fn events(files: Vec<PathBuf>, limit: usize) -> Outcome<Vec<Event>> {
-    let mut stream = Stream::open(files, &ephor::ingest::Limits::default(), &ProgressBar::hidden());
+    let mut stream = Stream::of_all(files, &ephor::ingest::Limits::default(), &ProgressBar::hidden());
     let mut events = Vec::new();
     while events.len() < limit
         && let Some(event) = stream.next().await?

@@ -54,7 +54,7 @@ impl Bench {
         if let Some(secret) = &secret {
             ledger::adopt(&data, secret).context("cannot use the key of the ledger")?;
         }
-        let builder = local::builder(&own, cache, Some(data))?.replays(Some(0));
+        let builder = local::builder(&own, cache, Some(data))?.replays(Some(0)).verdict_events_given();
         let quiet = || tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || builder.build());
         let runtime = quiet().context("cannot start the runtime")?;
         let publisher = asked.policy.split_once('/').map(|(publisher, _)| publisher.to_string());

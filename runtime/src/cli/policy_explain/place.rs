@@ -161,7 +161,10 @@ async fn of_server(target: &Target, sequence: u64) -> Outcome<Content> {
     let media_type = text("content-type");
     let limits = Limits::default();
     let event = match media_type {
-        Some(media_type) if media_type.starts_with("application/cloudevents+json") => ingest::structured(&body, &limits),
+        Some(media_type) if media_type.starts_with("application/cloudevents+json") => match str::from_utf8(&body) {
+            Ok(text) => ingest::content(&ephor::content::Content::Structured(text.into()), &limits),
+            Err(_) => ingest::structured(&body, &limits),
+        },
         media_type => {
             let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
             ingest::binary(headers, media_type, &body, &limits)

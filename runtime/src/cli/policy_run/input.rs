@@ -116,7 +116,7 @@ impl Input {
     }
 
     fn item(&self, text: &str, place: String) -> Item {
-        Item { place, event: ingest::structured(text.as_bytes(), &self.limits).map_err(|rejection| plain(&rejection.to_string())) }
+        Item { place, event: ingest::any_structured(text.as_bytes(), &self.limits).map_err(|rejection| plain(&rejection.to_string())) }
     }
 
     /// The next event.

@@ -84,7 +84,8 @@ async fn judge(args: &Args, mut input: Input, parts: &policy_parts::Parts) -> Ou
     config.spine.threads = 1;
     // It is thrown away at the end.
     config.ledger.durability = Durability::Os;
-    let builder = local::builder(&config, args.cache.clone(), Some(folder.path().join("data")))?;
+    // The policy is shown the events of the file, and no others.
+    let builder = local::builder(&config, args.cache.clone(), Some(folder.path().join("data")))?.verdict_events_given();
     // What it says about its ledger is of no interest here.
     let quiet = || tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || builder.build());
     let runtime = quiet().context("cannot start the runtime")?;

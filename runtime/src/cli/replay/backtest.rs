@@ -37,6 +37,9 @@ pub struct Tested {
     pub files: Vec<String>,
     pub came: Came,
     pub rejected: Rejected,
+    /// Verdict events that each side judged. What was said of them is not compared: they
+    /// are about other entries on each side.
+    pub own: [u64; 2],
     pub took: Duration,
 }
 
@@ -73,12 +76,13 @@ pub async fn run(args: &Args, against: &Path, with: &Path) -> Outcome {
     if before.moments.len() + after.moments.len() > 0 {
         return Err(failed(Exit::Failed, "the two sides have not recorded the same events"));
     }
+    let own = [before.own, after.own];
     after.finish().await?;
     let came = before.finish().await?;
 
     let [before, after] = sides;
     let files = files.iter().map(|file| file.display().to_string()).collect();
-    let tested = Tested { report: counter.finish(), before, after, files, came, rejected: stream.rejected, took };
+    let tested = Tested { report: counter.finish(), before, after, files, came, rejected: stream.rejected, own, took };
     if let Some(file) = &args.html {
         std::fs::write(file, html::page(&tested)).with_context(|| format!("cannot write {}", file.display()))?;
     }
@@ -95,6 +99,8 @@ struct Side {
     /// Entries before the next event.
     timers: Vec<String>,
     moments: VecDeque<Moment>,
+    /// Verdict events that it judged.
+    own: u64,
     /// Policy and release.
     releases: Vec<(String, String)>,
     _folder: TempDir,
@@ -125,7 +131,7 @@ impl Side {
         installed.sort();
         let key = secret(&data.join("ledger.key"))?;
         let entries = Box::new(drive.log()?.entries(1));
-        let side = Side { drive, entries, timers: Vec::new(), moments: VecDeque::new(), releases: installed, _folder: folder };
+        let side = Side { drive, entries, timers: Vec::new(), moments: VecDeque::new(), own: 0, releases: installed, _folder: folder };
         Ok((side, key))
     }
 
@@ -139,6 +145,7 @@ impl Side {
             let (_, line) = entry.context("cannot read what was recorded")?;
             if is_own(&line) {
                 // Each side has its own, about its own verdicts; those are compared.
+                self.own += 1;
                 continue;
             }
             if is_event(&line) {
@@ -190,6 +197,12 @@ fn print(args: &Args, tested: &Tested) -> std::io::Result<()> {
     table::print(&format!("{} events", grouped(report.events)), &rows);
     if report.timers.before + report.timers.after > 0 {
         println!("Timers fired: {} before, {} after.", grouped(report.timers.before), grouped(report.timers.after));
+    }
+    if let [before, after] = tested.own
+        && before + after > 0
+    {
+        let (before, after) = (grouped(before), grouped(after));
+        println!("Verdict events: {before} before, {after} after; what policies say of these is not compared.");
     }
     let Kinds { stricter, milder, findings } = report.changes;
     println!(
@@ -263,7 +276,7 @@ fn print_changes(report: &Report) {
 }
 
 fn print_json(tested: &Tested) -> std::io::Result<()> {
-    let Tested { report, before, after, files, came, rejected, took } = tested;
+    let Tested { report, before, after, files, came, rejected, own: [own_before, own_after], took } = tested;
     let releases = |side: &[(String, String)]| -> serde_json::Map<String, serde_json::Value> {
         side.iter().map(|(policy, release)| (policy.clone(), release.clone().into())).collect()
     };
@@ -274,6 +287,8 @@ fn print_json(tested: &Tested) -> std::io::Result<()> {
         members.insert("files".into(), files.clone().into());
         members.insert("rejected".into(), rejected.lines.into());
         members.insert("erased".into(), rejected.erased.into());
+        members.insert("verdict_events_left_out".into(), rejected.own.into());
+        members.insert("verdict_events".into(), serde_json::json!({"before": own_before, "after": own_after}));
         members.insert("duplicates".into(), came.duplicates.into());
         members.insert("not_taken".into(), came.refused.into());
         members.insert("seconds".into(), took.as_secs_f64().into());

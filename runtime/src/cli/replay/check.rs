@@ -146,7 +146,7 @@ fn print(
         table::print(&format!("{} does not replay as it was recorded", recorded.display()), &rows);
         comparison.differences.iter().take(DIFFERENCES_SHOWN).for_each(print_difference);
         println!(
-            "\nThe replay has to have the limits that the server had (--config): lateness, horizon, fuel and memory decide as well. A fault of \
+            "\nThe replay has to have the limits that the server had (--config): lateness, horizon, fuel, memory and verdict-depth-max decide as well. A fault of \
              the kind timeout is the machine's, and no replay makes it again."
         );
     }

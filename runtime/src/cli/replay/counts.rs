@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::Cell;
 use ephor::policy::manifest::Action;
+use ephor::reserved;
 use ephor::verdict::Decision;
 use serde::Serialize;
 
@@ -32,6 +33,8 @@ pub struct Counts {
     /// By verdict, of events and of timers.
     events: [u64; Decision::ALL.len()],
     timers: [u64; Decision::ALL.len()],
+    /// The runtime's own events, which are not among the others.
+    own: [u64; Decision::ALL.len()],
     /// By policy, release, rule and whether it is a fault.
     found: BTreeMap<(String, String, String, bool), Found>,
 }
@@ -42,7 +45,8 @@ impl Counts {
         self.entries += 1;
         match Entry::read(line)? {
             Entry::Event(event) => {
-                self.events[event.verdict as usize] += 1;
+                let counts = if reserved::is_own_source(&event.source) { &mut self.own } else { &mut self.events };
+                counts[event.verdict as usize] += 1;
                 event.asked.iter().for_each(|asked| self.asked(sequence, asked));
             }
             Entry::Timer(timer) => {
@@ -80,10 +84,14 @@ impl Counts {
 
     /// Prints verdicts, findings, and faults where there are any.
     pub fn print(&self, heading: &str) {
-        let mut rows = table::table(&["verdict", "events", "timers"]);
+        let has_own = self.own != [0; Decision::ALL.len()];
+        let columns = ["verdict", "events", "timers", "verdict events"];
+        let mut rows = table::table(&columns[..if has_own { 4 } else { 3 }]);
         for decision in Decision::ALL {
             let at = decision as usize;
-            rows.add_row([table::decision(decision), table::number(self.events[at]), table::number(self.timers[at])]);
+            let mut row = vec![table::decision(decision), table::number(self.events[at]), table::number(self.timers[at])];
+            row.extend(has_own.then(|| table::number(self.own[at])));
+            rows.add_row(row);
         }
         table::print(heading, &rows);
         let (faults, findings): (Vec<&Found>, Vec<&Found>) = self.found.values().partition(|found| found.action.is_none());
@@ -120,6 +128,7 @@ impl Counts {
             "entries": self.entries,
             "verdicts": by_verdict(&self.events),
             "timers": by_verdict(&self.timers),
+            "verdict_events": by_verdict(&self.own),
             "findings": findings,
             "faults": faults,
         })
@@ -146,5 +155,9 @@ mod tests {
         );
         assert_eq!((&json["findings"][0]["count"], &json["faults"][0]["rule"], &json["entries"]), (&2.into(), &"trap".into(), &4.into()));
         assert!(counts.add(5, "broken").is_err());
+        let own = event(6, "1", "flag", "").replace("\"source\":\"", "\"source\":\"urn:ephor:verdicts#");
+        counts.add(6, &own).expect("an entry");
+        let json = counts.to_json();
+        assert_eq!((&json["verdicts"]["flag"], &json["verdict_events"]["flag"]), (&1.into(), &1.into()));
     }
 }

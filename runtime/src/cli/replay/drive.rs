@@ -156,13 +156,14 @@ impl Drive {
         Ok(())
     }
 
-    /// Waits until everything that was pushed is judged and durable.
+    /// Waits until everything that was pushed is judged and durable, and the verdict events
+    /// about it as well.
     pub async fn settle(&mut self) -> Outcome {
         self.flush().await?;
         while !self.pending.is_empty() {
             self.answer().await?;
         }
-        Ok(())
+        self.runtime.catch_up().await.map_err(|_| self.stopped())
     }
 
     /// Puts a release in force, behind every event that was pushed before. It counts as

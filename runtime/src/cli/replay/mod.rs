@@ -205,6 +205,9 @@ fn print_not_taken(came: &Came, rejected: &Rejected) {
     if let Some(first) = &rejected.first {
         println!("{} lines are no events. The first: {first}", grouped(rejected.lines));
     }
+    if rejected.own > 0 {
+        println!("{} verdict events that a runtime had submitted were left out; a replay makes its own.", grouped(rejected.own));
+    }
     if rejected.erased > 0 {
         println!("The content of {} events was erased; they were left out.", grouped(rejected.erased));
     }

@@ -142,6 +142,7 @@ fn print_json(counts: &Counts, came: &Came, rejected: &Rejected, resumed: u64, t
         members.insert("first_refusal".into(), came.first_refusal.clone().into());
         members.insert("rejected".into(), rejected.lines.into());
         members.insert("erased".into(), rejected.erased.into());
+        members.insert("verdict_events_left_out".into(), rejected.own.into());
         members.insert("resumed".into(), resumed.into());
         members.insert("seconds".into(), took.as_secs_f64().into());
     }
