@@ -153,6 +153,9 @@ fn windows_and_lists_of_a_file_are_kept_by_the_host() {
         expect.join(",")
     );
     std::fs::write(folder.path().join("vectors/all.json"), vector).expect("written");
+    let (_, rest) = book.split_once("```json\n").expect("vectors in the book");
+    let (vectors, _) = rest.split_once("```").expect("their end");
+    std::fs::write(folder.path().join("vectors/book.json"), vectors).expect("written");
     let cache = target_dir().join("it-cache");
     let tested = said(&ephor(folder.path(), &["policy", "test", "--cache", text(&cache)]), 0);
     assert!(tested.contains("big-orders 1.0.0 as a component") && tested.contains("all as expected"), "{tested}");
