@@ -1,6 +1,7 @@
 //! A real series against answers that were computed without any code of ours.
 
 use ephor_sdk::serde_json::{Value, json};
+use ephor_sdk::testing::Policy;
 use machine_envelope::MachineEnvelope;
 
 #[path = "../../../tests/independent/answer.rs"]

@@ -1,7 +1,6 @@
 //! The vectors; the library's events against an answer that was computed without this
 //! code; and how much of what is labelled is found, and how much of what is found is labelled.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
