@@ -106,6 +106,7 @@ target/languages/built: $(TOOLS)/javascript/built $(TOOLS)/python/built $(wildca
 
 $(TOOLS)/javascript/built: $(JAVASCRIPT)/package.json $(JAVASCRIPT)/package-lock.json
 	@command -v npm > /dev/null || { echo "npm is missing, which gets what makes components of JavaScript. Install Node.js 20.19 or later (https://nodejs.org), or do without: EPHOR_WITHOUT_LANGUAGES=1" >&2; exit 1; }
+	@node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' || { echo "This Node.js is too old to make components of JavaScript; 20.19 or later will do (https://nodejs.org). Or do without: EPHOR_WITHOUT_LANGUAGES=1" >&2; exit 1; }
 	@mkdir -p $(@D)
 	@cp $(JAVASCRIPT)/package.json $(JAVASCRIPT)/package-lock.json $(@D)/
 	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund

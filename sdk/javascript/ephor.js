@@ -262,40 +262,102 @@ function decimal(value) {
 }
 
 /**
- * The words of a text: runs of letters and digits of any script, as the Rust SDK takes
- * them.
+ * The words of a text, as `ephor_sdk::text::words` takes them: runs of letters, digits and
+ * their marks, of any script.
  */
 export function words(text) {
   // One call of the engine is much faster than a loop over characters.
-  if (!/[^\x00-\x7f]/.test(text)) {
+  if (isAscii(text)) {
     return text.split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
   }
   const found = [];
-  let word = "";
+  let [word, isWord] = ["", false];
+  const end = () => {
+    if (isWord) found.push(word);
+    [word, isWord] = ["", false];
+  };
   for (const character of text) {
-    if (isAlphanumeric(character)) {
+    const isPart = isWordCharacter(character);
+    if (isPart || (isInvisible(character) && character !== "\u200b")) {
       word += character;
-    } else if (word !== "") {
-      found.push(word);
-      word = "";
+      isWord ||= isPart;
+    } else {
+      end();
     }
   }
-  return word === "" ? found : [...found, word];
+  end();
+  return found;
+}
+
+/**
+ * A text in one case and one width, without what is invisible. Its words are those of
+ * another text where a list of words of the Rust SDK, `between_separators`, takes one for
+ * the other.
+ */
+export function folded(text) {
+  const plain = SPECIAL.test(text) ? ordinaryWidths(text).filter((it) => !isInvisible(it)).join("") : text;
+  return plain.toLowerCase().toUpperCase();
+}
+
+function isAscii(text) {
+  return !/[^\x00-\x7f]/.test(text);
 }
 
 /** Whether a character is a letter or a digit of any script. */
 export function isAlphanumeric(character) {
+  return isWithin(ALPHANUMERIC, character.codePointAt(0));
+}
+
+function isWordCharacter(character) {
   const point = character.codePointAt(0);
-  let [low, high] = [0, ENDS.length];
+  return isWithin(ALPHANUMERIC, point) || isWithin(MARKS, point);
+}
+
+const INVISIBLE = "\\u00ad\\u034f\\u061c\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u2069\\ufe00-\\ufe0f\\ufeff\\u{e0100}-\\u{e01ef}";
+const IS_INVISIBLE = new RegExp(`^[${INVISIBLE}]$`, "u");
+/** What is invisible, or has another width. */
+const SPECIAL = new RegExp(`[${INVISIBLE}\\u3000\\uff01-\\uff9f]`, "u");
+
+/** Shows nothing and separates nothing: soft hyphen, joiners, directions, variations. */
+function isInvisible(character) {
+  return IS_INVISIBLE.test(character);
+}
+
+/** The characters of a text, full-width and half-width ones in their ordinary form. */
+function ordinaryWidths(text) {
+  const found = [];
+  // Only half-width Kana take a mark from the character behind them.
+  let takesMark = false;
+  for (const character of text) {
+    const point = character.codePointAt(0);
+    const voiced = takesMark ? VOICED[found.at(-1) + character] : undefined;
+    takesMark = point >= 0xff66 && point <= 0xff9d;
+    if (voiced !== undefined) {
+      found[found.length - 1] = voiced;
+    } else if (point === 0x3000) {
+      found.push(" ");
+    } else if (point >= 0xff01 && point <= 0xff5e) {
+      found.push(String.fromCodePoint(point - 0xfee0));
+    } else if (point >= 0xff61 && point <= 0xff9f) {
+      found.push(KATAKANA[point - 0xff61]);
+    } else {
+      found.push(character);
+    }
+  }
+  return found;
+}
+
+function isWithin([starts, ends], point) {
+  let [low, high] = [0, ends.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (ENDS[middle] > point) {
+    if (ends[middle] > point) {
       high = middle;
     } else {
       low = middle + 1;
     }
   }
-  return low < STARTS.length && STARTS[low] <= point;
+  return low < starts.length && starts[low] <= point;
 }
 
 /** Gives the value of a column in a row. */
@@ -355,7 +417,7 @@ for (const name of ["crypto", "performance"]) {
 // Letters and digits as Rust's `char::is_alphanumeric` has them: of each range the
 // distance from the end of the one before it and, behind a point, its length unless 1,
 // in base 36. Held against Rust by `tests/it/languages.rs`.
-const ALPHANUMERIC =
+const ALPHANUMERIC = ranges(
   "1c.a 7.q 6.q 1b 7.2 1 3.2 1.3 1.n 1.v 1.cq 4.c e.5 7 1 2e t.i 1.2 2.4 1 6 1.3 1 1.k 1.2b 1.3v 8.4m 1.12 2 6.15 " +
   "13.e 1 1.2 1.2 1 8.r 4.4 t.b 5.1k 1.h 4.2u 1.8 4.8 4.g 2 g.1c d.2t e.17 9.2 4 5.o 2.j j.p 7.b 5.o 1.7 7 8.16 " +
   "a.c 3.7 6.24 1.g 1.3 4.f 2.a 1.j 1.8 2.2 2.m 1.7 1 3.4 3.8 2.2 2.2 1 8 4.2 1.5 2.c 2.6 2 4.3 1.6 4.2 2.m 1.7 " +
@@ -387,13 +449,40 @@ const ALPHANUMERIC =
   "1.p 1.8 2.1e 1ds.v 6.6 5x.7 1.h 2.7 1.2 1.5 5.1q x 34.19 a.7 2.a 4 8x.u i.18 4.a d2.s 4.a 5y.u 2.b 5h.v 1.m " +
   "8.2 68.7 1.4 1.2 1.f 1.5h 2.9 1c.1w 3 3 4.a lz.1n 1.3 1.4 24.19 1.f 5e.4 1.r 1.2 1 2 1.a 1.4 1 1 6 4 1 1 1.3 " +
   "1.2 1 2 1 1 1 1 1.2 1 2.4 1.7 1.4 1.4 1 1.a 1.h 5.3 1.5 1.h g4.d z.q 6.q 6.q 21y.a sm.wyo w.3dq 2.4ge 2.5rl " +
-  "f.ha 1wi.f2 15u.3t7 5.6ju";
+  "f.ha 1wi.f2 15u.3t7 5.6ju",
+);
 
-const STARTS = [];
-const ENDS = [];
-for (const range of ALPHANUMERIC.split(" ")) {
-  const [distance, length = "1"] = range.split(".");
-  const start = (ENDS.at(-1) ?? 0) + parseInt(distance, 36);
-  STARTS.push(start);
-  ENDS.push(start + parseInt(length, 36));
+// The marks that belong to letters, such as accents and vowel signs, as those of the Rust
+// SDK; letters between them may be here too.
+const MARKS = ranges(
+  "lc.2r 80.7 7b.v o.2 3y 3q.2 9.3 2b.b 4g.9 9 q.m 17.3 1o.22 8.2z 2v g 1c 1p g 32 g 1b.3 1o g 5.3 3b 32 g 32 g " +
+  "31.2 g 3g 3g.8 2z d.7 21.2 r 1 1 4.2 1w 1.2 1q 34.4 ma.3 qc.2 u 3j.w 9 19.3 1 89.3 84.t 2 1c.1t 1v.h 12.9 1i.22 " +
+  "1v 48.3 1.12 5i.1s k0.x 2da.3 3x iy.6 2x.2 n9w.4 9.2 36.2 7o 11 47 r.i 1l.3 11 2n.e 72.3 1g 6t.2 g7m.g g.g r1 6a " +
+  "1g7.3 4 4l.2 hv.4 9p.5 w.g 1y.b 1d.4 5c 15 e.1o 3c.2 1q 24 8.4 2w.2 4y.2 28.2 g o.7 3.5 2h.5 e.2 2n.5 n 2r.2 " +
+  "6z.2 3i 3a.2 37 7h.2 76.7 4c 2a.2 i 28.2 bp 76.4 29 2g 9c.2 n 44l.m 8ux 1xc.5 1n.7 x9 f5k 3mq.1a 2.n dc.2 1o.5 " +
+  "3.6 8.8 2.7 u.4 44.3 b.3 8.2 2 w.2 1ha.1j 4.1e 8 e m.5 1.f 1a8.7 af 1p.4 e4.4 72.2 kg.7 31.7 gzhx.6o",
+);
+
+/** The ordinary forms of U+FF61 to U+FF9F. */
+const KATAKANA =
+  "。「」、・ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン\u3099\u309a";
+
+/** What a Kana becomes with the half-width mark of a voiced sound behind it. */
+const VOICED = { "ウﾞ": "ヴ", "ワﾞ": "ヷ", "ヲﾞ": "ヺ" };
+for (const kana of "カキクケコサシスセソタチツテトハヒフヘホ") {
+  VOICED[`${kana}ﾞ`] = String.fromCodePoint(kana.codePointAt(0) + 1);
+}
+for (const kana of "ハヒフヘホ") {
+  VOICED[`${kana}ﾟ`] = String.fromCodePoint(kana.codePointAt(0) + 2);
+}
+
+function ranges(text) {
+  const [starts, ends] = [[], []];
+  for (const range of text.split(" ")) {
+    const [distance, length = "1"] = range.split(".");
+    const start = (ends.at(-1) ?? 0) + parseInt(distance, 36);
+    starts.push(start);
+    ends.push(start + parseInt(length, 36));
+  }
+  return [starts, ends];
 }

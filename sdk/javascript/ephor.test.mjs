@@ -12,7 +12,7 @@ const hook = `export const resolve = (name, context, next) => name.startsWith("e
 // The test runner needs the clock and the dice that the helper takes away.
 const kept = { Date: globalThis.Date, random: Math.random };
 register(`data:text/javascript,${encodeURIComponent(hook)}`);
-const { policy, text, words } = await import("./ephor.js");
+const { folded, policy, text, words } = await import("./ephor.js");
 const taken = { Date: globalThis.Date, random: Math.random };
 globalThis.Date = kept.Date;
 Math.random = kept.random;
@@ -108,6 +108,15 @@ test("words are runs of letters and digits of any script", () => {
   assert.deepStrictEqual(words("6 RIBBONS, set_of-2"), ["6", "RIBBONS", "set", "of", "2"]);
   assert.deepStrictEqual(words("große 菜刀 ٣x 𝟗"), ["große", "菜刀", "٣x", "𝟗"]);
   assert.deepStrictEqual(words(" – "), []);
+  assert.deepStrictEqual(words("क्या e\u0301te\u0301 kni\u00adfe a\u200bb \u200d (x_y)"), ["क्या", "e\u0301te\u0301", "kni\u00adfe", "a", "b", "x", "y"]);
+});
+
+test("words are the same in any case and width, with or without what is invisible", () => {
+  const foldedWords = (text) => words(folded(text));
+  assert.strictEqual(folded("Wine, bottle-opener"), "WINE, BOTTLE-OPENER");
+  assert.deepStrictEqual(foldedWords("ｗｉｎｅ　stra\u00adße ΟΔΟΣ οδος kn\u200bife"), ["WINE", "STRASSE", "ΟΔΟΣ", "ΟΔΟΣ", "KNIFE"]);
+  assert.deepStrictEqual(foldedWords("ｶﾞｽ ﾊﾟﾝ ｳﾞ 菜刀 cafe\u0301"), ["ガス", "パン", "ヴ", "菜刀", "CAFE\u0301"]);
+  assert.deepStrictEqual(foldedWords("カﾞ"), ["カ\u3099"]);
 });
 
 test("there is no clock and there are no dice", () => {

@@ -31,6 +31,16 @@ fn more_rows(misbehave: &str) -> Vec<Value> {
     rows
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_loaded_and_what_is_refused_is_counted_once() {
+    let ephor = with_good_policy("").await;
+    let loads = |outcome: &str| ephor.metric("ephor_loads_total", &format!("outcome=\"{outcome}\""));
+    assert_eq!(loads("loaded"), 1.0);
+    let answer = ephor.put("other", b"no component", "{}").await;
+    assert!(!answer.status.is_success(), "{}", answer.text());
+    assert_eq!((loads("loaded"), loads("not-a-component")), (1.0, 1.0));
+}
+
 /// Checks that every event has a verdict and that the good policy has said what
 /// it would have said alone.
 fn assert_unharmed(answers: &[Value]) {

@@ -1,7 +1,7 @@
 //! Policies in JavaScript and Python: they say what their Rust twins say, are inert, and
 //! run only where their language was granted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -269,15 +269,14 @@ fn a_missing_tool_is_named_with_the_way_to_get_it() {
     }
 }
 
-/// The helper for JavaScript brings a table along, because its engine has none.
-#[test]
-fn letters_and_digits_in_javascript_are_those_of_rust() {
+/// The characters of a table of the helper for JavaScript.
+fn characters(table: &str) -> BTreeSet<u32> {
     let helper = String::from_utf8(read(&workspace().join("sdk/javascript/ephor.js"))).expect("UTF-8");
-    let (_, table) = helper.split_once("const ALPHANUMERIC =").expect("the table");
+    let (_, table) = helper.split_once(&format!("const {table} =")).expect("the table");
     let (table, _) = table.split_once(';').expect("its end");
     let text: String = table.split('"').skip(1).step_by(2).collect();
     let mut next = 0_u32;
-    let mut listed = Vec::new();
+    let mut listed = BTreeSet::new();
     for range in text.split(' ') {
         let (distance, length) = range.split_once('.').unwrap_or((range, "1"));
         let number = |digits: &str| u32::from_str_radix(digits, 36).expect("base 36");
@@ -285,8 +284,17 @@ fn letters_and_digits_in_javascript_are_those_of_rust() {
         next = start + number(length);
         listed.extend(start..next);
     }
-    let expected: Vec<u32> = ('\0'..=char::MAX).filter(|character| character.is_alphanumeric()).map(u32::from).collect();
-    assert!(listed == expected, "made for another version of Unicode: {} characters, Rust has {}", listed.len(), expected.len());
+    listed
+}
+
+/// The helper for JavaScript brings tables along, because its engine has none.
+#[test]
+fn letters_digits_and_marks_in_javascript_are_those_of_rust() {
+    let of = |is: fn(char) -> bool| -> BTreeSet<u32> { ('\0'..=char::MAX).filter(|it| is(*it)).map(u32::from).collect() };
+    let (letters, marks) = (characters("ALPHANUMERIC"), characters("MARKS"));
+    for (listed, expected) in [(&letters, of(char::is_alphanumeric)), (&(&letters | &marks), of(ephor_sdk::text::is_word_char))] {
+        assert!(*listed == expected, "made for another version of Unicode: {} characters, Rust has {}", listed.len(), expected.len());
+    }
 }
 
 /// What the twins do not need of the helpers: timers, migrations, refusals.

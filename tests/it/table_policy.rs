@@ -153,9 +153,49 @@ fn windows_and_lists_of_a_file_are_kept_by_the_host() {
         expect.join(",")
     );
     std::fs::write(folder.path().join("vectors/all.json"), vector).expect("written");
+    let (_, rest) = book.split_once("```json\n").expect("vectors in the book");
+    let (vectors, _) = rest.split_once("```").expect("their end");
+    std::fs::write(folder.path().join("vectors/book.json"), vectors).expect("written");
     let cache = target_dir().join("it-cache");
     let tested = said(&ephor(folder.path(), &["policy", "test", "--cache", text(&cache)]), 0);
     assert!(tested.contains("big-orders 1.0.0 as a component") && tested.contains("all as expected"), "{tested}");
+}
+
+/// Whoever sends an event chooses the length of its texts; that must not be a way around a rule.
+#[test]
+fn a_long_text_is_judged_within_the_fuel_of_an_event() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = r#"
+name = "long-texts"
+version = "1.0.0"
+summary = "Counts the different words of a text."
+events = ["*"]
+[[field]]
+name = "text"
+pointer = "/data/text"
+kind = "text"
+purpose = "count its words"
+[[rule]]
+id = "wordy"
+action = "flag"
+severity = "low"
+legal_basis = "none"
+message.en = "{count} different words"
+when = "event.text.words().distinct().size() > 1"
+evidence.count = "event.text.words().distinct().size()"
+"#;
+    std::fs::write(folder.path().join("rules.toml"), rules).expect("written");
+    std::fs::create_dir(folder.path().join("vectors")).expect("a folder");
+    let words: Vec<String> = (0..2_000).map(|number| format!("w{}", number % 1_500)).collect();
+    let vector = serde_json::json!({
+        "settings": {},
+        "events": [{"specversion": "1.0", "id": "1", "source": "/shop", "type": "a", "data": {"text": words.join(" ")}}],
+        "expect": [[{"rule": "wordy", "evidence": {"count": "1500"}}]],
+    });
+    std::fs::write(folder.path().join("vectors/long.json"), vector.to_string()).expect("written");
+    let cache = target_dir().join("it-cache");
+    let tested = said(&ephor(folder.path(), &["policy", "test", "--cache", text(&cache)]), 0);
+    assert!(tested.contains("all as expected"), "{tested}");
 }
 
 #[test]

@@ -296,9 +296,10 @@ impl Runtime {
         let Offer { component, settings, lists, spare, publisher, grant, statement, mode, share, strongest, validity, states: rule } =
             offer;
         // Before anything is done with it: what is not granted costs nothing.
-        let spoken = speaks_granted(&grant, &component);
-        self.count_load(spoken.as_ref().err());
-        spoken?;
+        if let Err(error) = speaks_granted(&grant, &component) {
+            self.count_load(Some(&error));
+            return Err(error);
+        }
         let lists = sandbox::Lists { bound: lists, spare };
         let loaded = match self.same_code(&component, &settings) {
             // Only the lists are new.

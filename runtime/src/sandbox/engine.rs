@@ -20,7 +20,8 @@ const TICK: Duration = Duration::from_millis(5);
 /// and there are never more threads than this.
 pub(crate) const INSTANCES_MAX: u32 = 128;
 
-/// Core instances of one component: CPython is linked of some forty.
+/// Core instances of one component: CPython is linked of some forty. Others get no more
+/// of them than the gate lets them have modules: wizer takes each module once.
 const CORE_INSTANCES_MAX: u32 = 64;
 
 /// Bytes that every thread's stack has for policies.

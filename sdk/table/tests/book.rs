@@ -26,6 +26,15 @@ fn the_file_in_the_book_is_a_good_one() {
     assert_eq!(program.name, "big-orders");
 }
 
+/// That its findings are right is held against a component, with the tests of the runtime.
+#[test]
+fn the_vectors_in_the_book_have_an_answer_for_each_event() {
+    let book = read("sdk/book/table.md");
+    let vectors: serde_json::Value = serde_json::from_str(block(&book, "```json\n")).expect("JSON");
+    let length = |name: &str| vectors[name].as_array().map(Vec::len);
+    assert!(length("events") > Some(0) && length("events") == length("expect"));
+}
+
 #[test]
 fn the_twin_of_the_library_is_a_good_one() {
     let program = compile(&read("policies/negative-list/rules.toml")).unwrap_or_else(|problems| panic!("{problems:#?}"));

@@ -181,6 +181,10 @@ fn what_is_missing_or_too_much_is_said() {
         "",
         "13:1: missing field `purpose`; say why the policy needs the field, in one sentence",
     );
+    // With its language it is one text of the manifest, which has at most 2,048 bytes.
+    let long = said("{n} orders", &format!("{{n}} {} orders", "x".repeat(2_047 - "{n}  orders of {merchant}".len())));
+    assert_eq!(long, ["58:14: this text and its language have 2049 bytes, at most 2048; shorten it"]);
+    assert_eq!(said("version = \"0.1.0\"", &format!("version = \"0.1.0-{}\"", "x".repeat(60))).len(), 1);
     assert!(said("severity = \"low\"", "severity = \"mild\"")[0].starts_with("56:12: unknown variant `mild`, expected one of `low`"));
     assert!(said("severity = \"low\"", "sevrity = \"low\"")[0].starts_with("56:1: unknown field `sevrity`, expected one of"));
     assert!(said("kind = \"float\"", "kind = 3")[0].starts_with("16:8: "));

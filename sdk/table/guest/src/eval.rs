@@ -48,6 +48,7 @@ impl Fault {
 }
 
 const TOO_LARGE: Fault = Fault::Number("a number does not fit into 64 bits");
+const NOT_FINITE: Fault = Fault::Number("a number is beyond what a float can be");
 const BY_ZERO: Fault = Fault::Number("a number is divided by zero");
 const NOT_A_NUMBER: Fault = Fault::Number("a text is no number");
 const NO_MINOR_UNITS: Fault = Fault::Number("an amount has more decimal places than its currency");
@@ -80,7 +81,7 @@ impl<'a> Scope<'a> {
             Expr::Text(value) => Value::Text(Cow::Borrowed(value)),
             Expr::Time(value) => Value::Time(*value),
             Expr::Duration(value) => Value::Duration(*value),
-            Expr::List(items) => Value::list(items.iter().map(|item| self.eval(item, variables)).collect::<Result<_, _>>()?),
+            Expr::List(items) => Value::list(items.iter().map(|item| self.known(self.eval(item, variables)?)).collect::<Result<_, _>>()?),
             Expr::Constant(index) => self.constants[usize::from(*index)].borrowed(),
             Expr::Setting(index) => self.settings[usize::from(*index)].borrowed(),
             Expr::Variable(index) => variables[usize::from(*index)].clone(),
@@ -94,7 +95,7 @@ impl<'a> Scope<'a> {
             }
             Expr::Window(index) => self.windows.get(usize::from(*index)).ok_or(NOT_CONSTANT)?.clone()?,
             Expr::Not(operand) => Value::Boolean(!self.condition(operand, variables)?),
-            Expr::Negative(operand) => negative(&self.eval(operand, variables)?)?,
+            Expr::Negative(operand) => negative(&self.known(self.eval(operand, variables)?)?)?,
             Expr::And(one, other) => self.decided(one, other, false, variables)?,
             Expr::Or(one, other) => self.decided(one, other, true, variables)?,
             Expr::If(condition, then, otherwise) => match self.condition(condition, variables)? {
@@ -133,6 +134,15 @@ impl<'a> Scope<'a> {
                 Fault::Unknown(window(one).or_else(|| window(other)).unwrap_or_else(|| self.first_unknown()))
             }
             (fault, _) => fault,
+        }
+    }
+
+    /// A value that is exact. What is only known not to be below something can be compared;
+    /// in a list, a search for a number would not find it, as if it were another one.
+    fn known(&self, value: Value<'a>) -> Given<'a> {
+        match value {
+            Value::AtLeast(_) => Err(Fault::Unknown(self.first_unknown())),
+            value => Ok(value),
         }
     }
 
@@ -193,7 +203,7 @@ impl<'a> Scope<'a> {
                 }
                 Ok(Value::list(kept))
             }
-            Loop::Map => Ok(Value::list(list.iter().map(asked).collect::<Result<_, _>>()?)),
+            Loop::Map => Ok(Value::list(list.iter().map(|value| self.known(asked(value)?)).collect::<Result<_, _>>()?)),
         }
     }
 
@@ -203,11 +213,7 @@ impl<'a> Scope<'a> {
             Some(argument) => self.eval(argument, variables)?,
             None => Value::Integer(0),
         };
-        let first = match first {
-            Value::AtLeast(_) => return Err(Fault::Unknown(self.first_unknown())),
-            first => first,
-        };
-        match (first, second) {
+        match (self.known(first)?, self.known(second)?) {
             (Value::Text(text), second) if matches!(call, Call::HasWord | Call::ListedWords | Call::ListedWholeWords) => {
                 let whole = call == Call::ListedWholeWords;
                 let known = self.words.iter().find(|(expr, is_whole, _)| *is_whole == whole && arguments.get(1) == Some(expr));
@@ -223,15 +229,7 @@ impl<'a> Scope<'a> {
             }
             (Value::Text(text), second) => of_text(call, text, &second),
             (Value::List(list), _) => Ok(match call {
-                Call::Distinct => {
-                    let mut kept: Vec<Value<'a>> = Vec::new();
-                    for value in list.iter() {
-                        if !kept.iter().any(|known| known.equals(value)) {
-                            kept.push(value.clone());
-                        }
-                    }
-                    Value::list(kept)
-                }
+                Call::Distinct => distinct(&list),
                 _ => Value::Integer(list.len() as i64),
             }),
             (Value::Time(micros), Value::Integer(minutes)) if call != Call::ToText => Ok(Value::Integer(of_time(call, micros, minutes))),
@@ -254,6 +252,17 @@ impl<'a> Scope<'a> {
             (first, _) => Ok(Value::Text(first.text())),
         }
     }
+}
+
+/// Each value once, where it is first. By way of sorting: the words of a long text, each
+/// held against all before it, would take all the fuel that there is for an event.
+fn distinct<'a>(list: &[Value<'a>]) -> Value<'a> {
+    let mut places: Vec<usize> = (0..list.len()).collect();
+    // Equal ones stay in their order, so the first of them is kept.
+    places.sort_by(|one, other| list[*one].order(&list[*other]));
+    places.dedup_by(|other, one| list[*one].equals(&list[*other]));
+    places.sort_unstable();
+    Value::list(places.into_iter().map(|place| list[place].clone()).collect())
 }
 
 fn of_text<'a>(call: Call, text: Cow<'a, str>, second: &Value<'a>) -> Given<'a> {
@@ -302,8 +311,14 @@ fn negative<'a>(value: &Value<'a>) -> Given<'a> {
         Value::Integer(value) => value.checked_neg().map(Value::Integer).ok_or(TOO_LARGE),
         Value::Duration(value) => value.checked_neg().map(Value::Duration).ok_or(TOO_LARGE),
         Value::Float(value) => Ok(Value::Float(-value)),
-        _ => Err(Fault::Unknown(0)),
+        _ => Err(NOT_CONSTANT),
     }
+}
+
+/// CEL goes on with infinity and with what is no number. Nothing is above the latter, and
+/// nothing below it, so that a rule would be kept whatever its limit is.
+fn finite<'a>(value: f64) -> Given<'a> {
+    if value.is_finite() { Ok(Value::Float(value)) } else { Err(NOT_FINITE) }
 }
 
 fn binary<'a>(operator: Operator, one: Value<'a>, other: &Value<'a>) -> Given<'a> {
@@ -326,7 +341,7 @@ fn binary<'a>(operator: Operator, one: Value<'a>, other: &Value<'a>) -> Given<'a
         Add => add(one, other),
         Subtract => match (one, other) {
             (Value::Integer(one), Value::Integer(other)) => one.checked_sub(*other).map(Value::Integer).ok_or(TOO_LARGE),
-            (Value::Float(one), Value::Float(other)) => Ok(Value::Float(one - other)),
+            (Value::Float(one), Value::Float(other)) => finite(one - other),
             (Value::Time(one), Value::Duration(other)) => one.checked_sub(*other).map(Value::Time).ok_or(TOO_LARGE),
             (Value::Time(one), Value::Time(other)) | (Value::Duration(one), Value::Duration(other)) => {
                 one.checked_sub(*other).map(Value::Duration).ok_or(TOO_LARGE)
@@ -335,16 +350,17 @@ fn binary<'a>(operator: Operator, one: Value<'a>, other: &Value<'a>) -> Given<'a
         },
         Multiply => match (one, other) {
             (Value::Integer(one), Value::Integer(other)) => one.checked_mul(*other).map(Value::Integer).ok_or(TOO_LARGE),
-            (Value::Float(one), Value::Float(other)) => Ok(Value::Float(one * other)),
+            (Value::Float(one), Value::Float(other)) => finite(one * other),
             _ => Err(NOT_CONSTANT),
         },
         Divide | Remainder => match (one, other) {
             (_, Value::Integer(0)) => Err(BY_ZERO),
+            (_, Value::Float(0.0)) => Err(BY_ZERO),
             (Value::Integer(one), Value::Integer(other)) if operator == Divide => {
                 one.checked_div(*other).map(Value::Integer).ok_or(TOO_LARGE)
             }
             (Value::Integer(one), Value::Integer(other)) => one.checked_rem(*other).map(Value::Integer).ok_or(TOO_LARGE),
-            (Value::Float(one), Value::Float(other)) => Ok(Value::Float(one / other)),
+            (Value::Float(one), Value::Float(other)) => finite(one / other),
             _ => Err(NOT_CONSTANT),
         },
     }
@@ -353,7 +369,7 @@ fn binary<'a>(operator: Operator, one: Value<'a>, other: &Value<'a>) -> Given<'a
 fn add<'a>(one: Value<'a>, other: &Value<'a>) -> Given<'a> {
     match (one, other) {
         (Value::Integer(one), Value::Integer(other)) => one.checked_add(*other).map(Value::Integer).ok_or(TOO_LARGE),
-        (Value::Float(one), Value::Float(other)) => Ok(Value::Float(one + other)),
+        (Value::Float(one), Value::Float(other)) => finite(one + other),
         (Value::Text(one), Value::Text(other)) => Ok(Value::Text(Cow::Owned(one.into_owned() + other))),
         (Value::Duration(one), Value::Duration(other)) => one.checked_add(*other).map(Value::Duration).ok_or(TOO_LARGE),
         (Value::Time(one), Value::Duration(other)) | (Value::Duration(one), Value::Time(other)) => {

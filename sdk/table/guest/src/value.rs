@@ -70,6 +70,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// An order of all values of one type, for sorting: lists by their first difference.
+    pub fn order(&self, other: &Value<'_>) -> Ordering {
+        match (self, other) {
+            (Self::List(one), Value::List(other)) => {
+                let differences = one.iter().zip(other.iter()).map(|(one, other)| one.order(other));
+                differences.fold(Ordering::Equal, Ordering::then).then(one.len().cmp(&other.len()))
+            }
+            _ => self.compare(other).unwrap_or(Ordering::Equal),
+        }
+    }
+
     /// Which is the greater; nothing if one is no number, or they are of two types.
     pub fn compare(&self, other: &Value<'_>) -> Option<Ordering> {
         match (self, other) {

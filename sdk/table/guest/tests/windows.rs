@@ -164,6 +164,10 @@ fn what_a_window_does_not_keep_still_decides_what_it_can() {
     assert_eq!(said(window, "when = \"2 >= windows.w\"", &events)[2..], ["-", "-", "-", "-"]);
     let unknown = "rule r: the window w had more than the 3 that it keeps, or was not seen as a whole";
     assert_eq!(said(window, "when = \"windows.w > 3\"", &events)[2..], ["-", unknown, unknown, unknown]);
+    // In a list it is no number that is another one.
+    for list in ["4 in [windows.w]", "[windows.w] == [4]", "[1].map(n, windows.w).exists(w, w == 4)", "-windows.w == -4"] {
+        assert_eq!(said(window, &format!("when = \"{list}\""), &events)[2..], ["-", unknown, unknown, unknown], "{list}");
+    }
     assert_eq!(
         said(window, "when = \"windows.w * 2 > 3\"", &events)[2..],
         ["6", unknown, unknown, unknown].map(|it| if it == "6" { "3" } else { it })

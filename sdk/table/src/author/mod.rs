@@ -212,7 +212,11 @@ impl Author<'_> {
         }
         let parts: Vec<&str> = file.version.get_ref().split(['-', '+']).next().unwrap_or_default().split('.').collect();
         let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
-        if parts.len() != 3 || !parts.iter().all(is_number) || !file.version.get_ref().bytes().all(|it| it.is_ascii_graphic()) {
+        if parts.len() != 3
+            || !parts.iter().all(is_number)
+            || !file.version.get_ref().bytes().all(|it| it.is_ascii_graphic())
+            || file.version.get_ref().len() > 64
+        {
             self.say(file.version.span(), format!("{:?} is no version", file.version.get_ref()), "write it as \"1.0.0\"");
         }
         self.check_text(&file.summary, "say in one sentence what the policy does");
@@ -498,8 +502,19 @@ impl Author<'_> {
         }
         let known: Vec<&str> = entry.evidence.keys().map(|name| name.get_ref().as_str()).collect();
         let mut first: Option<Vec<&str>> = None;
+        if let Some((language, _)) = messages.get(names::LANGUAGES_MAX) {
+            self.say(language.span(), format!("a rule has at most {} languages", names::LANGUAGES_MAX), "leave some out");
+        }
         for (language, text) in &messages {
             self.check_text(text, "say what was found");
+            let bytes = language.get_ref().len() + text.get_ref().len();
+            if text.get_ref().len() <= names::TEXT_BYTES_MAX && bytes > names::TEXT_BYTES_MAX {
+                self.say(
+                    text.span(),
+                    format!("this text and its language have {bytes} bytes, at most {}", names::TEXT_BYTES_MAX),
+                    "shorten it",
+                );
+            }
             if !names::is_language(language.get_ref()) {
                 self.say(language.span(), format!("{:?} is no language", language.get_ref()), "write its tag, such as en or zh");
             }

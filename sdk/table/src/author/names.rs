@@ -3,6 +3,7 @@
 use super::lex::RESERVED;
 
 pub(super) const TEXT_BYTES_MAX: usize = 2 << 10;
+pub(super) const LANGUAGES_MAX: usize = 32;
 pub(super) const NAME: &str = "write lower-case words of letters and digits, joined by hyphens";
 pub(super) const IDENTIFIER: &str =
     "write a lower-case letter, then letters, digits and _; some words are kept by CEL, event, settings, lists and windows";
