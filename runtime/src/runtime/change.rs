@@ -34,6 +34,8 @@ pub(super) enum Change {
     Restore { lines: Lines, dropped: Vec<Arc<str>>, done: oneshot::Sender<()> },
     /// The time, for what depends on it.
     Tick(Tick),
+    /// Heartbeats in the place of those before. No change of policies, and no entry.
+    Heartbeats(BTreeMap<String, u64>),
     /// The content of events goes. What is to be done once that is recorded is told the
     /// sequence of the entry.
     Erase { entry: ErasureEntry<'static>, recorded: Box<dyn FnOnce(u64) + Send> },
