@@ -22,7 +22,7 @@ pub struct Limits {
     /// refused with a time to come back, and a stream waits.
     #[schemars(range(min = 1, max = 1u64 << 31))]
     pub queue_events_max: usize,
-    /// Bytes of those events.
+    /// Bytes of the events that wait or are under evaluation.
     #[schemars(range(min = 1 << 10, max = 1u64 << 41))]
     pub queue_bytes_max: usize,
     /// A batch is closed once it has so many events. It may have more by what
@@ -55,10 +55,11 @@ pub struct Limits {
     /// before patterns, a longer pattern before a shorter one. A source that is silent
     /// for longer is noted in the ledger; one that is declared by its name also if it
     /// was never heard of.
-    #[schemars(
-        example = BTreeMap::from([("/fleet/*", 300), ("/shop", 60)]),
-        extend("additionalProperties" = {"type": "integer", "minimum": 1, "maximum": 31_622_400}, "propertyNames" = {"minLength": 1, "maxLength": 4096})
-    )]
+    #[schemars(extend(
+        "additionalProperties" = {"type": "integer", "minimum": 1, "maximum": 31_622_400},
+        "propertyNames" = {"minLength": 1, "maxLength": 4096},
+        "examples" = [{"/fleet/*": 300, "/shop": 60}],
+    ))]
     pub heartbeats: BTreeMap<String, u64>,
 }
 

@@ -15,6 +15,9 @@ use super::{Config, misfits};
 use crate::policy::publisher::dotted;
 use crate::repository::Location;
 
+/// Parts of the key of a publisher's table: `publishers.NAME`.
+const PUBLISHER: usize = 2;
+
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -103,7 +106,9 @@ impl Checked {
             }
         };
         // What was wrong is not in what is looked at here, and was said.
-        let said = |key: &[String]| wrong.iter().any(|wrong| key.starts_with(wrong) || wrong.starts_with(key));
+        // What is wrong inside of a value is not what is wrong with it; tables are no values.
+        let is_value = |key: &[String]| places.values.contains_key(key) || key.len() > PUBLISHER;
+        let said = |key: &[String]| wrong.iter().any(|wrong| key.starts_with(wrong) || is_value(key) && wrong.starts_with(key));
         for misfit in misfits(&config).into_iter().filter(|misfit| !said(&misfit.key)) {
             problems.push(places.problem(places.of(&misfit.key), &misfit.key, misfit.message));
         }
@@ -228,7 +233,13 @@ impl Walk<'_> {
         Ok(Some(match (&node.shape, value) {
             (Shape::Table { .. } | Shape::Named { .. }, DeValue::Table(table)) => {
                 let at = self.places.keys.get(path).copied().unwrap_or(at);
-                Value::Object(self.table(node, table, path, at))
+                let taken = self.table(node, table, path, at);
+                if let Shape::Table { required, .. } = &node.shape
+                    && !required.iter().all(|name| taken.contains_key(name))
+                {
+                    return Ok(None);
+                }
+                Value::Object(taken)
             }
             (Shape::List(of), DeValue::Array(items)) => {
                 let mut taken = Vec::new();

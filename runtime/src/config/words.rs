@@ -9,6 +9,9 @@ use super::tree::{Node, Shape};
 /// Characters of a value that a message shows.
 const SHOWN_MAX: usize = 60;
 
+/// What is no key because `ephor serve` is told it on its command line.
+const OPTIONS: [&str; 5] = ["listen", "data", "cache", "policies", "dev"];
+
 /// From this similarity on one key may have been meant for another.
 const ALIKE: f64 = 0.84;
 
@@ -110,6 +113,14 @@ impl Unit {
     }
 }
 
+/// The number that a text stands for; `10%` is 0.1.
+fn share(text: &str) -> Option<f64> {
+    match text.trim().strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().ok().map(|percent| percent / 100.0),
+        None => text.trim().parse().ok(),
+    }
+}
+
 /// A whole number; none if it has more than a hundred bits.
 pub(super) fn integer(value: &DeValue<'_>) -> Option<i128> {
     match value {
@@ -150,14 +161,14 @@ pub(super) fn of_type(node: &Node, value: &DeValue<'_>, path: &[String]) -> Stri
                 _ => None,
             };
             if let Some(number) = float.filter(fits) {
-                return format!("{is}, which is written as a number with a fraction; write {}", whole(number));
+                return format!("{is}, which has a fraction or an exponent; write {}", whole(number));
             }
             match text.and_then(|text| unit.convert(text)).filter(fits) {
                 Some(number) => format!("{is}, which is a text; write a whole number{} without quotes: {}", unit.of_it(), whole(number)),
                 None => format!("{is}; write a whole number{} from {} to {}", unit.of_it(), whole(*min), whole(*max)),
             }
         }
-        Shape::Number { min, max } => match text.and_then(|text| text.trim().parse::<f64>().ok()) {
+        Shape::Number { min, max } => match text.and_then(share) {
             Some(number) => format!("{is}, which is a text; write the number without quotes: {number}"),
             None => format!("{is}; write a number from {min} to {max}"),
         },
@@ -200,15 +211,14 @@ pub(super) fn of_type(node: &Node, value: &DeValue<'_>, path: &[String]) -> Stri
 /// A key that there is not: the last of the path, in a table.
 pub(super) fn of_unknown(root: &Node, table: &Node, path: &[String]) -> String {
     let Some((name, tables)) = path.split_last() else { return "is not known".into() };
-    let place = match tables {
-        [] => "at the top of the file".to_string(),
-        _ => format!("of [{}]", crate::policy::publisher::dotted(tables)),
-    };
+    if tables.is_empty() && OPTIONS.contains(&name.as_str()) {
+        return format!("is not a key here; `ephor serve --{name}` says that");
+    }
     let keys: Vec<&str> = match &table.shape {
         Shape::Table { keys, .. } => keys.iter().map(|(key, _)| key.as_str()).collect(),
         _ => Vec::new(),
     };
-    let is = format!("is not a key {place}");
+    let is = "is not a key here";
     let as_written = kebab(name);
     if let Some(meant) = keys.iter().find(|key| **key == as_written) {
         return format!("{is}; did you mean `{meant}`?");
@@ -233,11 +243,13 @@ pub(super) fn of_unknown(root: &Node, table: &Node, path: &[String]) -> String {
 
 /// What the parser of TOML says, and what is likely meant.
 pub(super) fn of_syntax(message: &str, rest: &str) -> String {
-    let line = rest.lines().next().unwrap_or_default();
+    if message.contains("duplicate key") {
+        let name = rest.split([' ', '=', ']', '\n']).next().unwrap_or_default();
+        return format!("`{name}` stands here for the second time; a key or a table stands once in a file, so put both together");
+    }
     let hint = match message {
-        _ if message.contains("duplicate key") => "; a key and a table stand once in a file, so put both together",
-        _ if message.contains("unquoted string") || message.contains("string values must be quoted") => "; write texts in quotes",
-        _ if line.trim_start().starts_with('\'') || line.trim_start().starts_with('"') => "; close the quotes on the same line",
+        _ if message.contains("string values must be quoted") => "; write texts in quotes",
+        _ if message.contains("basic string") || message.contains("literal string") => "; close the quotes on the same line",
         _ => "",
     };
     format!("{message}{hint}")

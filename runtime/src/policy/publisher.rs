@@ -43,7 +43,7 @@ pub struct Publisher {
     /// What becomes of its policies while its repository is out of date.
     pub when_stale: WhenStale,
     /// Types of events that it may govern; `*` stands for any run of characters.
-    #[schemars(example = ["mobility.*"])]
+    #[schemars(extend("examples" = [["mobility.*"]]))]
     pub events: Vec<String>,
     /// The strongest action of its rules: a finding that asks for more counts as this.
     pub action: Action,
@@ -61,7 +61,7 @@ pub struct Publisher {
     /// The fields that it may see, by their JSON Pointer into the event, each with the
     /// most revealing form. What is not named is not seen. A pointer stands for that
     /// very field: it grants neither what is inside nor what is around.
-    #[schemars(example = BTreeMap::from([("/data/vehicle", "plain"), ("/data/rider", "pseudonym")]))]
+    #[schemars(extend("examples" = [{"/data/vehicle": "plain", "/data/rider": "pseudonym", "/data/phone": {"form": "mask", "keep": 4}}]))]
     pub fields: BTreeMap<String, FieldForm>,
     /// What its policies may use, where that is less than the sandbox gives everybody.
     pub budget: Budget,
@@ -107,11 +107,11 @@ pub enum WhenStale {
 pub struct Budget {
     /// Fuel for one event (`sandbox.event-fuel-max`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1_000, max = u64::MAX / 4))]
+    #[schemars(range(min = 1_000, max = u64::MAX / 4), extend("examples" = [5_000_000]))]
     pub event_fuel_max: Option<u64>,
     /// Bytes of memory of one instance (`sandbox.memory-bytes-max`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1 << 16, max = 1u64 << 32))]
+    #[schemars(range(min = 1 << 16, max = 1u64 << 32), extend("examples" = [8_388_608]))]
     pub memory_bytes_max: Option<usize>,
 }
 

@@ -92,9 +92,9 @@ pub struct Limits {
     #[schemars(range(min = 0, max = 86_400))]
     pub retry_after_s: u64,
     /// Repositories of releases that are served as they are under
-    /// `/v1/repositories/NAME/`: folders by name. No bound, but the one other thing
-    /// that the surface is told.
-    #[schemars(example = BTreeMap::from([("transport-office", "/srv/transport-office")]))]
+    /// `/v1/repositories/NAME/`: folders by name, relative to the folder of the
+    /// configuration. No bound, but the one other thing that the surface is told.
+    #[schemars(extend("examples" = [{"transport-office": "/srv/transport-office"}]))]
     pub repositories: BTreeMap<String, PathBuf>,
 }
 
