@@ -33,6 +33,9 @@ enum Verb {
     Send(cli::send::Args),
     /// Serves, streams files of events, swaps a policy in mid-stream, and counts.
     Demo(cli::demo::Args),
+    /// Shows what can be configured, and what is wrong with a configuration.
+    #[command(subcommand)]
+    Config(cli::config::Verb),
     /// Gives out events as they were sent, where they are kept; erases their content. Says
     /// what sample events look like, and makes test events that look the same.
     #[command(subcommand)]
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Verb::Serve(args) => cli::serve::run(args),
         Verb::Send(args) => cli::send::run(args),
         Verb::Demo(args) => cli::demo::run(args),
+        Verb::Config(verb) => cli::config::run(&verb),
         Verb::Events(verb) => cli::events::run(&verb),
         Verb::Replay(args) => cli::replay::run(&args),
         Verb::Policy(PolicyVerb::New(args)) => cli::policy_new::run(&args),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -14,42 +15,57 @@ use crate::event::Event;
 use crate::ledger::Answer;
 
 /// Bounds on what waits and on what is evaluated together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// Events that may wait or be under evaluation. Beyond it a request is
     /// refused with a time to come back, and a stream waits.
+    #[schemars(range(min = 1, max = 1u64 << 31))]
     pub queue_events_max: usize,
-    /// Bytes of those events.
+    /// Bytes of the events that wait or are under evaluation.
+    #[schemars(range(min = 1 << 10, max = 1u64 << 41))]
     pub queue_bytes_max: usize,
     /// A batch is closed once it has so many events. It may have more by what
     /// came in one submission: those stay together.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_events_max: usize,
     /// A batch is closed once its events have so many bytes.
+    // Offsets into a batch's text have 32 bits.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub batch_bytes_max: usize,
     /// Bytes of keys and states of one policy, wherever they are. Beyond it, events of
     /// keys that have no state yet get a fault.
+    #[schemars(range(min = 1 << 10, max = 1u64 << 40))]
     pub state_bytes_max: usize,
     /// Bytes that keys and states of all policies take in memory, if there is a ledger.
     /// The others stay in its journal only, and are read from there when their keys
     /// come again; each takes some 45 bytes of memory beyond this. What is not durable
     /// yet is in memory in any case. What is said of an event never depends on it.
+    #[schemars(range(min = 0, max = 1u64 << 40))]
     pub state_memory_bytes_max: usize,
     /// Threads that project and evaluate; 0 for as many as there are cores.
+    #[schemars(range(min = 0, max = 1_000))]
     pub threads: usize,
     /// Seconds of event time that the watermark of a source is behind its latest
     /// event. An event from before the watermark is late.
+    #[schemars(range(min = 0, max = 3_162_240_000u64))]
     pub lateness_s: u64,
     /// Seconds within which something new is to come of a source, by its name or by a
     /// pattern in which `*` stands for any run of characters; the whole name counts
     /// before patterns, a longer pattern before a shorter one. A source that is silent
     /// for longer is noted in the ledger; one that is declared by its name also if it
     /// was never heard of.
+    #[schemars(extend(
+        "additionalProperties" = {"type": "integer", "minimum": 1, "maximum": 31_622_400},
+        "propertyNames" = {"minLength": 1, "maxLength": 4096},
+        "examples" = [{"/fleet/*": 300, "/shop": 60}],
+    ))]
     pub heartbeats: BTreeMap<String, u64>,
     /// Steps that verdict events may be from what came from outside; 0 for none. With 1
     /// there are events about verdicts on what a platform sends, with 2 also about
     /// verdicts on these. They are made only while a release asks about their type, and
     /// need a ledger.
+    #[schemars(range(min = 0, max = 16))]
     pub verdict_depth_max: u32,
 }
 

@@ -9,6 +9,7 @@ mod cli;
 mod clock;
 mod cold;
 mod complete;
+mod config;
 mod determinism;
 mod disk;
 mod events_infer;

@@ -34,7 +34,7 @@ pub struct Ephor {
     child: Child,
     address: SocketAddr,
     log: Arc<Mutex<String>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// A server that ended before it listened.
@@ -82,6 +82,24 @@ impl Ephor {
         Self::launch(program, Some(data), config, args)
     }
 
+    /// Starts it where it cannot be ready yet.
+    pub fn start_unready(data: &Path, config: &str) -> Ephor {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let command = command(&[], Some(data), config, &[], folder.path());
+        Self::running(Self::listening(command, folder))
+    }
+
+    /// Starts it without a configuration.
+    ///
+    /// # Errors
+    ///
+    /// If it ends before it listens.
+    pub fn try_start_bare(data: &Path) -> Result<Ephor, Refused> {
+        let mut command = Command::new(binary());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).stdin(Stdio::null());
+        Self::listening(command, tempfile::tempdir().expect("a temporary folder"))
+    }
+
     /// Starts it with this data directory, and kills it so long after, wherever it is
     /// by then.
     pub fn kill_at_start(data: &Path, config: &str, args: &[&str], after: Duration) {
@@ -100,7 +118,12 @@ impl Ephor {
 
     fn launch(program: &[&str], data: Option<&Path>, config: &str, args: &[&str]) -> Result<Ephor, Refused> {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut command = command(program, data, config, args, folder.path());
+        let ephor = Self::listening(command(program, data, config, args, folder.path()), folder)?;
+        ephor.wait_until("it is ready", || raw::get(ephor.address, "/readyz").status == 200);
+        Ok(ephor)
+    }
+
+    fn listening(mut command: Command, folder: tempfile::TempDir) -> Result<Ephor, Refused> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the ephor binary starts");
 
         let log = Arc::new(Mutex::new(String::new()));
@@ -137,9 +160,18 @@ impl Ephor {
                 panic!("`ephor serve` {why}\n{}", text(&log));
             }
         };
-        let ephor = Ephor { child, address, log, _folder: folder };
-        ephor.wait_until("it is ready", || raw::get(ephor.address, "/readyz").status == 200);
-        Ok(ephor)
+        Ok(Ephor { child, address, log, folder })
+    }
+
+    /// Gives its configuration file another content, in one step.
+    pub fn reconfigure(&self, config: &str) {
+        let (new, file) = (self.folder.path().join("new.toml"), self.folder.path().join("ephor.toml"));
+        std::fs::write(&new, config).and_then(|()| std::fs::rename(&new, file)).expect("the configuration can be written");
+    }
+
+    /// Sends it a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) {
+        send(&self.child, name).expect("the signal is sent");
     }
 
     /// Kills it (`SIGKILL`): it learns nothing of it.
@@ -233,8 +265,13 @@ impl Drop for Ephor {
 ///
 /// If it cannot be sent.
 pub fn terminate(child: &Child) -> std::io::Result<()> {
-    // The standard library has no signals, and every shell has this one.
-    let status = Command::new("sh").args(["-c", "kill -TERM \"$0\""]).arg(child.id().to_string()).status()?;
+    send(child, "TERM")
+}
+
+fn send(child: &Child, signal: &str) -> std::io::Result<()> {
+    // The standard library has no signals, and every shell has these.
+    let script = format!("kill -{signal} \"$0\"");
+    let status = Command::new("sh").args(["-c", &script]).arg(child.id().to_string()).status()?;
     if status.success() { Ok(()) } else { Err(std::io::Error::other(format!("kill: {status}"))) }
 }
 

@@ -1,6 +1,7 @@
 //! The verbs of the command line, one file each, and what they share.
 
 pub mod completions;
+pub mod config;
 pub mod demo;
 pub mod events;
 pub mod grant;
@@ -33,6 +34,7 @@ mod files;
 mod follow;
 mod local;
 mod policy_table;
+mod reload;
 mod stream;
 mod table;
 mod tally;

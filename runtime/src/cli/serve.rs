@@ -14,7 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::follow::{self, Folder};
-use super::local;
+use super::reload::{self, Reload};
+use super::{config, local};
 
 /// Takes events over HTTP and answers each with a verdict.
 ///
@@ -35,7 +36,8 @@ pub struct Args {
     /// Unsigned, so only with --dev.
     #[arg(long, value_name = "DIR", requires = "dev")]
     policies: Option<PathBuf>,
-    /// Configuration (TOML): limits of every stage.
+    /// Configuration (TOML); `ephor config reference` shows every key. Read again on
+    /// SIGHUP, and when it changes.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Data directory: the ledger of every verdict, and what policies remember; made
@@ -80,7 +82,9 @@ pub fn run(args: Args) -> Outcome {
 }
 
 async fn serve(args: Args) -> Outcome {
-    let config = local::config(args.config.as_deref())?;
+    // A hangup ends a program that does not listen for it, also while it starts.
+    let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+    let config = reload::at_start(args.config.as_deref())?;
     if args.in_memory {
         tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
     }
@@ -95,9 +99,12 @@ async fn serve(args: Args) -> Outcome {
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
     let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone() };
-    let server = Server::bind(args.listen, runtime.clone(), config.server.clone(), options)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let limits = match &args.config {
+        Some(file) => reload::with_base(&config, file).server,
+        None => config.server.clone(),
+    };
+    let server =
+        Server::bind(args.listen, runtime.clone(), limits, options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = server.local_addr();
     if args.dev {
         tracing::warn!("DEVELOPMENT MODE: policies are not signed, and whoever can connect can change them");
@@ -122,7 +129,7 @@ async fn serve(args: Args) -> Outcome {
         None if publishers.is_none() => tracing::warn!("No policies given: every event is allowed until one is put in force"),
         None => {}
     }
-    let following = match publishers {
+    let following = match publishers.clone() {
         Some(publishers) => {
             first_look(&publishers).await;
             Some(tokio::spawn(publishers.follow()))
@@ -131,6 +138,9 @@ async fn serve(args: Args) -> Outcome {
     };
     // Now that everybody is there who was there before.
     runtime.catch_up().await.context("cannot go on").or_exit(Exit::Failed)?;
+    let limiter = server.limiter();
+    let reload = Reload { file: args.config, running: config, runtime: runtime.clone(), limiter, publishers };
+    let reloading = Some(tokio::spawn(reload.follow(hangups)));
     let shutdown = asked_to_stop().context("cannot listen for signals")?;
     // A write beyond the limit on a file's size is then an error, and the ledger says
     // so, instead of the end of the process.
@@ -140,7 +150,7 @@ async fn serve(args: Args) -> Outcome {
     let _ = std::io::stdout().flush();
     tracing::info!(%address, dev = args.dev, "Listening");
     server.run(shutdown).await;
-    for task in [follower, following].into_iter().flatten() {
+    for task in [follower, following, reloading].into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }
@@ -183,9 +193,7 @@ fn follow_publishers(runtime: &Runtime, config: &Config, file: Option<&Path>, da
         let why = "the configuration has publishers, and what was seen of a repository has to be remembered: leave out --in-memory";
         return Err(failed(Exit::Usage, why));
     };
-    // Paths in the configuration begin where it lies.
-    let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_path_buf();
-    let publishers = Publishers::new(runtime.clone(), &config.publishers, &base, &data.join("publishers"));
+    let publishers = Publishers::new(runtime.clone(), &config.publishers, &config::base(file), &data.join("publishers"));
     publishers.context("cannot follow a publisher").or_exit(Exit::Usage).map(Some)
 }
 

@@ -182,6 +182,11 @@ impl Ids {
         &self.sources.names[source as usize]
     }
 
+    /// The names of all sources, by index.
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.sources.names
+    }
+
     /// The greatest event time that a source has shown.
     pub fn mark(&self, source: u32) -> Option<Micros> {
         self.sources.marks[source as usize]

@@ -1,13 +1,16 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the ledger is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// Days of event time, for each source, for which ids are remembered. An event
     /// that is older than that is refused: whether it was here before is not known.
+    #[schemars(range(min = 1, max = 36_500))]
     pub horizon_days: u16,
     /// Milliseconds between two signed checkpoints, while there are new entries.
+    #[schemars(range(min = 10, max = 3_600_000))]
     pub checkpoint_ms: u64,
     /// `sync`: an answer means that its entry is on the disk. `os`: that it was given to
     /// the operating system; a power cut loses what was answered for since the latest
@@ -17,11 +20,13 @@ pub struct Limits {
     /// in the entry; `full`, their content until it is erased; `{ days = 30 }`, their
     /// content for that long after they arrived by the system's clock, and up to a day and an
     /// hour longer. What was kept for days goes in its time also under `digest`.
+    #[schemars(example = Keep::Days(30))]
     pub events: Keep,
     /// Verifier keys (C2SP vkey, cosignatures) of the witnesses whose cosignatures are
     /// taken.
     pub witnesses: Vec<String>,
     /// How many of them have to co-sign a checkpoint before it is called final.
+    #[schemars(range(min = 0, max = 100))]
     pub witnesses_required: usize,
 }
 
@@ -39,7 +44,7 @@ impl Default for Limits {
 }
 
 /// What an answer means for the disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Durability {
     /// What is answered for is on the disk: every commit is synced.
@@ -62,7 +67,7 @@ impl Durability {
 }
 
 /// What is kept of events beside their entries.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
     /// Nothing: there is the digest in the entry.
@@ -71,7 +76,7 @@ pub enum Keep {
     /// Their content, until it is erased.
     Full,
     /// Their content, for so many days after they arrived.
-    Days(u16),
+    Days(#[schemars(range(min = 1, max = 36_500))] u16),
 }
 
 impl Keep {

@@ -109,7 +109,7 @@ impl Grant {
     pub fn of(name: &str, publisher: &Publisher, secret: &Secret) -> Result<Self, Vec<String>> {
         let problems = publisher.grant_problems(name);
         if !problems.is_empty() {
-            return Err(problems);
+            return Err(problems.iter().map(ToString::to_string).collect());
         }
         let forms = publisher.fields.iter().map(|(pointer, form)| Some((pointer.clone(), form.form().ok()?)));
         let fields = forms.flatten().collect();

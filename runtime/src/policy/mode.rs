@@ -1,10 +1,11 @@
 //! How a release is judged with: what its findings count for, and when it is in
 //! force.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the findings of a release count for. In an entry: for that event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Judged and recorded, never in the verdict.
@@ -29,7 +30,7 @@ impl Mode {
 
 /// What a platform does with an event that is `undetermined`: its own setting, in the
 /// order of strictness.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Handling {
     /// Lets it have effect.

@@ -1,10 +1,12 @@
 //! `[publishers.NAME]` of the configuration: where a publisher's releases come from, and
 //! what it was granted.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -25,19 +27,23 @@ const FIELDS_MAX: usize = 1_000;
 
 /// What a platform has settled for one publisher. The name is the key of the table:
 /// lower-case words joined by hyphens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Publisher {
     /// Its repository: a folder, or an `http` or `https` URL.
+    #[schemars(example = &"/srv/transport-office")]
     pub repository: String,
     /// The file of the root of trust that its repository is held to; relative to the
     /// folder of the configuration.
+    #[schemars(example = &"transport-office.root.json")]
     pub root: PathBuf,
     /// Seconds between two looks into the repository.
+    #[schemars(range(min = 1, max = 86_400))]
     pub poll_s: u64,
     /// What becomes of its policies while its repository is out of date.
     pub when_stale: WhenStale,
     /// Types of events that it may govern; `*` stands for any run of characters.
+    #[schemars(extend("examples" = [["mobility.*"]]))]
     pub events: Vec<String>,
     /// Languages that its policies may bring the engine of along, and have the budget of
     /// `sandbox.languages` for: `javascript`, `python`. What is compiled to WebAssembly
@@ -54,10 +60,12 @@ pub struct Publisher {
     /// Enters the derivation of its pseudonyms, and stands in them (`p1-…`). Another
     /// number gives other pseudonyms: a policy whose key is one begins without states,
     /// or is refused if it does not say that it may.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub pseudonym_generation: u32,
     /// The fields that it may see, by their JSON Pointer into the event, each with the
     /// most revealing form. What is not named is not seen. A pointer stands for that
     /// very field: it grants neither what is inside nor what is around.
+    #[schemars(extend("examples" = [{"/data/vehicle": "plain", "/data/rider": "pseudonym", "/data/phone": {"form": "mask", "keep": 4}}]))]
     pub fields: BTreeMap<String, FieldForm>,
     /// What its policies may use, where that is less than the sandbox gives everybody.
     pub budget: Budget,
@@ -87,7 +95,7 @@ impl Default for Publisher {
 }
 
 /// What becomes of a publisher's policies while its repository is out of date.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenStale {
     /// They go on judging, and every entry says that they are stale.
@@ -99,35 +107,43 @@ pub enum WhenStale {
 }
 
 /// What a publisher's policies may use, at most. Absent: as much as the sandbox gives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Budget {
     /// Fuel for one event (`sandbox.event-fuel-max`).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1_000, max = u64::MAX / 4), extend("examples" = [5_000_000]))]
     pub event_fuel_max: Option<u64>,
     /// Bytes of memory of one instance (`sandbox.memory-bytes-max`).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1 << 16, max = 1u64 << 32), extend("examples" = [8_388_608]))]
     pub memory_bytes_max: Option<usize>,
 }
 
 /// What a release has to show before it is promoted. Shares are from 0 to 1, if nothing
 /// else is said.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Gate {
     /// Events that it has judged, at least.
+    #[schemars(range(min = 0, max = 1u64 << 40))]
     pub events_min: u64,
     /// Share of them that it failed on, at most.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub fault_share_max: f64,
     /// Time that it took for an event, in microseconds, at the 99th percentile of batches.
+    #[schemars(range(min = 1, max = 60_000_000))]
     pub p99_us_max: u64,
     /// Share of the time of one core that it took since it began, at most; more than 1
     /// where it may keep several busy.
+    #[schemars(range(min = 0.001, max = 1_000.0))]
     pub core_share_max: f64,
     /// Share of them on which its verdict is another than that of the release in force,
     /// at most.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub difference_share_max: f64,
     /// Share of the keys that a canary is enforced for.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub canary_share: f64,
 }
 
@@ -164,6 +180,37 @@ pub struct FieldForm {
     pub geohash: Option<u8>,
     /// `latitude` or `longitude`.
     pub axis: Option<String>,
+}
+
+impl JsonSchema for FieldForm {
+    fn schema_name() -> Cow<'static, str> {
+        "FieldForm".into()
+    }
+
+    // As it is written. `x-judged`: words are judged by `FieldForm::form`, which has more
+    // to say of them than that they are others.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The most revealing form: a word, or a table with what the form needs.",
+            "oneOf": [
+                {"type": "string", "enum": ["plain", "pseudonym", "absent"], "x-judged": true},
+                {
+                    "type": "object",
+                    "properties": {
+                        "form": {"type": "string", "enum": ["mask", "coarse", "plain", "pseudonym", "absent"], "x-judged": true},
+                        "keep": {"type": "integer", "minimum": 0, "maximum": KEEP_MAX, "examples": [4]},
+                        "step": {"type": "number", "minimum": STEPS.0, "maximum": STEPS.1},
+                        "unit": {"type": "string", "enum": ["minute", "hour", "day", "month", "year"], "x-judged": true},
+                        "geohash": {"type": "integer", "minimum": 1, "maximum": GEOHASH_MAX},
+                        "axis": {"type": "string", "enum": ["latitude", "longitude"], "x-judged": true},
+                    },
+                    "required": ["form"],
+                    "additionalProperties": false,
+                    "examples": [{"form": "mask", "keep": 4}],
+                },
+            ],
+        })
+    }
 }
 
 impl From<&str> for FieldForm {
@@ -291,84 +338,93 @@ impl FieldForm {
     }
 }
 
+/// What is wrong with the value of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// The key, with the tables that it is in.
+    pub key: Vec<String>,
+    /// What is wrong, and what would be right; a sentence that begins with the key.
+    pub message: String,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", dotted(&self.key), self.message)
+    }
+}
+
+/// A key as TOML writes it: with dots, and in quotes what needs them.
+pub(crate) fn dotted(key: &[String]) -> String {
+    let is_bare = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let part = |part: &String| if is_bare(part) { part.clone() } else { format!("{part:?}") };
+    key.iter().map(part).collect::<Vec<_>>().join(".")
+}
+
 impl Publisher {
-    /// Everything that is wrong with it, each with its key; empty if nothing. Nobody is
-    /// given more than `event_fuel_max` and `memory_bytes_max`.
-    pub fn problems(&self, name: &str, event_fuel_max: u64, memory_bytes_max: usize) -> Vec<String> {
+    /// Everything that is wrong with it beyond the types and ranges of single keys, which
+    /// are declared with the fields; empty if nothing. Nobody is given more than
+    /// `event_fuel_max` and `memory_bytes_max`.
+    pub(crate) fn problems(&self, name: &str, event_fuel_max: u64, memory_bytes_max: usize) -> Vec<Misfit> {
         let mut problems = self.grant_problems(name);
-        let key = |rest: &str| format!("publishers.{name}.{rest}");
+        let mut wrong = |rest: &str, message: String| problems.push(misfit(name, &rest.split('.').collect::<Vec<_>>(), message));
         if self.repository.trim().is_empty() {
-            problems.push(format!("{} is missing; name the folder or the URL of the repository", key("repository")));
+            wrong("repository", "is missing; name the folder or the URL of the repository".into());
         }
         if self.root.as_os_str().is_empty() {
-            problems.push(format!("{} is missing; name the file of the trusted root", key("root")));
+            wrong("root", "is missing; name the file of the trusted root".into());
         }
-        let ranges = [
-            ("poll-s", self.poll_s, 1, 86_400),
-            ("gate.events-min", self.gate.events_min, 0, 1 << 40),
-            ("gate.p99-us-max", self.gate.p99_us_max, 1, 60_000_000),
-            ("budget.event-fuel-max", self.budget.event_fuel_max.unwrap_or(event_fuel_max), 1_000.min(event_fuel_max), event_fuel_max),
+        let budgets = [
+            ("budget.event-fuel-max", self.budget.event_fuel_max, event_fuel_max, "sandbox.event-fuel-max"),
             (
                 "budget.memory-bytes-max",
-                self.budget.memory_bytes_max.unwrap_or(memory_bytes_max) as u64,
-                (1 << 16).min(memory_bytes_max as u64),
+                self.budget.memory_bytes_max.map(|bytes| bytes as u64),
                 memory_bytes_max as u64,
+                "sandbox.memory-bytes-max",
             ),
         ];
-        for (rest, value, min, max) in ranges.into_iter().filter(|(_, value, min, max)| !(min..=max).contains(&value)) {
-            problems.push(format!("{} is {value}, but must be from {min} to {max}", key(rest)));
-        }
-        let shares = [
-            ("gate.fault-share-max", self.gate.fault_share_max),
-            ("gate.difference-share-max", self.gate.difference_share_max),
-            ("gate.canary-share", self.gate.canary_share),
-        ];
-        for (rest, share) in shares.into_iter().filter(|(_, share)| !(0.0..=1.0).contains(share)) {
-            problems.push(format!("{} is {share}, but must be from 0 to 1", key(rest)));
-        }
-        // Not a number is in no range.
-        if !(0.001..=1_000.0).contains(&self.gate.core_share_max) {
-            problems.push(format!("{} is {}, but must be from 0.001 to 1000", key("gate.core-share-max"), self.gate.core_share_max));
+        for (rest, value, max, bound) in budgets {
+            if let Some(value) = value.filter(|value| *value > max) {
+                wrong(rest, format!("is {value}, but at most {max}, which {bound} gives everybody"));
+            }
         }
         problems
     }
 
     /// The same for what makes its grant alone.
-    pub(crate) fn grant_problems(&self, name: &str) -> Vec<String> {
+    pub(crate) fn grant_problems(&self, name: &str) -> Vec<Misfit> {
         let mut problems = Vec::new();
-        let key = |rest: &str| format!("publishers.{name}.{rest}");
+        let mut wrong = |rest: &[&str], message: String| problems.push(misfit(name, rest, message));
         if !is_name(name) {
-            problems.push(format!("publishers has the name {name:?}, which is not lower-case words joined by hyphens"));
+            wrong(&[], "has a name that is not lower-case words joined by hyphens, such as transport-office".into());
         }
         if self.events.is_empty() {
-            problems
-                .push(format!("{} names no event type; name those that the publisher may govern, such as \"mobility.*\"", key("events")));
+            wrong(&["events"], "names no event type; name those that the publisher may govern, such as \"mobility.*\"".into());
         }
         if self.events.len() > NAMES_MAX {
-            problems.push(format!("{} names {} event types, at most {NAMES_MAX}", key("events"), self.events.len()));
+            wrong(&["events"], format!("names {} event types, at most {NAMES_MAX}", self.events.len()));
         }
         for pattern in self.events.iter().filter(|pattern| pattern.trim().is_empty() || pattern.len() > TEXT_BYTES_MAX) {
-            problems.push(format!("{} has a pattern of {} bytes, from 1 to {TEXT_BYTES_MAX}", key("events"), pattern.trim().len()));
+            wrong(&["events"], format!("has a pattern of {} bytes, from 1 to {TEXT_BYTES_MAX}", pattern.trim().len()));
         }
         if !(1..=1_000_000).contains(&self.pseudonym_generation) {
-            problems.push(format!("{} is {}, but must be from 1 to 1000000", key("pseudonym-generation"), self.pseudonym_generation));
+            wrong(&["pseudonym-generation"], format!("is {}, but must be from 1 to 1000000", self.pseudonym_generation));
         }
         if self.fields.len() > FIELDS_MAX {
-            problems.push(format!("{} names {} fields, at most {FIELDS_MAX}", key("fields"), self.fields.len()));
+            wrong(&["fields"], format!("names {} fields, at most {FIELDS_MAX}", self.fields.len()));
         }
         for (pointer, form) in &self.fields {
-            let key = key(&format!("fields.{pointer:?}"));
+            let mut wrong = |message: String| wrong(&["fields", pointer.as_str()], message);
             if let Err(problem) = check_pointer(pointer) {
-                problems.push(format!("{key} {problem}"));
+                wrong(problem.to_string());
             }
             match form.form() {
-                Err(problem) => problems.push(format!("{key} {problem}")),
+                Err(problem) => wrong(problem),
                 // Otherwise what is withheld here would be seen there.
                 Ok(Form::Plain) => {
                     let inside = |other: &str| other.strip_prefix(pointer.as_str()).is_some_and(|rest| rest.starts_with('/'));
                     let held = self.fields.iter().find(|(other, form)| inside(other) && form.form().is_ok_and(|form| form != Form::Plain));
                     if let Some((other, form)) = held {
-                        problems.push(format!("{key} is plain, and {other}, which is {} only, is inside of it", form.form));
+                        wrong(format!("is plain, and {other}, which is {} only, is inside of it", form.form));
                     }
                 }
                 Ok(_) => {}
@@ -376,6 +432,11 @@ impl Publisher {
         }
         problems
     }
+}
+
+fn misfit(publisher: &str, rest: &[&str], message: String) -> Misfit {
+    let key = ["publishers", publisher].iter().chain(rest).map(ToString::to_string).collect();
+    Misfit { key, message }
 }
 
 #[cfg(test)]
@@ -415,7 +476,7 @@ mod tests {
     #[test]
     fn every_form_can_be_written() {
         let publisher = read(WHOLE);
-        assert_eq!(publisher.problems("transport-office", 10_000_000, 16 << 20), Vec::<String>::new());
+        assert_eq!(publisher.problems("transport-office", 10_000_000, 16 << 20), Vec::new());
         let forms: Vec<String> = publisher.fields.values().map(|form| form.form().expect("a form").to_string()).collect();
         assert_eq!(
             forms,
@@ -429,7 +490,6 @@ mod tests {
     fn all_that_is_wrong_is_said_at_once_with_its_key() {
         let publisher = read(
             r#"
-            poll-s = 0
             events = ["mobility.*", ""]
             pseudonym-generation = 0
             [fields]
@@ -449,18 +509,14 @@ mod tests {
             "/data/buyer/phone" = "pseudonym"
             [budget]
             event-fuel-max = 20_000_000
-            memory-bytes-max = 1
-            [gate]
-            canary-share = 1.5
-            fault-share-max = nan
         "#,
         );
         let problems = publisher.problems("Office", 10_000_000, 16 << 20);
+        let problems: Vec<String> = problems.iter().map(Misfit::to_string).collect();
         for part in [
-            "\"Office\"",
+            "publishers.Office has a name that is not lower-case words",
             "repository is missing",
             "root is missing",
-            "poll-s is 0",
             "events has a pattern of 0 bytes",
             "pseudonym-generation is 0",
             "\"data/x\" does not begin with '/'",
@@ -477,13 +533,10 @@ mod tests {
             "\"/data/k\" is coarse, but",
             "\"/data/buyer\" is plain, and /data/buyer/phone, which is pseudonym only",
             "budget.event-fuel-max is 20000000",
-            "budget.memory-bytes-max is 1,",
-            "gate.canary-share is 1.5",
-            "gate.fault-share-max is NaN",
         ] {
             assert_eq!(problems.iter().filter(|problem| problem.contains(part)).count(), 1, "{part} in {problems:#?}");
         }
-        assert_eq!(problems.len(), 23, "{problems:#?}");
+        assert_eq!(problems.len(), 19, "{problems:#?}");
         assert_eq!(Publisher::default().grant_problems("a").len(), 1, "no event type");
     }
 

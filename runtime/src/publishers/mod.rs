@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use time::OffsetDateTime;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::digest::Digest;
-use crate::policy::publisher::WhenStale;
+use crate::policy::publisher::{Gate, WhenStale};
 use crate::policy::{Grant, Publisher};
 use crate::repository::{Client, Location, Published, RepositoryError, Snapshot};
 use crate::runtime::{By, Offer, Runtime, Stale, Standing, Swap};
@@ -76,6 +76,8 @@ pub struct Publishers {
     runtime: Runtime,
     followed: BTreeMap<String, Followed>,
     counters: Counters,
+    /// Told when terms have changed.
+    resettled: Notify,
 }
 
 /// One publisher that is followed.
@@ -83,9 +85,29 @@ pub struct Publishers {
 struct Followed {
     settled: Publisher,
     grant: Grant,
+    terms: Lock<Terms>,
     /// Held while the repository is looked into.
     client: Mutex<Client>,
     seen: Lock<Seen>,
+}
+
+/// What can be settled otherwise while a publisher is followed.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    poll_s: u64,
+    gate: Gate,
+}
+
+impl Terms {
+    fn of(settled: &Publisher) -> Terms {
+        Terms { poll_s: settled.poll_s, gate: settled.gate }
+    }
+}
+
+impl Followed {
+    fn terms(&self) -> Terms {
+        *self.terms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What was last seen of a publisher.
@@ -185,9 +207,40 @@ impl Publishers {
             let client = client.map_err(|source| FollowError::Client { publisher, source })?;
             let seen = Lock::new(Seen::of(&client));
             let client = Mutex::new(client);
-            followed.insert(name.clone(), Followed { settled: settled.clone(), grant, client, seen });
+            let terms = Lock::new(Terms::of(settled));
+            followed.insert(name.clone(), Followed { settled: settled.clone(), grant, terms, client, seen });
         }
-        Ok(Arc::new(Publishers { runtime, followed, counters }))
+        Ok(Arc::new(Publishers { runtime, followed, counters, resettled: Notify::new() }))
+    }
+
+    /// Takes over `poll-s` and `gate` of the publishers that are followed, and looks into
+    /// the repositories of all of them. What else was settled, and who is followed, stays.
+    pub fn resettle(&self, publishers: &BTreeMap<String, Publisher>) {
+        for (name, settled) in publishers {
+            if let Some(followed) = self.followed.get(name) {
+                *followed.terms.lock().unwrap_or_else(PoisonError::into_inner) = Terms::of(settled);
+            }
+        }
+        self.resettled.notify_waiters();
+    }
+
+    /// What a publisher's releases have to show; absent for one that is not followed.
+    pub fn gate(&self, publisher: &str) -> Option<Gate> {
+        self.followed.get(publisher).map(|followed| followed.terms().gate)
+    }
+
+    /// Publishers of which nothing is known: no look into the repository has ever
+    /// succeeded, and nothing of theirs is in force from before. Each with why, if that
+    /// is known.
+    pub fn unknown(&self) -> Vec<(&str, Option<String>)> {
+        let standing = self.runtime.policies();
+        let stands = |name: &str| standing.iter().any(|standing| standing.release.publisher.as_deref() == Some(name));
+        let unknown = self.followed.iter().filter_map(|(name, followed)| {
+            let seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_known = seen.checked.is_some() || seen.expires.is_some() || stands(name);
+            (!is_known).then(|| (name.as_str(), seen.problem.as_ref().map(|problem| problem.message.clone())))
+        });
+        unknown.collect()
     }
 
     /// What a publisher was granted; absent for one that is not followed.
@@ -208,7 +261,10 @@ impl Publishers {
             async move {
                 loop {
                     let _ = publishers.look(&name).await;
-                    tokio::time::sleep(publishers.rest(&name)).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(publishers.rest(&name)) => {}
+                        () = publishers.resettled.notified() => {}
+                    }
                 }
             }
         });
@@ -224,7 +280,7 @@ impl Publishers {
     fn rest(&self, name: &str) -> Duration {
         let Some(followed) = self.followed.get(name) else { return RETRY };
         let seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut rest = Duration::from_secs(followed.settled.poll_s);
+        let mut rest = Duration::from_secs(followed.terms().poll_s);
         if seen.problem.is_some() {
             rest = rest.min(RETRY);
         }

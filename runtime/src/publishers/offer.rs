@@ -98,7 +98,7 @@ pub(super) async fn of(
         vectors::check(runtime, &component, &snapshot.blob(blob).await?).await?;
     }
     let grant = followed.grant.clone();
-    let share = (grant.gate().canary_share * SHARES).round().clamp(0.0, SHARES) as u16;
+    let share = (followed.terms().gate.canary_share * SHARES).round().clamp(0.0, SHARES) as u16;
     let micros = |time: OffsetDateTime| i64::try_from(time.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
     let offer = Offer {
         lists,

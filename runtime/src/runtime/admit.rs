@@ -1,6 +1,7 @@
 //! Once: which of the submitted events are new, which were here already, and how
 //! late they are.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::heartbeats::{Heartbeats, Silence};
@@ -141,6 +142,14 @@ impl Admission {
     /// Numbered events that are missing.
     pub fn missing(&self) -> u64 {
         self.numbers.missing()
+    }
+
+    /// Declares heartbeats, at this time, in the place of those before.
+    pub fn declare(&mut self, declared: &BTreeMap<String, u64>, now: i64) {
+        for name in declared.keys().filter(|name| !name.contains('*')) {
+            self.ids.source(name);
+        }
+        self.heartbeats.declare(declared, now, self.ids.names());
     }
 
     /// Sources that have fallen silent by this time (microseconds since 1970) and were

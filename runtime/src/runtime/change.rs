@@ -38,6 +38,8 @@ pub(super) enum Change {
     /// the next batch. Whoever waits is told once these, and those behind everything that
     /// was submitted before, are recorded.
     CatchUp { done: oneshot::Sender<()> },
+    /// Heartbeats in the place of those before. No change of policies, and no entry.
+    Heartbeats(BTreeMap<String, u64>),
     /// The content of events goes. What is to be done once that is recorded is told the
     /// sequence of the entry.
     Erase { entry: ErasureEntry<'static>, recorded: Box<dyn FnOnce(u64) + Send> },

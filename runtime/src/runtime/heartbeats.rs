@@ -52,6 +52,9 @@ struct Watched {
     /// In seconds.
     heartbeat: u64,
     last: Option<i64>,
+    /// From when on its silence counts, if that is later than for all: its heartbeat was
+    /// declared while others were listened for.
+    since: Option<i64>,
     /// An entry says that it is silent.
     is_noted: bool,
 }
@@ -75,8 +78,7 @@ impl Heartbeats {
     /// Nothing was heard yet. Seconds are by a source's name, or by a pattern in which
     /// `*` stands for any run of characters.
     pub fn new(declared: &BTreeMap<String, u64>) -> Self {
-        let usable = declared.iter().filter(|(name, _)| name.len() <= NAME_BYTES_MAX);
-        Heartbeats { declared: usable.map(|(name, seconds)| (name.clone(), *seconds)).collect(), ..Heartbeats::default() }
+        Heartbeats { declared: usable(declared), ..Heartbeats::default() }
     }
 
     /// Whether there is anything to listen for.
@@ -116,8 +118,34 @@ impl Heartbeats {
             self.watched(source(&name), &name);
         }
         for source in 0..self.sources.len() {
-            if let Seen::Watched(Watched { heartbeat, last, is_noted: false }) = self.sources[source] {
+            if let Seen::Watched(Watched { heartbeat, last, is_noted: false, .. }) = self.sources[source] {
                 self.look_after(source as u32, last.unwrap_or(now), heartbeat);
+            }
+        }
+    }
+
+    /// Declares others, at this time; `names` has the names of all sources by index, those
+    /// among them that are declared by their whole name. How long a source has been silent
+    /// goes on counting, under its new heartbeat; one that had none is listened for from
+    /// now on.
+    pub fn declare(&mut self, declared: &BTreeMap<String, u64>, now: i64, names: &[Arc<str>]) {
+        self.declared = usable(declared);
+        self.due.clear();
+        self.silent = 0;
+        self.sources.resize(names.len().max(self.sources.len()), Seen::Never);
+        for (source, name) in names.iter().enumerate() {
+            let before = match self.sources[source] {
+                Seen::Watched(watched) => watched,
+                Seen::Never | Seen::Free => Watched { heartbeat: 0, last: None, since: Some(now), is_noted: false },
+            };
+            let Some(heartbeat) = self.heartbeat(name) else {
+                self.sources[source] = Seen::Free;
+                continue;
+            };
+            self.sources[source] = Seen::Watched(Watched { heartbeat, ..before });
+            self.silent += u64::from(before.is_noted);
+            if !before.is_noted {
+                self.look_after(source as u32, before.last.max(before.since).unwrap_or(now), heartbeat);
             }
         }
     }
@@ -134,8 +162,8 @@ impl Heartbeats {
             if watched.is_noted {
                 continue;
             }
-            let Watched { heartbeat, last, .. } = *watched;
-            let deadline = deadline(last.max(self.since).unwrap_or(now), heartbeat);
+            let Watched { heartbeat, last, since, .. } = *watched;
+            let deadline = deadline(last.max(since).max(self.since).unwrap_or(now), heartbeat);
             if deadline < now {
                 watched.is_noted = true;
                 self.silent += 1;
@@ -167,7 +195,7 @@ impl Heartbeats {
             self.sources.resize(at + 1, Seen::Never);
         }
         if let Seen::Never = self.sources[at] {
-            let watched = self.heartbeat(name).map(|heartbeat| Watched { heartbeat, last: None, is_noted: false });
+            let watched = self.heartbeat(name).map(|heartbeat| Watched { heartbeat, last: None, since: None, is_noted: false });
             self.sources[at] = watched.map_or(Seen::Free, Seen::Watched);
         }
         match &mut self.sources[at] {
@@ -181,6 +209,10 @@ impl Heartbeats {
         let by_pattern = || self.declared.iter().filter(|(pattern, _)| matches(pattern, name)).max_by_key(|(pattern, _)| pattern.len());
         self.declared.get(name).or_else(|| by_pattern().map(|(_, seconds)| seconds)).copied()
     }
+}
+
+fn usable(declared: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    declared.iter().filter(|(name, _)| name.len() <= NAME_BYTES_MAX).map(|(name, seconds)| (name.clone(), *seconds)).collect()
 }
 
 /// When a source is silent of which nothing came since `from`.
@@ -280,6 +312,31 @@ mod tests {
         }
         assert_eq!(listening(&[("/a", 1)]).heartbeat("/ab"), None);
         assert!(!listening(&[]).is_on() && !listening(&[(&"x".repeat(5_000), 1)]).is_on());
+    }
+
+    #[test]
+    fn others_can_be_declared_while_it_listens() {
+        let names: Vec<Arc<str>> = ["/a", "/b", "/new", "/free"].map(Arc::from).to_vec();
+        let declare = |heartbeats: &mut Heartbeats, declared: &[(&str, u64)], seconds: i64| {
+            let declared = declared.iter().map(|(name, seconds)| ((*name).to_string(), *seconds)).collect();
+            heartbeats.declare(&declared, seconds * SECOND, &names);
+        };
+        let mut heartbeats = listening(&[("/a", 10), ("/b", 10)]);
+        heartbeats.start(0, |name| u32::from(name == "/b"));
+        heartbeats.heard(0, "/a", 5 * SECOND);
+        heartbeats.heard(3, "/free", 5 * SECOND);
+        assert_eq!(found(&mut heartbeats, 12), [(1, None)]);
+        declare(&mut heartbeats, &[("/a", 5), ("/b", 5), ("/new", 10)], 12);
+        assert_eq!((found(&mut heartbeats, 13), heartbeats.silent()), (vec![(0, Some(5))], 2), "its silence goes on counting");
+        assert_eq!(found(&mut heartbeats, 22), [], "listened for since it was declared; noted ones are not noted again");
+        assert_eq!((found(&mut heartbeats, 23), heartbeats.silent()), (vec![(2, None)], 3));
+        declare(&mut heartbeats, &[("/b", 100)], 30);
+        assert_eq!(heartbeats.silent(), 1, "what is not declared is not silent");
+        heartbeats.heard(1, "/b", 40 * SECOND);
+        assert_eq!((found(&mut heartbeats, 140), heartbeats.silent()), (vec![], 0));
+        assert_eq!(found(&mut heartbeats, 141), [(1, Some(40))]);
+        declare(&mut heartbeats, &[], 150);
+        assert_eq!((heartbeats.is_on(), heartbeats.silent(), found(&mut heartbeats, 10_000)), (false, 0, vec![]));
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod spine;
 mod timed;
 mod withdrawn;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -232,6 +233,8 @@ struct Inner {
     /// Held while a component is loaded and put in force, so that the release
     /// that a change was made against is the one that it replaces.
     changing: Mutex<()>,
+    /// Whether the time is handed to the spine.
+    ticks: Mutex<bool>,
     stats: Arc<Stats>,
     log: Option<Arc<Log>>,
     /// Absent if nothing is kept of events but their digests, and nothing ever was.
@@ -428,7 +431,8 @@ impl Builder {
         Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), beginning).map_err(threads)?;
         let contents = archive.map(|(archive, days, erasures)| Contents::start(archive, days, &erasures, entrance.weak()));
         let contents = contents.transpose().map_err(threads)?;
-        if Heartbeats::new(&self.spine.heartbeats).is_on() {
+        let ticks = Heartbeats::new(&self.spine.heartbeats).is_on();
+        if ticks {
             heartbeats::tick(entrance.weak()).map_err(threads)?;
         }
         let changing = Mutex::new(());
@@ -441,6 +445,7 @@ impl Builder {
             withdrawn,
             data,
             changing,
+            ticks: Mutex::new(ticks),
             stats,
             log,
             contents,
@@ -594,6 +599,22 @@ impl Runtime {
             LoadError::Stopped => RemoveError::Stopped(Stopped),
             _ => RemoveError::NotInForce(name.to_string()),
         })
+    }
+
+    /// Declares heartbeats ([`Limits::heartbeats`]) in the place of those before, behind
+    /// everything that was submitted before. How long a source has been silent goes on
+    /// counting; one that had no heartbeat is listened for from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has ended, or the system gives no thread.
+    pub async fn declare_heartbeats(&self, declared: BTreeMap<String, u64>) -> std::io::Result<()> {
+        let mut ticks = self.0.ticks.lock().await;
+        if !*ticks && Heartbeats::new(&declared).is_on() {
+            heartbeats::tick(self.0.entrance.weak())?;
+            *ticks = true;
+        }
+        self.0.entrance.change(Change::Heartbeats(declared)).map_err(std::io::Error::other)
     }
 
     /// Records an entry of another ledger that comes of nothing that is done here, such as

@@ -28,7 +28,7 @@ use crate::ledger::StateChange;
 use crate::ledger::entry::{Entry, ErasureEntry, KeepEntry};
 use crate::policy::Mode;
 use crate::sandbox::{self, INSTANCES_MAX};
-use crate::sequencer::{Limits, Sequencer, Step, Submission};
+use crate::sequencer::{Limits, Sequencer, Step, Submission, now_micros};
 use crate::state::{Key, States, Timer, Timers};
 use crate::stats::{FaultLabel, FindingLabel, OutcomeLabel, Stats, VerdictLabel};
 use crate::verdict::{Decision, Fault, FaultKind, Finding, Verdict};
@@ -201,6 +201,11 @@ impl Spine {
                     let _ = done.send(());
                 }));
                 return self.keep(work);
+            }
+            Change::Heartbeats(declared) => {
+                self.memory.admission.declare(&declared, now_micros());
+                self.stats.silent.set(i64::try_from(self.memory.admission.silent()).unwrap_or(i64::MAX));
+                return Ok(());
             }
             Change::Erase { entry, recorded } => return self.erase(entry, recorded),
             Change::TakeOver { line, reply } => return self.take_over(&line, reply),

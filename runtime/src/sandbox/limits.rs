@@ -1,6 +1,7 @@
 //! What a policy may use. Shopify, Fastly and CosmWasm set theirs in the same
 //! order of magnitude; each number says what it protects.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Language;
@@ -8,42 +9,56 @@ use crate::policy::Language;
 /// Bounds on one policy. Counts of instructions are in fuel, wasmtime's
 /// deterministic measure: about one unit per instruction, one per byte of a bulk
 /// operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// Fuel of one call of `evaluate`, whatever the number of its rows: the
     /// budget of one event. A call that runs out is repeated with fewer rows, so
     /// that whether an event gets an answer does not depend on its neighbours.
+    #[schemars(range(min = 1_000, max = u64::MAX / 4))]
     pub event_fuel_max: u64,
     /// Fuel of `describe` and of `configure`.
+    #[schemars(range(min = 1_000, max = u64::MAX / 4))]
     pub setup_fuel_max: u64,
     /// Memory of one instance in bytes, over all its memories together.
+    #[schemars(range(min = 1 << 16, max = 1u64 << 32))]
     pub memory_bytes_max: usize,
     /// Elements of one instance's tables together.
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub table_elements_max: usize,
     /// Time of one call in milliseconds, after which it is ended. A safety net
     /// for a host that stalls, many times the time that the fuel lasts.
+    #[schemars(range(min = 1, max = 60_000))]
     pub call_ms_max: u64,
     /// Bytes that one call may hand to the host: findings, states, a log line.
+    #[schemars(range(min = 1 << 10, max = 1 << 30))]
     pub output_bytes_max: usize,
     /// Resource handles of one instance; the contract needs none.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub handles_max: usize,
     /// Findings on one row.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub row_findings_max: usize,
     /// Bytes of evidence on one row.
+    #[schemars(range(min = 0, max = 1 << 30))]
     pub row_evidence_bytes_max: usize,
     /// Bytes of one key's state.
+    #[schemars(range(min = 0, max = 1 << 30))]
     pub state_bytes_max: usize,
     /// Log lines that are kept of one call. A hundred times as many, or more bytes
     /// than `output_bytes_max`, end the call.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub log_lines_max: usize,
     /// Bytes of a log line that are kept.
+    #[schemars(range(min = 0, max = 1 << 20))]
     pub log_line_bytes_max: usize,
     /// What failed calls of one policy may cost in one part of a batch (there are
     /// as many as threads), in fuel and bytes of memory together. Beyond it the
     /// rows that have no answer are given up.
+    #[schemars(range(min = 0, max = u64::MAX / 4))]
     pub failure_cost_max: u64,
     /// Rows of one call, at most.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub call_rows_max: usize,
     /// Bounds on a component before it is compiled.
     pub gate: Gate,
@@ -121,17 +136,20 @@ impl Default for Limits {
 /// its engine along (`languages` of a grant). Of what is not here, such as fuel, it has
 /// as much as every other policy. The numbers in brackets are what the twins in
 /// `policies/` need: JavaScript, Python.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Languages {
     /// Memory of one instance in bytes (10 MiB, 13 MiB).
+    #[schemars(range(min = 1 << 20, max = 1u64 << 32))]
     pub memory_bytes_max: usize,
     /// What failed calls may cost. Each counts all the memory of its instance, though most
     /// of that is the image, which costs nothing until it is written to.
     pub failure_cost_max: u64,
     /// Bytes of the component (12 MiB, 18 MiB).
+    #[schemars(range(min = 1 << 20, max = 1 << 30))]
     pub component_bytes_max: usize,
     /// Core modules in it (3, 38).
+    #[schemars(range(min = 1, max = 64))]
     pub modules_max: usize,
     /// Functions of all modules together (12,681, 13,485).
     pub functions_max: u32,
@@ -144,10 +162,13 @@ pub struct Languages {
     /// Bytes of data segments of all modules together (3 MiB, 12 MiB).
     pub data_bytes_max: usize,
     /// Processor time of the worker in seconds (25, 20 on a small machine).
+    #[schemars(range(min = 1, max = 3_600))]
     pub cpu_seconds_max: u64,
     /// Time of the worker in seconds.
+    #[schemars(range(min = 1, max = 3_600))]
     pub wall_seconds_max: u64,
     /// Bytes of compiled code (37 MiB, 36 MiB).
+    #[schemars(range(min = 1 << 16, max = 1u64 << 32))]
     pub code_bytes_max: usize,
 }
 
@@ -173,36 +194,50 @@ impl Default for Languages {
 /// Bounds on a component that are checked by reading it. They keep out what
 /// would take a compiler minutes and gigabytes: with 8,000 locals and 16,000
 /// branches, 264 KiB do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Gate {
     /// Bytes of the component.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub component_bytes_max: usize,
     /// Core modules in it.
+    #[schemars(range(min = 1, max = 1_000))]
     pub modules_max: usize,
     /// Levels of components inside components.
+    #[schemars(range(min = 0, max = 100))]
     pub nesting_max: usize,
     /// Functions of all modules together.
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub functions_max: u32,
     /// Bytes of one function's body.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub function_bytes_max: usize,
     /// Local variables of one function.
+    #[schemars(range(min = 0, max = 10_000_000))]
     pub function_locals_max: u32,
     /// Local variables of all functions together.
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub locals_max: u32,
     /// Targets of one `br_table`.
+    #[schemars(range(min = 0, max = 10_000_000))]
     pub branch_targets_max: u32,
     /// Blocks inside blocks in one function.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub block_depth_max: usize,
     /// Imports of one module.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub imports_max: u32,
     /// Memories of one module.
+    #[schemars(range(min = 0, max = 1_000))]
     pub memories_max: u32,
     /// Bytes that a memory has from the start.
+    #[schemars(range(min = 0, max = 1u64 << 32))]
     pub memory_initial_bytes_max: u64,
     /// Tables of one module.
+    #[schemars(range(min = 0, max = 1_000))]
     pub tables_max: u32,
     /// Bytes of data segments of all modules together.
+    #[schemars(range(min = 0, max = 1 << 30))]
     pub data_bytes_max: usize,
 }
 
@@ -228,18 +263,23 @@ impl Default for Gate {
 }
 
 /// Bounds on the process that describes, configures and compiles one component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Worker {
     /// Processor time in seconds.
+    #[schemars(range(min = 1, max = 3_600))]
     pub cpu_seconds_max: u64,
     /// Time in seconds.
+    #[schemars(range(min = 1, max = 3_600))]
     pub wall_seconds_max: u64,
     /// Bytes of private memory.
+    #[schemars(range(min = 64 << 20, max = 1u64 << 40))]
     pub memory_bytes_max: u64,
     /// Bytes of compiled code that it may hand back.
+    #[schemars(range(min = 1 << 16, max = 1u64 << 32))]
     pub code_bytes_max: usize,
     /// Bytes of the settings document.
+    #[schemars(range(min = 0, max = 1 << 30))]
     pub settings_bytes_max: usize,
 }
 

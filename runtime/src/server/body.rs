@@ -99,6 +99,11 @@ impl Room {
     pub(super) fn new(bytes_max: usize, retry_after_s: u64) -> Self {
         Room { units: Arc::new(Semaphore::new((bytes_max / ROOM_UNIT_BYTES).min(Semaphore::MAX_PERMITS))), retry_after_s }
     }
+
+    /// The same room, to which whoever is refused is asked back after another time.
+    pub(super) fn asking_back(&self, retry_after_s: u64) -> Self {
+        Room { units: Arc::clone(&self.units), retry_after_s }
+    }
 }
 
 enum Source {

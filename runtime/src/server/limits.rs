@@ -7,71 +7,94 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bounds of the HTTP surface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// Connections open at the same time. Further ones wait in the system's
     /// queue. Each costs at most its read buffer and the answers in flight.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
     /// Header fields of one request. CloudEvents in binary mode needs about ten.
+    #[schemars(range(min = 1, max = 10_000))]
     pub headers_max: usize,
     /// Bytes of all header fields of one request together. In binary mode the
     /// attributes of the event are here.
+    #[schemars(range(min = 256, max = 1 << 20))]
     pub header_bytes_max: usize,
     /// HTTP/2 streams open at the same time on one connection.
+    #[schemars(range(min = 1, max = 100_000))]
     pub streams_max: u32,
     /// Milliseconds a new connection may stay silent. hyper has no such limit.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub first_byte_timeout_ms: u64,
     /// Milliseconds for a whole header; also how long an HTTP/1.1 connection
     /// stays open between two requests.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub header_timeout_ms: u64,
     /// Milliseconds without a further byte of a body that is not a stream.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub body_idle_timeout_ms: u64,
     /// Milliseconds for the whole of a body that is not a stream: a byte every
     /// nine seconds is not idle, and still holds a connection for ever.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub body_timeout_ms: u64,
     /// Milliseconds without a further byte of a stream's body. A stream that
     /// has nothing to say keeps itself alive with blank lines.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub stream_idle_timeout_ms: u64,
     /// Milliseconds that a client may leave answers unread before it is taken
     /// for gone.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub write_timeout_ms: u64,
     /// Bytes of all bodies together that are held before they are judged, streams
     /// aside. Beyond it a request is refused with a time to come back: many
     /// connections with many HTTP/2 streams each would otherwise add up.
+    #[schemars(range(min = 1 << 20, max = 1u64 << 41))]
     pub bodies_bytes_max: usize,
     /// Milliseconds without a request after which an HTTP/2 connection is
     /// closed.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub idle_timeout_ms: u64,
     /// Milliseconds that open requests are given when the server stops.
+    #[schemars(range(min = 0, max = 86_400_000))]
     pub drain_timeout_ms: u64,
     /// How many times its own size the body of a compressed stream may expand
     /// to, counted from its second mebibyte. Lines of JSON that differ only in
     /// a counter reached 28 with gzip and 79 with zstd; a bomb reaches 1,000.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub expansion_ratio_max: u64,
     /// Events that a stream submits together at most. Fewer are submitted
     /// whenever nothing more has arrived.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub stream_batch_events_max: usize,
     /// Bytes of lines that a stream submits together at most.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub stream_batch_bytes_max: usize,
     /// Submissions of one stream whose verdicts are still to come. With these
     /// on their way the stream stops reading, and flow control stops the client.
+    #[schemars(range(min = 1, max = 10_000))]
     pub stream_submissions_max: usize,
     /// Bytes of a policy's component.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub component_bytes_max: usize,
     /// Bytes of a policy's settings. Boundaries of a city as GeoJSON fit.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub settings_bytes_max: usize,
     /// Bytes of a reference list that comes with a policy. A sanctions list of 15,000
     /// names has one megabyte.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub list_bytes_max: usize,
     /// Seconds after which a refused client is asked to come back.
+    #[schemars(range(min = 0, max = 86_400))]
     pub retry_after_s: u64,
     /// Repositories of releases that are served as they are under
-    /// `/v1/repositories/NAME/`: folders by name. No bound, but the one other thing
-    /// that the surface is told.
+    /// `/v1/repositories/NAME/`: folders by name, relative to the folder of the
+    /// configuration. No bound, but the one other thing that the surface is told.
+    #[schemars(extend("examples" = [{"transport-office": "/srv/transport-office"}]))]
     pub repositories: BTreeMap<String, PathBuf>,
 }
 
@@ -105,6 +128,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What a server with these limits can take over of others while it runs: all but what
+    /// its connections have in common.
+    #[must_use]
+    pub fn taking_over(&self, others: &Limits) -> Limits {
+        Limits { connections_max: self.connections_max, bodies_bytes_max: self.bodies_bytes_max, ..others.clone() }
+    }
+
     pub(super) fn first_byte_timeout(&self) -> Duration {
         Duration::from_millis(self.first_byte_timeout_ms)
     }

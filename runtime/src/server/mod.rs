@@ -72,6 +72,7 @@ enum Phase {
 }
 
 /// What all connections have in common.
+#[derive(Clone)]
 struct Shared {
     runtime: Runtime,
     limits: Limits,
@@ -98,8 +99,26 @@ struct Shared {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    shared: Arc<Shared>,
+    /// What the next connection gets.
+    shared: watch::Sender<Arc<Shared>>,
     phase: watch::Sender<Phase>,
+}
+
+/// Gives a server other limits while it runs.
+#[derive(Clone)]
+pub struct Limiter(watch::Sender<Arc<Shared>>);
+
+impl Limiter {
+    /// Connections that begin from now on have these limits, as far as
+    /// [`Limits::taking_over`] says; those that are open keep theirs.
+    pub fn limit(&self, limits: &Limits, ingest: ingest::Limits) {
+        self.0.send_modify(|shared| {
+            let before = Shared::clone(shared);
+            let limits = before.limits.taking_over(limits);
+            let (room, options) = (before.room.asking_back(limits.retry_after_s), Options { ingest, ..before.options });
+            *shared = Arc::new(Shared { limits, room, options, ..before });
+        });
+    }
 }
 
 impl Server {
@@ -126,7 +145,13 @@ impl Server {
         runtime.stats().register(|registry| counters.register(registry));
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
         let shared = Arc::new(Shared { runtime, limits, loopback: address.ip().is_loopback(), options, counters, room, phase: phase_seen });
+        let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase })
+    }
+
+    /// What gives it other limits while it runs.
+    pub fn limiter(&self) -> Limiter {
+        Limiter(self.shared.clone())
     }
 
     /// The address that it listens on.
@@ -141,7 +166,7 @@ impl Server {
     /// when the last connection is closed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Server { listener, shared, phase, .. } = self;
-        let connections_max = u32::try_from(shared.limits.connections_max).unwrap_or(u32::MAX).max(1);
+        let connections_max = u32::try_from(shared.borrow().limits.connections_max).unwrap_or(u32::MAX).max(1);
         let permits = Arc::new(Semaphore::new(connections_max as usize));
         let mut shutdown = pin!(shutdown);
         loop {
@@ -157,7 +182,7 @@ impl Server {
                     }
                 },
             };
-            let shared = Arc::clone(&shared);
+            let shared = Arc::clone(&shared.borrow());
             tokio::spawn(async move {
                 // Both end with the task that does the work, never earlier.
                 let _permit = permit;
@@ -168,7 +193,8 @@ impl Server {
         drop(listener);
         phase.send_replace(Phase::Draining);
         // All permits back means that all connections are closed.
-        let drained = timeout(shared.limits.drain_timeout(), permits.acquire_many(connections_max)).await;
+        let patience = shared.borrow().limits.drain_timeout();
+        let drained = timeout(patience, permits.acquire_many(connections_max)).await;
         if drained.is_err() {
             let open = connections_max as usize - permits.available_permits();
             tracing::warn!(connections.open = open, "Closing connections that did not come to their end in time");

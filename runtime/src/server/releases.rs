@@ -66,8 +66,8 @@ pub(super) fn views(shared: &Shared) -> Vec<View> {
 fn view(standing: &Standing, publishers: Option<&Publishers>) -> View {
     let release = &standing.release;
     let time = |micros: i64| OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok();
-    let grant = release.publisher.as_deref().and_then(|publisher| publishers?.grant(publisher));
-    let lacks = (standing.mode != Mode::Enforce).then(|| grant.map(|grant| standing.shown.lacks(&grant.gate())).unwrap_or_default());
+    let gate = release.publisher.as_deref().and_then(|publisher| publishers?.gate(publisher));
+    let lacks = (standing.mode != Mode::Enforce).then(|| gate.map(|gate| standing.shown.lacks(&gate)).unwrap_or_default());
     View {
         policy: release.policy().to_string(),
         release: release.id.clone(),
@@ -148,8 +148,7 @@ pub(super) async fn act(
 
 async fn promote(shared: &Shared, policy: &str, act: &Act, by: By) -> Result<crate::runtime::Swap, Problem> {
     let publisher = policy.split_once('/').map(|(publisher, _)| publisher);
-    let grant = publisher.and_then(|publisher| shared.options.publishers.as_deref()?.grant(publisher));
-    let gate = grant.map(|grant| grant.gate());
+    let gate = publisher.and_then(|publisher| shared.options.publishers.as_deref()?.gate(publisher));
     let to = act.to.unwrap_or(Mode::Enforce);
     let share = act.share.or(gate.map(|gate| gate.canary_share)).unwrap_or_default();
     if to == Mode::Shadow || !(0.0..=1.0).contains(&share) {

@@ -198,6 +198,12 @@ fn ready(shared: &Shared) -> Response<ResponseBody> {
         (StatusCode::SERVICE_UNAVAILABLE, reason.as_str())
     } else if !shared.runtime.is_ready() {
         (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"The runtime has stopped."}"#)
+    } else if let Some((publisher, why)) = shared.options.publishers.as_deref().and_then(|publishers| publishers.unknown().pop()) {
+        // Events would be let through that its rules may forbid.
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let text = format!("Nothing is known yet of what {publisher} has published{why}.");
+        reason = serde_json::json!({"ready": false, "reason": text}).to_string();
+        (StatusCode::SERVICE_UNAVAILABLE, reason.as_str())
     } else {
         reason = serde_json::json!({"ready": true, "durability": durability}).to_string();
         (StatusCode::OK, reason.as_str())

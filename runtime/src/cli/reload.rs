@@ -1,0 +1,147 @@
+//! Reads the configuration again while the server runs, on SIGHUP and when its file
+//! changes. What can be taken over is; what cannot is named; a file with problems changes
+//! nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ephor::config::Report;
+use ephor::publishers::Publishers;
+use ephor::server::Limiter;
+use ephor::{Config, Runtime};
+use tokio::signal::unix::Signal;
+
+use super::config;
+
+/// Time between two looks at the file. A change is taken when two looks in a row find
+/// the same, so that a file that is being written is not.
+const POLL: Duration = Duration::from_millis(500);
+
+/// How the file looks from outside; nothing if it is not there.
+type Stamp = Option<(SystemTime, u64)>;
+
+/// What a configuration is taken over into.
+pub struct Reload {
+    /// Absent if there is none, and SIGHUP has nothing to read.
+    pub file: Option<PathBuf>,
+    /// As it runs.
+    pub running: Config,
+    pub runtime: Runtime,
+    pub limiter: Limiter,
+    pub publishers: Option<Arc<Publishers>>,
+}
+
+impl Reload {
+    /// Follows signals and the file. Never returns.
+    pub async fn follow(mut self, mut hangups: Signal) {
+        let mut taken = self.stamp();
+        let mut seen = taken;
+        loop {
+            tokio::select! {
+                _ = hangups.recv() => {
+                    (taken, seen) = (self.stamp(), self.stamp());
+                    self.reload("SIGHUP").await;
+                }
+                () = tokio::time::sleep(POLL) => {
+                    let now = self.stamp();
+                    if now.is_some() && now == seen && now != taken {
+                        taken = now;
+                        self.reload("the file changed").await;
+                    }
+                    seen = now;
+                }
+            }
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        let meta = std::fs::metadata(self.file.as_ref()?).ok()?;
+        Some((meta.modified().ok()?, meta.len()))
+    }
+
+    async fn reload(&mut self, why: &str) {
+        let Some(file) = self.file.clone() else {
+            tracing::warn!(why, "There is no configuration to read again: `serve` was started without --config");
+            return;
+        };
+        let Some(new) = read(&file) else { return };
+        let taken = self.running.taking_over(&new);
+        let (changed, left) = (self.running.differences(&taken), taken.differences(&new));
+        tracing::info!(file = %file.display(), why, changed = changed.len(), "Configuration read again");
+        if !changed.is_empty() {
+            if taken.spine.heartbeats != self.running.spine.heartbeats
+                && let Err(error) = self.runtime.declare_heartbeats(taken.spine.heartbeats.clone()).await
+            {
+                tracing::error!(%error, "The heartbeats are not taken over");
+                return;
+            }
+            self.limiter.limit(&with_base(&taken, &file).server, taken.ingest.clone());
+            if let Some(publishers) = self.publishers.as_ref().filter(|_| taken.publishers != self.running.publishers) {
+                publishers.resettle(&taken.publishers);
+            }
+        }
+        for difference in changed {
+            tracing::info!("Changed: {difference}");
+        }
+        for difference in left {
+            tracing::warn!("Needs a restart: {difference}");
+        }
+        self.running = taken;
+    }
+}
+
+/// A configuration without problems, or nothing, and a log that has all of them.
+fn read(file: &Path) -> Option<Config> {
+    let checked = match Config::check(file) {
+        Ok(checked) => checked,
+        Err(error) => {
+            tracing::error!(%error, "Configuration not taken over; nothing is changed");
+            return None;
+        }
+    };
+    let mut problems = checked.problems.clone();
+    problems.extend(checked.missing_files(&config::base(Some(file))));
+    if problems.is_empty() {
+        return Some(checked.config);
+    }
+    tracing::error!(problems = problems.len(), "Configuration not taken over; nothing is changed");
+    for problem in &problems {
+        tracing::error!("{}:{problem}", file.display());
+    }
+    None
+}
+
+/// Reads the configuration of a server that starts.
+///
+/// # Errors
+///
+/// With everything that is wrong with it.
+pub fn at_start(file: Option<&Path>) -> super::exit::Outcome<Config> {
+    use super::exit::{Exit, Or as _, failed};
+    let Some(file) = file else {
+        tracing::info!("No configuration file: every key has its default (`ephor config reference` shows them)");
+        return Ok(Config::default());
+    };
+    let checked = Config::check(file).or_exit(Exit::Usage)?;
+    let base = config::base(Some(file));
+    let mut problems = checked.problems.clone();
+    problems.extend(checked.missing_files(&base));
+    if !problems.is_empty() {
+        let report = Report { file: file.into(), problems };
+        return Err(failed(Exit::Usage, format!("{} is not a configuration\n{report}", file.display())));
+    }
+    for problem in checked.missing_folders(&base) {
+        tracing::warn!("{}:{problem}", file.display());
+    }
+    tracing::info!(file = %file.display(), "Configuration read");
+    Ok(checked.config)
+}
+
+/// The same with its folders from where the file is.
+pub fn with_base(config: &Config, file: &Path) -> Config {
+    let base = config::base(Some(file));
+    let mut config = config.clone();
+    config.server.repositories.values_mut().for_each(|folder| *folder = base.join(&*folder));
+    config
+}
