@@ -196,14 +196,14 @@ async fn it_is_not_ready_while_nothing_is_known_of_a_publisher() {
     assert_eq!(raw::get(ephor.address(), "/readyz").status, 200);
 }
 
-/// A request of which half is still to come.
-fn half_a_request(ephor: &Ephor) -> Raw {
+/// A request that the server is at work on, and what is still to come of it.
+fn half_a_request(ephor: &Ephor) -> (Raw, Vec<u8>) {
     let mut connection = Raw::connect(ephor.address());
-    let whole = raw::post(&[("content-type", EVENT)], event::listing(1, LISTED).to_string().as_bytes());
-    connection.write(&whole[..whole.len() - 10]);
-    // The server has begun to read it once it answers another one.
-    assert_eq!(raw::get(ephor.address(), "/livez").status, 200);
-    connection
+    let mut whole = raw::post(&[("content-type", EVENT), ("expect", "100-continue")], event::listing(1, LISTED).to_string().as_bytes());
+    let rest = whole.split_off(whole.len() - 10);
+    connection.write(&whole);
+    connection.read_continue();
+    (connection, rest)
 }
 
 #[test]
@@ -220,13 +220,10 @@ fn stopping_has_a_bound() {
 #[test]
 fn what_was_begun_is_answered_before_it_stops() {
     let ephor = Ephor::start_with("[server]\ndrain-timeout-ms = 60000\n", &[]);
-    let mut connection = Raw::connect(ephor.address());
-    let whole = raw::post(&[("content-type", EVENT)], event::listing(1, LISTED).to_string().as_bytes());
-    connection.write(&whole[..whole.len() - 10]);
-    assert_eq!(raw::get(ephor.address(), "/livez").status, 200);
+    let (mut connection, rest) = half_a_request(&ephor);
     ephor.signal("TERM");
     ephor.wait_until("it stops", || ephor.log().contains("Stopping: answering what has been accepted"));
-    connection.write(&whole[whole.len() - 10..]);
+    connection.write(rest);
     assert_eq!(connection.read_patiently().status, 200);
     assert!(ephor.stop().code().is_some());
 }

@@ -101,6 +101,17 @@ impl Raw {
         }
     }
 
+    /// Reads that the body is waited for, which is the answer to `expect: 100-continue`:
+    /// from here on the server is at work on the request.
+    ///
+    /// # Panics
+    ///
+    /// If another answer comes, or none.
+    pub fn read_continue(&mut self) {
+        let answer = self.read_one().unwrap_or_else(|error| panic!("no answer: {error}"));
+        assert_eq!(answer.status, 100, "the body is waited for");
+    }
+
     /// Reads the next response after [`Self::closed_within`] has looked for an end.
     ///
     /// # Panics

@@ -68,11 +68,11 @@ fn compare(before: Option<&Value>, after: Option<&Value>, path: &mut Vec<String>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::config::Checked;
 
     #[test]
     fn differences_are_named_key_by_key() {
-        let config = |text: &str| super::super::Checked::new(text).config;
+        let config = |text: &str| Checked::new(text).config;
         let before = config("[spine]\nthreads = 2\n[spine.heartbeats]\n\"/shop\" = 60\n[ledger]\nevents = \"full\"\n");
         let after = config("[spine.heartbeats]\n\"/shop\" = 30\n\"/new\" = 5\n[ledger]\nevents = { days = 30 }\n");
         let said: Vec<String> = before.differences(&after).iter().map(ToString::to_string).collect();
@@ -85,6 +85,6 @@ mod tests {
                 "spine.threads: 2 -> 0",
             ]
         );
-        assert_eq!(before.differences(&before), Vec::new());
+        assert!(before.differences(&before).is_empty());
     }
 }
