@@ -144,6 +144,7 @@ pub struct Languages {
     pub memory_bytes_max: usize,
     /// What failed calls may cost. Each counts all the memory of its instance, though most
     /// of that is the image, which costs nothing until it is written to.
+    #[schemars(range(min = 1_000_000, max = u64::MAX / 4))]
     pub failure_cost_max: u64,
     /// Bytes of the component (12 MiB, 18 MiB).
     #[schemars(range(min = 1 << 20, max = 1 << 30))]
@@ -152,14 +153,19 @@ pub struct Languages {
     #[schemars(range(min = 1, max = 64))]
     pub modules_max: usize,
     /// Functions of all modules together (12,681, 13,485).
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub functions_max: u32,
     /// Bytes of one function's body (168 KiB, 417 KiB: the interpreter).
+    #[schemars(range(min = 1 << 10, max = 16 << 20))]
     pub function_bytes_max: usize,
     /// Blocks inside blocks in one function (500, 800 at most: the interpreter).
+    #[schemars(range(min = 1, max = 10_000))]
     pub block_depth_max: usize,
     /// Imports of one module (4, 918).
+    #[schemars(range(min = 1, max = 100_000))]
     pub imports_max: u32,
     /// Bytes of data segments of all modules together (3 MiB, 12 MiB).
+    #[schemars(range(min = 1 << 10, max = 1 << 30))]
     pub data_bytes_max: usize,
     /// Processor time of the worker in seconds (25, 20 on a small machine).
     #[schemars(range(min = 1, max = 3_600))]

@@ -186,7 +186,8 @@ mod tests {
         assert_eq!((items.len(), wrong), (4, vec!["F:2", "F:3"]));
         let items = read(format!("broken\n{}\n", event("2")).as_bytes()).expect("lines");
         assert!(items[0].1.is_err() && items[1].1.is_ok());
-        let error = read(b"{\"specversion\":\n \"1.0\",,}").err().expect("no JSON").error.to_string();
+        let Err(failed) = read(b"{\"specversion\":\n \"1.0\",,}") else { panic!("that is no JSON") };
+        let error = failed.error.to_string();
         assert!(error.contains(":2:8: "), "{error}");
         assert!(read(b"").is_err());
     }
