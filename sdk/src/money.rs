@@ -330,7 +330,7 @@ mod tests {
         for (code, decimals) in [("EUR", 2), ("JPY", 0), ("KWD", 3), ("CLF", 4), ("CNY", 2), ("ZWG", 2), ("AED", 2)] {
             assert_eq!((currency(code).code(), currency(code).decimals()), (code, decimals));
         }
-        for code in ["", "eur", "EURO", "XXX", "XAU", "EUR ", "R U", "US"] {
+        for code in ["", "eur", "EURO", "XTS", "XAU", "EUR ", "R U", "US"] {
             assert_eq!(Currency::of(code), None, "{code:?}");
         }
         let codes: Vec<_> = CODES.iter().flat_map(|(codes, _)| codes.split(' ')).collect();

@@ -168,7 +168,7 @@ impl Case {
             let found = found.rules.get(rule).copied().unwrap_or_default();
             let (policy, data) = (&self.policy, event::text(&self.answer, "data"));
             lines.push(format!(
-                "| [{policy}]({policy}) | `{rule}` | {} {data} | {} | {} |",
+                "| [{policy}]({policy}) | `{rule}` | {} | {data} | {} | {} |",
                 grouped(events),
                 grouped(*expected),
                 grouped(found)
@@ -258,7 +258,7 @@ async fn every_policy_finds_what_was_computed_without_it() {
             _ => lines.extend(committed),
         }
     }
-    let made = format!("\n| policy | rule | data | computed | found |\n|---|---|---|--:|--:|\n{}\n\n", lines.join("\n"));
+    let made = format!("\n| policy | rule | events | data | computed | found |\n|---|---|--:|---|--:|--:|\n{}\n\n", lines.join("\n"));
     if std::env::var_os(UPDATE).is_some() {
         fs::write(&readme, format!("{head}{BEGIN}{made}{END}{tail}")).expect("policies/README.md can be written");
     } else {

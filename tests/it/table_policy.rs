@@ -202,7 +202,11 @@ evidence.count = "event.text.words().distinct().size()"
 fn what_is_wrong_in_a_file_is_said_with_line_column_and_remedy() {
     let good = std::fs::read_to_string(twin()).expect("the rules");
     for (right, wrong, expected) in [
-        ("listedWords(settings.words)", "listedWord(settings.words)", "there is no function `listedWord`; did you mean `listedWords`?"),
+        (
+            "listedWholeWords(settings.words)",
+            "listedWholeWord(settings.words)",
+            "there is no function `listedWholeWord`; did you mean `listedWholeWords`?",
+        ),
         ("legal_basis = ", "# ", "missing field `legal_basis`; name the act and the article that the rule carries out"),
         (
             "kind = \"text\"",

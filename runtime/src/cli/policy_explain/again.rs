@@ -7,6 +7,7 @@ use ephor::Config;
 use ephor::event::Event;
 use ephor::ledger::{self, Durability};
 use ephor::policy::Grant;
+use ephor::policy::manifest::AskedForm;
 use ephor::runtime::Offer;
 use ephor::trial::{Said, Trial, Tried};
 use serde_json::{Map, Value};
@@ -30,11 +31,36 @@ pub enum Again {
     Not(String),
 }
 
+/// Whether fields look as they did then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forms {
+    /// They do.
+    Same,
+    /// The platform's grant is not there.
+    NoGrant,
+    /// The grant is, but not the key that pseudonyms are made with.
+    OtherPseudonyms,
+}
+
+impl Forms {
+    /// Why nothing can be compared; nothing if it can.
+    pub fn problem(self) -> Option<&'static str> {
+        match self {
+            Forms::Same => None,
+            Forms::NoGrant => {
+                Some("in other forms than then, perhaps: what the publisher was granted is in the platform's configuration (--config)")
+            }
+            Forms::OtherPseudonyms => {
+                Some("with other pseudonyms than then: the key that they are made with is in the platform's data directory (--from-data)")
+            }
+        }
+    }
+}
+
 /// A release in a runtime of its own, under the grant that it was judged under.
 pub struct Bench {
     pub trial: Trial,
-    /// Whether the grant is the platform's, so that fields are in the forms that they were.
-    pub is_granted: bool,
+    pub forms: Forms,
     /// Whether salts and keys are those of the recorded ledger.
     pub is_adopted: bool,
     // Goes at the end.
@@ -60,6 +86,7 @@ impl Bench {
         let publisher = asked.policy.split_once('/').map(|(publisher, _)| publisher.to_string());
         let settled = publisher.as_ref().and_then(|publisher| local::grant(&runtime, config, publisher));
         let is_granted = publisher.is_none() || settled.is_some();
+        let is_published = publisher.is_some();
         let grant = settled.unwrap_or_else(Grant::development);
         let trial = Trial::start(runtime, Offer { publisher, grant, ..parts.offer() }).await.map_err(not_taken)?;
         let (now, then) = (trial.release(), asked);
@@ -78,7 +105,14 @@ impl Bench {
             );
             return Err(failed(Exit::Refused, problem));
         }
-        Ok(Bench { trial, is_granted, is_adopted: secret.is_some(), _folder: folder })
+        // What is not published has pseudonyms of a key that everybody knows.
+        let has_pseudonyms = is_published && now.manifest.fields.iter().any(|field| field.form == AskedForm::Pseudonym);
+        let forms = match (is_granted, has_pseudonyms && secret.is_none()) {
+            (false, _) => Forms::NoGrant,
+            (true, true) => Forms::OtherPseudonyms,
+            (true, false) => Forms::Same,
+        };
+        Ok(Bench { trial, forms, is_adopted: secret.is_some(), _folder: folder })
     }
 
     /// Judges the event of a record again, and holds it against the record.

@@ -18,7 +18,7 @@ use super::local;
 use super::policy_parts::{self, Parts};
 use super::policy_run::input;
 use super::replay::shelf::Shelf;
-use again::{Again, Bench};
+use again::{Again, Bench, Forms};
 use place::{Content, Place};
 use record::{About, Asked, Record};
 use show::{Explained, Seen};
@@ -230,11 +230,11 @@ async fn of_release(
     let Some(parts) = parts else {
         let why = "the release is not there; name its component with --with";
         let (release, seen) = (None, Seen::Unknown("what the fields are is in the release, which is not there".into()));
-        return Ok(Explained { asked, rule, release, prose, seen, again: Again::Not(why.into()), is_granted: true });
+        return Ok(Explained { asked, rule, release, prose, seen, again: Again::Not(why.into()), forms: Forms::Same });
     };
     let mut bench = Bench::start(place, &asked, &parts, config, args.cache.clone()).await?;
     let release = Some(bench.trial.release().clone());
-    let is_granted = bench.is_granted;
+    let forms = bench.forms;
     let seen = match (&record.about, &content.event) {
         (About::Timer { .. }, _) => {
             Seen::Unknown("a timer fires without an event; what the policy said comes of what it remembered".into())
@@ -250,7 +250,7 @@ async fn of_release(
     };
     let again = bench.again(place, record, &asked, event).await?;
     bench.trial.close().await;
-    Ok(Explained { asked, rule, release, prose, seen, again, is_granted })
+    Ok(Explained { asked, rule, release, prose, seen, again, forms })
 }
 
 /// What the release saw of the event, and whether the entry commits to that.

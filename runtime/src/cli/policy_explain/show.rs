@@ -8,7 +8,7 @@ use ephor::trial;
 use ephor::verdict::message;
 use serde_json::{Value, json};
 
-use super::again::Again;
+use super::again::{Again, Forms};
 use super::how_to_prove;
 use super::place::{Content, Place};
 use super::record::{About, Asked, Finding, Record};
@@ -24,8 +24,7 @@ pub struct Explained {
     pub prose: Option<String>,
     pub seen: Seen,
     pub again: Again,
-    /// Whether the fields are in the forms of the platform's grant.
-    pub is_granted: bool,
+    pub forms: Forms,
 }
 
 /// What the release saw.
@@ -43,7 +42,7 @@ impl Explained {
     /// nothing is shown.
     pub fn is_refuted(&self) -> bool {
         let other_values = matches!(self.seen, Seen::Fields { committed: Some(false), .. });
-        self.is_granted && (other_values || matches!(self.again, Again::Differs(_)))
+        self.forms == Forms::Same && (other_values || matches!(self.again, Again::Differs(_)))
     }
 
     fn findings(&self) -> impl Iterator<Item = &Finding> {
@@ -62,16 +61,14 @@ impl Explained {
 
     fn checked(&self) -> Option<String> {
         let Seen::Fields { committed, .. } = &self.seen else { return None };
-        Some(match (committed, self.is_granted) {
+        Some(match (committed, self.forms.problem()) {
             (Some(true), _) => "the entry commits to exactly these values".into(),
-            (Some(false), true) => "THE ENTRY COMMITS TO OTHER VALUES".into(),
-            (_, false) => {
-                "in other forms than then, perhaps: what the publisher was granted is in the platform's configuration (--config)".into()
-            }
-            (None, true) if self.asked.digest.is_some() && self.asked.columns.is_none() => {
+            (Some(false), None) => "THE ENTRY COMMITS TO OTHER VALUES".into(),
+            (_, Some(problem)) => problem.into(),
+            (None, None) if self.asked.digest.is_some() && self.asked.columns.is_none() => {
                 "the policy was not given the event, so the entry commits to nothing".into()
             }
-            (None, true) => {
+            (None, None) => {
                 "not checked: that takes the event's salt, which a data directory with its key or a server on the same machine gives".into()
             }
         })
@@ -173,11 +170,11 @@ impl Show<'_> {
         }
         let _ = match &one.again {
             Again::Same => writeln!(text, "\n  Judged again: it comes out the same."),
-            Again::Differs(now) if one.is_granted => writeln!(text, "\n  Judged again: IT COMES OUT OTHERWISE: {}", plain(now)),
+            Again::Differs(now) if one.forms == Forms::Same => writeln!(text, "\n  Judged again: IT COMES OUT OTHERWISE: {}", plain(now)),
             Again::Differs(now) => {
                 writeln!(
                     text,
-                    "\n  Judged again, without the platform's grant: it comes out otherwise, which shows nothing: {}",
+                    "\n  Judged again, but not in the forms of then: it comes out otherwise, which shows nothing: {}",
                     plain(now)
                 )
             }
@@ -223,7 +220,7 @@ impl Show<'_> {
             "summary": one.release.as_ref().map(|release| &release.manifest.summary), "prose": one.prose,
             "findings": findings.collect::<Vec<_>>(),
             "fault": fault.as_ref().map(|fault| json!({"kind": fault.kind, "detail": fault.detail})),
-            "fields": fields, "committed": committed, "granted": one.is_granted,
+            "fields": fields, "committed": committed, "granted": one.forms != Forms::NoGrant,
             "component": one.release.as_ref().map(|release| release.component.hex()),
             "settings": one.release.as_ref().map(|release| release.settings.hex()),
             "bound": one.release.as_ref().map(|release| &release.lists),

@@ -163,9 +163,11 @@ impl Reading<'_> {
             let name = field.ident.as_ref().map(|ident| ident.unraw().to_string()).unwrap_or_default();
             let what = format!("`{}.{name}` is a `{kind}`, which has no bound of its own", item.ident);
             let remedy = match kind.as_str() {
-                "String" => "remember a number, a time or a short code instead; if the text has a bound, allow it and say which",
+                "String" => {
+                    "remember a number, a time or a short code instead; if the text has a bound, say it above the line: `// lint: allow(unbounded-state): its bound`"
+                }
                 _ => {
-                    "use a type of `ephor_sdk::state` (`Distinct`, `Sliding`, `Tumbling`, `Rate`), or cut it in `evaluate`; then allow it and say what its bound is"
+                    "use a type of `ephor_sdk::state` (`Distinct`, `Sliding`, `Tumbling`, `Rate`), or cut it in `evaluate` and say so above the line: `// lint: allow(unbounded-state): its bound`"
                 }
             };
             self.say(At::of(field.ident.as_ref().map_or_else(|| field.ty.span(), Ident::span)), Lint::UnboundedState, what, remedy);

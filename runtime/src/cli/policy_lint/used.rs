@@ -230,6 +230,13 @@ impl<'ast> Visit<'ast> for Looking<'_> {
         visit::visit_pat_struct(self, pattern);
     }
 
+    fn visit_pat(&mut self, pattern: &'ast Pat) {
+        // A variant that is matched is not one that is found.
+        if !matches!(pattern, Pat::Path(_)) {
+            visit::visit_pat(self, pattern);
+        }
+    }
+
     fn visit_expr_path(&mut self, path: &'ast syn::ExprPath) {
         let (whole, _) = self.uses.whole(&segments(&path.path));
         self.seen.paths.insert(whole);
