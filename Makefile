@@ -45,9 +45,10 @@ languages: binary languages-components ## Builds the policies in JavaScript and 
 bench: policies guests ## Measures; the ratios also go to target/bench.json
 	cargo bench -p ephor-tests --bench ladder --locked
 
-check: setup ## Formatting, lints, licences
+check: setup ## Formatting, lints, documentation, licences
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked
 	@if cargo deny --version > /dev/null 2>&1; then \
 	  echo "cargo deny check licenses bans sources"; \
 	  cargo deny --locked check licenses bans sources; \

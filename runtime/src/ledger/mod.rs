@@ -2,7 +2,7 @@
 //!
 //! The journal ([`journal`]) is all there is: an append-only file of records, one for
 //! each sync. Everything else is derived from it and made again at every start: the
-//! Merkle tree over the entries ([`tree`], [`log`]), and what the runtime remembers.
+//! Merkle tree over the entries ([`tree`], `log`), and what the runtime remembers.
 //! Signed checkpoints ([`checkpoint`], [`note`]) say what the log was at a time, and
 //! [`verify`] checks all of it from the files alone. `FORMAT.md` has every byte.
 //!

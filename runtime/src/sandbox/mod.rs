@@ -6,7 +6,7 @@
 //! authenticated cache ([`cache`]). From then on every call runs in an instance
 //! of its own ([`call`]) within limits ([`limits`]), and looks things up in the
 //! lists of its release ([`lookup`]). Which limits those are, depends on the language
-//! that the component is written in ([`language`]).
+//! that the component is written in (`language`).
 //!
 //! Knows nothing of HTTP, of storage, or of where columns come from.
 
