@@ -1,4 +1,5 @@
-//! The book about writing rules: a tutorial, a cookbook, and a page for each concept.
+//! The book about writing rules: a tutorial, a cookbook, rules in a file without a
+//! compiler, and a page for each concept.
 //!
 //! Its pages lie in the folder `book` of this crate, where they read best; here they are
 //! with their examples compiled.
@@ -8,6 +9,9 @@ pub mod tutorial {}
 
 #[doc = include_str!("../book/cookbook.md")]
 pub mod cookbook {}
+
+#[doc = include_str!("../book/table.md")]
+pub mod table {}
 
 /// How each piece behaves, and what it refuses.
 pub mod concepts {
