@@ -7,16 +7,11 @@ use std::process::{Command, Stdio};
 
 use ephor_tests::{binary, data, target_dir, workspace};
 
+use crate::journey::free_port;
 use crate::policy_new::target;
 
 /// Where the tutorial's platform listens.
 const ADDRESS: &str = "127.0.0.1:8790";
-
-/// A port that nobody has.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").port()
-}
 
 /// The tutorial as a script of bash: its files, and its commands, in their order.
 fn script() -> String {

@@ -14,7 +14,7 @@ const MARK: &str = "<!-- journey -->\n```sh\n";
 const ADDRESS: &str = "127.0.0.1:8790";
 
 /// A port that nobody has.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address").port()
 }

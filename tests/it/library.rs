@@ -4,18 +4,16 @@
 //! `policies/README.md`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use ephor::runtime::Answer;
 use ephor::{Runtime, ingest};
-use ephor_tests::client::Version;
 use ephor_tests::data::{self, Set};
 use ephor_tests::{Ephor, binary, event, ledger, policy, settings, target_dir, workspace};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+
+use crate::stateful::{digest, stream};
 
 const BEGIN: &str = "<!-- library: written by tests/it/library.rs -->\n";
 const END: &str = "<!-- /library -->";
@@ -125,7 +123,7 @@ impl Case {
 
         let ephor = Ephor::start(&[]);
         ephor.put_parts(&self.policy, &parts).await.succeeded();
-        stream(&ephor, events).await;
+        stream(&ephor, events, |answer| assert!(answer["verdict"].is_string(), "{answer}")).await;
         ephor.get("/v1/verdicts").await.expect(200).lines()
     }
 
@@ -147,16 +145,11 @@ impl Case {
                 for finding in asked["findings"].as_array().into_iter().flatten() {
                     let rule = event::text(finding, "rule");
                     *rules.entry(rule.to_string()).or_insert(0) += 1;
-                    places.push(format!("{place} {rule}\n"));
+                    places.push(format!("{place} {rule}"));
                 }
             }
         }
-        places.sort();
-        let digest = Sha256::digest(places.concat()).iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Found { events: number, rules, digest }
+        Found { events: number, rules, digest: digest(places) }
     }
 
     /// Holds what was found against an answer, and gives the lines of the table.
@@ -206,25 +199,6 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Streams events and waits for all answers.
-async fn stream(ephor: &Ephor, events: Vec<String>) {
-    let (mut sending, mut answers) = ephor.stream(Version::Http1, &[]).await;
-    let expected = events.len();
-    let sender = tokio::spawn(async move {
-        for chunk in events.chunks(512) {
-            assert!(sending.send(Bytes::from(chunk.join("\n") + "\n")).await, "the server takes all");
-        }
-    });
-    assert_eq!(answers.status().await, 200);
-    let mut count = 0;
-    while let Some(answer) = answers.next().await {
-        assert!(answer["verdict"].is_string(), "{answer}");
-        count += 1;
-    }
-    sender.await.expect("the sender ends");
-    assert_eq!(count, expected, "every event has one verdict");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,10 +9,7 @@ use serde_json::{Value, json};
 use crate::GOOD;
 use crate::policy_lint::{change, clean};
 use crate::policy_new::{ephor, said};
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
+use crate::publishers::text;
 
 /// Events of a few accounts; every tenth is of a type that nobody asks about.
 fn events(count: u64) -> String {

@@ -1,21 +1,17 @@
 //! `ephor policy explain`: findings of a server that is running, of its data directory, and
 //! of lines that somebody has.
 
-use std::path::Path;
 use std::process::{Command, Output};
 
 use ephor_tests::client::LINES;
 use ephor_tests::{Ephor, binary, component_path, event, policy, settings, target_dir, workspace};
 use serde_json::{Value, json};
 
+use crate::publishers::text;
 use crate::{GOOD, LISTED};
 
 const FULL: &str = "[ledger]\nevents = \"full\"\n";
 const STATEFUL: &str = "idle-vehicle";
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
 
 fn explain(args: &[&str]) -> Output {
     let mut command = Command::new(binary());

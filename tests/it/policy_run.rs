@@ -7,11 +7,8 @@ use std::process::{Command, Output, Stdio};
 use ephor_tests::{binary, component_path, event, target_dir, workspace};
 use serde_json::{Value, json};
 
+use crate::publishers::text;
 use crate::{GOOD, LISTED};
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
 
 fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()

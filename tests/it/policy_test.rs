@@ -7,6 +7,7 @@ use ephor_tests::{binary, component_path, target_dir, workspace};
 use tempfile::TempDir;
 
 use crate::GOOD;
+use crate::publishers::text;
 
 const STATEFUL: &str = "idle-vehicle";
 
@@ -67,10 +68,6 @@ fn originals(policy: &str) -> Vec<(String, String)> {
     }
     files.sort();
     files
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
 }
 
 fn out(output: &Output) -> String {

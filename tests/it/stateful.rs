@@ -19,8 +19,8 @@ fn answers(which: &str) -> Value {
     serde_json::from_slice::<Value>(&text).expect("answers.json is JSON")[which].take()
 }
 
-/// Streams events and waits for all answers.
-async fn stream(ephor: &Ephor, events: Vec<String>) {
+/// Streams events and looks at all answers.
+pub async fn stream(ephor: &Ephor, events: Vec<String>, look: impl Fn(&Value)) {
     let (mut sending, mut answers) = ephor.stream(Version::Http1, &[]).await;
     let expected = events.len();
     let sender = tokio::spawn(async move {
@@ -31,7 +31,7 @@ async fn stream(ephor: &Ephor, events: Vec<String>) {
     assert_eq!(answers.status().await, 200);
     let mut count = 0;
     while let Some(answer) = answers.next().await {
-        assert!(answer["verdict"].is_string() && answer.get("faults").is_none(), "{answer}");
+        look(&answer);
         count += 1;
     }
     sender.await.expect("the sender ends");
@@ -74,7 +74,8 @@ fn found(entries: &[Value], policy: &str) -> (Vec<String>, u64) {
     (found, nothing)
 }
 
-fn digest(mut lines: Vec<String>) -> String {
+/// The SHA-256 of findings as the scripts write it: of sorted lines.
+pub fn digest(mut lines: Vec<String>) -> String {
     lines.sort();
     let mut hash = Sha256::new();
     for line in lines {
@@ -90,7 +91,7 @@ async fn check(config: &str, name: &str, events: Vec<String>, answer: &Value) ->
     let ephor = Ephor::start_with(config, &[]);
     ephor.put(name, &policy(name), &answer["settings"].to_string()).await.succeeded();
     let count = events.len();
-    stream(&ephor, events).await;
+    stream(&ephor, events, |answer| assert!(answer["verdict"].is_string() && answer.get("faults").is_none(), "{answer}")).await;
     let mut entries = ephor.get("/v1/verdicts").await.expect(200).lines();
     let events = entries.iter().filter(|entry| ledger::subject(entry) == "event").count();
     assert_eq!((events, json!(events)), (count, answer["events"].clone()), "{name}: one entry for each event");

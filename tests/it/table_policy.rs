@@ -11,14 +11,11 @@ use serde_json::Value;
 
 use crate::GOOD;
 use crate::policy_new::{ephor, said};
+use crate::publishers::text;
 
 /// The policy of the library that is there in both ways.
 fn twin() -> PathBuf {
     workspace().join("policies").join(GOOD).join("rules.toml")
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
 }
 
 /// The component that a file of rules becomes.

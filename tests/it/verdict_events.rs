@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 
 use crate::replay::{assert_equal, ephor_replay};
+use crate::stateful::digest;
 use crate::{GOOD, LISTED};
 
 const CREDIT: &str = "credit-standing";
@@ -483,9 +484,7 @@ async fn real_invoices_are_replayed_and_counted_alike() {
     let output = Command::new("python3").arg("-B").arg(script).arg(&file).arg("--settings").arg(settings(CREDIT)).output();
     let output = output.unwrap_or_else(|error| panic!("python3 is missing ({error}): what a standing comes to is computed with it"));
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", ledger::printed(&output)));
-    let found = echoes.iter().enumerate().flat_map(|(at, echo)| rules(echo, CREDIT).into_iter().map(move |rule| format!("{at} {rule}\n")));
-    let mut found: Vec<String> = found.collect();
-    found.sort();
-    let digest: String = Sha256::digest(found.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = echoes.iter().enumerate().flat_map(|(at, echo)| rules(echo, CREDIT).into_iter().map(move |rule| format!("{at} {rule}")));
+    let digest = digest(found.collect());
     assert_eq!((&answer["events"], &answer["digest"]), (&json!(echoes.len()), &json!(digest)), "{answer}");
 }

@@ -22,25 +22,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, '..', '..', '..')
 sys.path.insert(0, os.path.join(HERE, '..', '..', 'independent'))
 import events
+from planted import Random
 
 SAMPLE = os.path.join(HERE, '..', 'sample', 'retail.ndjson.gz')
 OUT = os.path.join(HERE, 'credit-standing.ndjson.gz')
 SEED = 20_190_035
-MASK = (1 << 64) - 1
-
-
-class Random:
-    """splitmix64."""
-
-    def __init__(self, seed):
-        self.state = seed
-
-    def below(self, bound):
-        self.state = (self.state + 0x9E3779B97F4A7C15) & MASK
-        z = self.state
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-        return (z ^ (z >> 31)) % bound
 
 
 def words_found(description, words):

@@ -19,29 +19,13 @@ Python standard library only; the same bytes everywhere, for the generator is ou
 """
 import gzip, io, json, pathlib, sys
 
+import planted
+
 HERE = pathlib.Path(__file__).parent
 RULES = {'CREDIT_CARD': 'payment-card', 'IBAN_CODE': 'bank-account', 'EMAIL_ADDRESS': 'email-address', 'PHONE_NUMBER': 'phone-number'}
 
 
-class Random:
-    """splitmix64 (Steele, Lea, Flood 2014)."""
-    def __init__(self, seed):
-        self.state = seed
-
-    def next(self):
-        mask = (1 << 64) - 1
-        self.state = (self.state + 0x9E3779B97F4A7C15) & mask
-        z = self.state
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-        return z ^ (z >> 31)
-
-    def below(self, n):
-        return self.next() % n
-
-    def of(self, items):
-        return items[self.below(len(items))]
-
+class Random(planted.Random):
     def digits(self, n):
         return ''.join(str(self.below(10)) for _ in range(n))
 
@@ -55,7 +39,7 @@ def luhn_digit(body):
 
 
 def card(r):
-    prefix, length = r.of([('4', 16), ('51', 16), ('55', 16), ('2221', 16), ('37', 15), ('6011', 16), ('3530', 16), ('622848', 19),
+    prefix, length = r.choose([('4', 16), ('51', 16), ('55', 16), ('2221', 16), ('37', 15), ('6011', 16), ('3530', 16), ('622848', 19),
                            ('621700', 19), ('622202', 19), ('620000', 16)])
     body = prefix + r.digits(length - len(prefix) - 1)
     return body + luhn_digit(body)
@@ -67,7 +51,7 @@ def identity_digit(body):
 
 
 def identity(r):
-    region = r.of(['110101', '310115', '440305', '510104', '330106', '360426', '650102', '810000'])
+    region = r.choose(['110101', '310115', '440305', '510104', '330106', '360426', '650102', '810000'])
     body = region + str(1940 + r.below(75)) + f'{1 + r.below(12):02}{1 + r.below(28):02}' + r.digits(3)
     return body + identity_digit(body)
 
@@ -76,8 +60,8 @@ CREDIT = '0123456789ABCDEFGHJKLMNPQRTUWXY'
 
 
 def credit_code(r, prefix):
-    head = prefix + r.of(['110000', '310115', '440300', '340603'])
-    body = ''.join(r.of(CREDIT[:18]) for _ in range(8))
+    head = prefix + r.choose(['110000', '310115', '440300', '340603'])
+    body = ''.join(r.choose(CREDIT[:18]) for _ in range(8))
     s = sum(int(c, 36) * w for c, w in zip(body, [3, 7, 9, 10, 5, 8, 4, 2]))
     k = 11 - s % 11
     body += 'X' if k == 10 else '0' if k == 11 else str(k)
@@ -87,23 +71,23 @@ def credit_code(r, prefix):
 
 
 def iban(r):
-    country, letters, digits = r.of([('DE', 0, 18), ('FR', 0, 23), ('NL', 4, 10), ('ES', 0, 20), ('GB', 4, 14), ('NO', 0, 11), ('CH', 0, 17),
+    country, letters, digits = r.choose([('DE', 0, 18), ('FR', 0, 23), ('NL', 4, 10), ('ES', 0, 20), ('GB', 4, 14), ('NO', 0, 11), ('CH', 0, 17),
                                      ('MT', 4, 23), ('PL', 0, 24)])
-    bban = ''.join(r.of('ABCDEFGHKLMNOPRSTU') for _ in range(letters)) + r.digits(digits)
+    bban = ''.join(r.choose('ABCDEFGHKLMNOPRSTU') for _ in range(letters)) + r.digits(digits)
     n = int(''.join(str(int(c, 36)) for c in bban + country + '00'))
     return f'{country}{98 - n % 97:02}{bban}'
 
 
 def phone(r):
-    mobile = '1' + r.of('3456789') + r.digits(9)
-    return r.of([mobile, f'{mobile[:3]} {mobile[3:7]} {mobile[7:]}', f'{mobile[:3]}-{mobile[3:7]}-{mobile[7:]}', f'+86 {mobile}', f'+86-{mobile[:3]}-{mobile[3:7]}-{mobile[7:]}',
+    mobile = '1' + r.choose('3456789') + r.digits(9)
+    return r.choose([mobile, f'{mobile[:3]} {mobile[3:7]} {mobile[7:]}', f'{mobile[:3]}-{mobile[3:7]}-{mobile[7:]}', f'+86 {mobile}', f'+86-{mobile[:3]}-{mobile[3:7]}-{mobile[7:]}',
                  f'0086{mobile}', f'010-{6 + r.below(3)}{r.digits(7)}', f'(0571) 8{r.digits(7)}', f'+49 30 {r.digits(4)} {r.digits(4)}', f'+1 (415) 555-{r.digits(4)}',
                  f'+44 20 7946 0{r.digits(3)}', f'+33{1 + r.below(9)}{r.digits(8)}'])
 
 
 def email(r):
-    name = r.of(['li.ming', 'wang_fang', 'zhang-wei', 'chen.jie+shop', 'anna.k', 'j.doe', 'user'])
-    return f'{name}{r.below(1000)}@{r.of(["example.com", "mail.example.org", "post.example.co.uk", "example.cn"])}'
+    name = r.choose(['li.ming', 'wang_fang', 'zhang-wei', 'chen.jie+shop', 'anna.k', 'j.doe', 'user'])
+    return f'{name}{r.below(1000)}@{r.choose(["example.com", "mail.example.org", "post.example.co.uk", "example.cn"])}'
 
 
 def grouped(value, sizes, joint):
@@ -137,7 +121,7 @@ def disguised(r, rule, value):
     if rule != 'email-address':
         ways += [arabic(value)]
     ways += [wide(value), hidden(value)]
-    return r.of(ways)
+    return r.choose(ways)
 
 
 SENTENCES = ['Please contact {} about the delivery.', 'customer wrote: {}', 'My details are {}, thank you', '({})', '客户信息：{}，请核对。', '请联系{}。',
@@ -151,14 +135,14 @@ def planted(r):
         for _ in range(count):
             value = disguised(r, rule, make(r))
             if r.below(3) == 0:
-                name = r.of(NAMES)
-                data = r.of([lambda: ({'row': {name: value, 'n': r.below(99)}}, f'/data/row/{name}'), lambda: ({'rows': [{'a': 'b'}, {name: value}]}, f'/data/rows/1/{name}'),
+                name = r.choose(NAMES)
+                data = r.choose([lambda: ({'row': {name: value, 'n': r.below(99)}}, f'/data/row/{name}'), lambda: ({'rows': [{'a': 'b'}, {name: value}]}, f'/data/rows/1/{name}'),
                              lambda: ([value], '/data/0'), lambda: ({'a/b': {'~': value}}, '/data/a~1b/~0')])()
                 if rule in ('identity-number', 'payment-card') and value.isascii() and value.isdigit():
                     data = ({'row': {name: int(value)}}, f'/data/row/{name}')
                 yield 'record.shared', data[0], [[rule, data[1], 0, len(value)]]
             else:
-                sentence = r.of(SENTENCES)
+                sentence = r.choose(SENTENCES)
                 start = sentence.index('{}')
                 yield 'message.sent', {'text': sentence.format(value)}, [[rule, '/data/text', start, start + len(value)]]
 
@@ -175,41 +159,41 @@ def ean(r, prefix):
 
 def harmless(r):
     def order():
-        return r.of(['Order {} has shipped', 'order no. {} was paid', '订单号：{}，已发货', '您的订单{}已完成', 'ORD-{}', 'invoice number {} is due']).format(r.digits(16 + r.below(4)))
+        return r.choose(['Order {} has shipped', 'order no. {} was paid', '订单号：{}，已发货', '您的订单{}已完成', 'ORD-{}', 'invoice number {} is due']).format(r.digits(16 + r.below(4)))
 
     def parcel():
-        return r.of(['Tracking number {}', '运单号{}', 'SF{} is on its way', '快递 YT{}', 'Parcel 1Z{}']).format(r.digits(12 + r.below(4)))
+        return r.choose(['Tracking number {}', '运单号{}', 'SF{} is on its way', '快递 YT{}', 'Parcel 1Z{}']).format(r.digits(12 + r.below(4)))
 
     def article():
-        return r.of(['EAN {}', '条码 {}', 'ISBN {}', 'article {}']).format(r.of([ean(r, '978'), ean(r, '690'), ean(r, '40'), ean(r, '50')]))
+        return r.choose(['EAN {}', '条码 {}', 'ISBN {}', 'article {}']).format(r.choose([ean(r, '978'), ean(r, '690'), ean(r, '40'), ean(r, '50')]))
 
     def device():
-        body = r.of(['35', '86', '01']) + r.digits(12)
-        return r.of(['IMEI {}', 'device {} went offline', 'SIM 8986{}']).format(body + luhn_digit(body))
+        body = r.choose(['35', '86', '01']) + r.digits(12)
+        return r.choose(['IMEI {}', 'device {} went offline', 'SIM 8986{}']).format(body + luhn_digit(body))
 
     def amount():
-        return r.of([f'Total {r.below(999)},{r.digits(3)},{r.digits(3)}.{r.digits(2)} EUR', f'金额{r.digits(7)}.00元', f'${1 + r.below(9)}{r.digits(9)}', f'0.{r.digits(16)}',
+        return r.choose([f'Total {r.below(999)},{r.digits(3)},{r.digits(3)}.{r.digits(2)} EUR', f'金额{r.digits(7)}.00元', f'${1 + r.below(9)}{r.digits(9)}', f'0.{r.digits(16)}',
                      f'{1 + r.below(9)} {r.digits(3)} {r.digits(3)} {r.digits(3)} kWh', f'{r.digits(8)}% of {r.digits(9)}'])
 
     def moment():
         year, month, day = 1990 + r.below(40), 1 + r.below(12), 1 + r.below(28)
-        return r.of([f'{year}-{month:02}-{day:02} {r.below(24):02}:{r.below(60):02}:{r.below(60):02}', f'{day:02}.{month:02}.{year} {r.below(24):02}:00', f'{year}{month:02}{day:02}{r.digits(6)}',
+        return r.choose([f'{year}-{month:02}-{day:02} {r.below(24):02}:{r.below(60):02}:{r.below(60):02}', f'{day:02}.{month:02}.{year} {r.below(24):02}:00', f'{year}{month:02}{day:02}{r.digits(6)}',
                      f'{year}/{month:02}/{day:02}', f'at 17{r.digits(11)} ms', f'{year}年{month}月{day}日', f'{year}-{month:02}-{day:02}T10:11:12.{r.digits(6)}+08:00'])
 
     def address():
-        return r.of([f'10.{r.below(256)}.{r.below(256)}.{r.below(256)}', f'192.168.{100 + r.below(100)}.{100 + r.below(100)}:8080', f'v1.{r.below(99)}.{r.digits(8)}',
+        return r.choose([f'10.{r.below(256)}.{r.below(256)}.{r.below(256)}', f'192.168.{100 + r.below(100)}.{100 + r.below(100)}:8080', f'v1.{r.below(99)}.{r.digits(8)}',
                      f'{r.below(90)}.{r.digits(7)}, {r.below(180)}.{r.digits(7)}', f'icon@2x.png icon{r.below(9)}@3x.jpg', f'package@{r.below(9)}.{r.below(9)}.{r.below(9)}',
                      '%08x-%04x-4%03x-8%03x-%012x' % (r.below(1 << 32), r.below(1 << 16), r.below(1 << 12), r.below(1 << 12), r.below(1 << 48)),
-                     f'sha1 {r.next():016x}{r.next():016x}{r.below(1 << 32):08x}', f'https://shop.example/p/{r.digits(9)}?id={r.digits(6)}'])
+                     f'sha1 {r.below(1 << 64):016x}{r.below(1 << 64):016x}{r.below(1 << 32):08x}', f'https://shop.example/p/{r.digits(9)}?id={r.digits(6)}'])
 
     def mistaken():
-        return r.of(['value {}', '证件 {} 有误', 'checked: {}']).format(wrong_digit(r, r.of([identity, card, iban])(r)))
+        return r.choose(['value {}', '证件 {} 有误', 'checked: {}']).format(wrong_digit(r, r.choose([identity, card, iban])(r)))
 
     def organisation():
-        return r.of(['Company {}', '统一社会信用代码：{}', '{} 有限公司']).format(credit_code(r, r.of(['91', '12', '51'])))
+        return r.choose(['Company {}', '统一社会信用代码：{}', '{} 有限公司']).format(credit_code(r, r.choose(['91', '12', '51'])))
 
     def long_number():
-        return r.of(['reading {}', '{}', 'counter={}', 'x{}y', '序号{}']).format(r.digits(16 + r.below(8)))
+        return r.choose(['reading {}', '{}', 'counter={}', 'x{}y', '序号{}']).format(r.digits(16 + r.below(8)))
 
     makers = [order, order, parcel, article, device, amount, moment, address, mistaken, organisation, long_number]
     for index in range(1_100):
