@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::body::{Cut, ResponseBody};
+use super::peer::Peer;
 use super::{Phase, Shared, routes};
 
 /// The largest chunk that HTTP/1 reads at once, and with that the memory of one
@@ -36,7 +38,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
-pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
+pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr) {
     // Answers are written in whole frames; waiting to fill a packet only delays
     // them.
     let _ = stream.set_nodelay(true);
@@ -46,14 +48,15 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
         Ok(Ok(1..)) => {}
         Ok(Ok(0) | Err(_)) | Err(_) => return,
     }
+    let peer = Arc::new(Peer { address, certificate: None });
     let requests = Arc::new(Requests::default());
     let service = service_fn({
         let (shared, requests) = (Arc::clone(&shared), Arc::clone(&requests));
         move |request| {
-            let shared = Arc::clone(&shared);
+            let (shared, peer) = (Arc::clone(&shared), Arc::clone(&peer));
             let open = OpenRequest::begin(&requests);
             async move {
-                let response = routes::answer(&shared, request).await;
+                let response = routes::answer(&shared, &peer, request).await;
                 Ok::<_, Infallible>(response.map(|body| Counted { body, _open: open }))
             }
         }

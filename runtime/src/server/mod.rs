@@ -18,6 +18,7 @@ mod events;
 mod limits;
 mod log;
 mod metrics;
+mod peer;
 mod policies;
 mod problem;
 mod releases;
@@ -170,7 +171,7 @@ impl Server {
         let permits = Arc::new(Semaphore::new(connections_max as usize));
         let mut shutdown = pin!(shutdown);
         loop {
-            let (stream, permit) = tokio::select! {
+            let (stream, address, permit) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 accepted = accept(&listener, &permits) => match accepted {
@@ -187,7 +188,7 @@ impl Server {
                 // Both end with the task that does the work, never earlier.
                 let _permit = permit;
                 let _counted = shared.counters.connection();
-                connection::serve(Arc::clone(&shared), stream).await;
+                connection::serve(Arc::clone(&shared), stream, address).await;
             });
         }
         drop(listener);
@@ -208,8 +209,8 @@ impl Server {
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, address, permit))
 }

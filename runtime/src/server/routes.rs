@@ -8,6 +8,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{RequestBody, ResponseBody};
+use super::peer::Peer;
 use super::problem::{Cause, Problem};
 use super::{Phase, Shared, contents, events, log, metrics, policies, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
@@ -111,7 +112,7 @@ impl<'a> Route<'a> {
 }
 
 /// Answers one request. Never fails: what goes wrong is a problem in an answer.
-pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<ResponseBody> {
+pub(super) async fn answer(shared: &Arc<Shared>, _peer: &Arc<Peer>, request: Request<Incoming>) -> Response<ResponseBody> {
     let (parts, incoming) = request.into_parts();
     let mut body = RequestBody::new(incoming, shared.limits.expansion_ratio_max);
     let route = Route::of(parts.uri.path());
