@@ -12,6 +12,8 @@
 pub mod config;
 pub mod server;
 
+pub mod outgoing;
+
 pub mod ingest;
 pub mod runtime;
 mod sequencer;

@@ -30,6 +30,14 @@ pub(super) fn write() -> String {
     out.out
 }
 
+/// What a table of the operator's own is called in an example.
+fn example_name(table: &str) -> &'static str {
+    match table {
+        "outgoing" => "fraud-team",
+        _ => "transport-office",
+    }
+}
+
 struct Writer {
     out: String,
     /// All names of keys: in comments they are written as in the file.
@@ -50,7 +58,7 @@ impl Writer {
             match &node.shape {
                 Shape::Named { of, .. } if is_table(of) => {
                     path.push("NAME".into());
-                    let shown = ["publishers", "transport-office"].map(str::to_string);
+                    let shown = [name.clone(), example_name(name).to_string()];
                     self.table_head(&node.doc, &shown);
                     let _ = writeln!(self.out, "#[{}]", shown.join("."));
                     let mut inner = shown.to_vec();

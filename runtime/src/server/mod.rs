@@ -41,6 +41,7 @@ use tokio::time::{sleep, timeout};
 pub use limits::Limits;
 
 use crate::ingest;
+use crate::outgoing::Outgoing;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use body::Room;
@@ -60,6 +61,8 @@ pub struct Options {
     pub ingest: ingest::Limits,
     /// The publishers whose releases are judged with.
     pub publishers: Option<Arc<Publishers>>,
+    /// The other systems that are told verdicts.
+    pub outgoing: Option<Arc<Outgoing>>,
 }
 
 /// Where the server is in its life. Only ever moves on.

@@ -12,6 +12,7 @@ use super::body::ResponseBody;
 use super::problem::{Cause, Problem};
 use super::releases::{self, View};
 use crate::ledger::Durability;
+use crate::outgoing::DestinationStatus;
 use crate::publishers::PublisherStatus;
 
 /// The first line of the note. No checkpoint begins so, and no status like one.
@@ -34,6 +35,8 @@ struct Status {
     checkpoint: Option<Signed>,
     releases: Vec<View>,
     publishers: Vec<PublisherStatus>,
+    /// Other systems that are told verdicts.
+    outgoing: Vec<DestinationStatus>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +60,7 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
         checkpoint,
         releases: releases::views(shared),
         publishers: releases::publishers(shared),
+        outgoing: shared.options.outgoing.as_ref().map(|outgoing| outgoing.status()).unwrap_or_default(),
     };
     let json = serde_json::to_string_pretty(&status).map_err(|error| {
         tracing::error!(%error, "The status could not be rendered");

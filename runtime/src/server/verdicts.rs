@@ -1,7 +1,7 @@
 //! `GET /v1/verdicts`: the ledger's entries as they become durable, from any sequence
 //! on, as lines or as server-sent events.
 
-use std::mem;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +16,11 @@ use super::body::{self, FrameSender, ResponseBody};
 use super::problem::{Cause, Problem};
 use super::{Phase, Shared, log};
 use crate::ledger::entry::Entry;
-use crate::ledger::{Log, LogError};
+use crate::runtime::Entries;
 use crate::verdict::Decision;
 
 /// Bytes of entries in one frame, about.
 const FRAME_BYTES: usize = 128 << 10;
-
-/// Entries that are looked at for one frame, at most, where most are left out.
-const FRAME_ENTRIES: usize = 16 << 10;
 
 /// Frames that wait for the client to read.
 const FRAMES_MAX: usize = 4;
@@ -125,7 +122,7 @@ impl Query {
 
 /// Answers the request. Returns with the head of the answer, the rest follows.
 pub(super) fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
-    let log = log::of(shared)?;
+    log::of(shared)?;
     let mut query =
         Query::parse(parts.uri.query().unwrap_or_default()).map_err(|detail| Problem::new(Cause::Query, format!("{detail}.")))?;
     let events = wants_events(&parts.headers);
@@ -136,13 +133,14 @@ pub(super) fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<Respon
     }
     query.follow |= events;
     let (frames_out, frames_in) = body::frames(FRAMES_MAX);
+    let follow = query.follow;
     let feed = Feed {
-        log: Arc::clone(log),
-        durable: shared.runtime.durable(),
+        entries: shared.runtime.entries(query.from).ok_or_else(log::none)?,
         phase: shared.phase.clone(),
         patience: shared.limits.write_timeout(),
         events,
-        query,
+        follow,
+        query: Arc::new(query),
     };
     tokio::spawn(feed.run(frames_out));
     let mut response = Response::new(ResponseBody::Stream(frames_in));
@@ -164,36 +162,32 @@ fn wants_events(headers: &HeaderMap) -> bool {
 
 /// One client that reads along.
 struct Feed {
-    log: Arc<Log>,
-    durable: watch::Receiver<u64>,
+    entries: Entries,
     phase: watch::Receiver<Phase>,
     patience: Duration,
     events: bool,
-    query: Query,
+    follow: bool,
+    query: Arc<Query>,
 }
 
 impl Feed {
     async fn run(mut self, frames: FrameSender) {
         loop {
-            let Some((frame, next, more)) = self.read().await else { return };
-            self.query.from = next;
+            let Some((frame, more)) = self.read().await else { return };
             if !frame.is_empty() && frames.send(frame, self.patience).await.is_err() {
                 return;
             }
             if more {
                 continue;
             }
-            if !self.query.follow {
+            if !self.follow {
                 break;
             }
             // The next entry, the end of everything, or a sign of life.
-            let from = self.query.from;
-            let (durable, phase) = (&mut self.durable, &mut self.phase);
-            // What is waited for gives out a lock, which must not be held any longer.
-            let entries = async { durable.wait_for(|durable| *durable >= from).await.is_ok() };
+            let phase = &mut self.phase;
             let stopping = async { phase.wait_for(|phase| *phase != Phase::Running).await.is_err() };
             let woken = tokio::select! {
-                woken = entries => woken,
+                woken = self.entries.wait() => woken,
                 _ = stopping => false,
                 () = tokio::time::sleep(KEEP_ALIVE) => {
                     let sign: &'static [u8] = if self.events { b": nothing new\n\n" } else { b"\n" };
@@ -207,38 +201,22 @@ impl Feed {
         frames.complete();
     }
 
-    /// The next frame, the sequence that follows it, and whether there may be more
-    /// already.
-    async fn read(&mut self) -> Option<(Bytes, u64, bool)> {
-        let (log, events, query) = (Arc::clone(&self.log), self.events, mem::take(&mut self.query));
-        let read = tokio::task::spawn_blocking(move || {
-            let mut frame = Vec::new();
-            let mut next = query.from;
-            let mut more = false;
-            for (count, item) in log.entries(query.from).enumerate() {
-                let (sequence, line) = match item {
-                    Ok(item) => item,
-                    Err(error) => return (query, Err(error)),
-                };
-                next = sequence + 1;
-                if query.takes(&line) {
-                    if events {
-                        frame.extend_from_slice(format!("id: {sequence}\ndata: {line}\n\n").as_bytes());
-                    } else {
-                        frame.extend_from_slice(line.as_bytes());
-                        frame.push(b'\n');
-                    }
-                }
-                if frame.len() >= FRAME_BYTES || count + 1 == FRAME_ENTRIES {
-                    more = true;
-                    break;
+    /// The next frame, and whether there may be more already.
+    async fn read(&mut self) -> Option<(Bytes, bool)> {
+        let (events, query) = (self.events, Arc::clone(&self.query));
+        let read = self.entries.read(Vec::new(), move |frame: &mut Vec<u8>, sequence, line| {
+            if query.takes(&line) {
+                if events {
+                    frame.extend_from_slice(format!("id: {sequence}\ndata: {line}\n\n").as_bytes());
+                } else {
+                    frame.extend_from_slice(line.as_bytes());
+                    frame.push(b'\n');
                 }
             }
-            (query, Ok::<_, LogError>((Bytes::from(frame), next, more)))
+            if frame.len() < FRAME_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        let (query, read) = read.await.ok()?;
-        self.query = query;
-        read.inspect_err(|error| tracing::error!(%error, "The ledger cannot be read")).ok()
+        let read = read.await.inspect_err(|error| tracing::error!(%error, "The ledger cannot be read"));
+        read.ok().map(|(frame, more)| (Bytes::from(frame), more))
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::Digest;
 
@@ -65,6 +65,12 @@ pub(crate) struct Evidence<'a>(pub Vec<(Text<'a>, Text<'a>)>);
 
 /// The versions of reference lists, by the lists' names: the same shape.
 pub(crate) type Lists<'a> = Evidence<'a>;
+
+impl Serialize for Evidence<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (&**name, &**value)))
+    }
+}
 
 /// Writes an object of strings.
 pub(super) fn strings(out: &mut Vec<u8>, Evidence(members): &Evidence<'_>) {
