@@ -9,6 +9,7 @@ pub mod forge;
 pub mod ledger;
 pub mod random;
 pub mod raw;
+pub mod receiver;
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};

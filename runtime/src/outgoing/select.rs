@@ -111,8 +111,10 @@ impl Selection {
             })
         });
         let evidence = self.destination.evidence;
-        let found = |said: &Said<'_>, finding| Found::told(said.policy, said.release, said.mode, finding, evidence);
-        let findings = judged.said.iter().flat_map(|said| said.findings.iter().map(move |finding| (said, finding)));
+        let findings = judged.said.iter().flat_map(|said| {
+            let Said { policy, release, mode, findings, .. } = said;
+            findings.iter().map(move |finding| Found::told(policy, release, *mode, finding, evidence))
+        });
         let faults = judged.said.iter().filter_map(|said| {
             let Said { policy, release, mode, fault, .. } = said;
             Some(Failed { policy, release, mode: *mode, kind: fault.as_ref()?.kind })
@@ -124,7 +126,7 @@ impl Selection {
             timer: judged.timer,
             verdict: judged.verdict,
             handling: judged.handling,
-            findings: findings.map(|(said, finding)| found(said, finding)).collect(),
+            findings: findings.collect(),
             faults: faults.collect(),
         };
         let source = reserved::verdicts_of(&self.log, judged.source);

@@ -63,7 +63,7 @@ impl Entries {
                 let (sequence, line) = item?;
                 next = sequence + 1;
                 if take(&mut into, sequence, line).is_break() || count + 1 == LOOKED_AT_MAX {
-                    return Ok((into, next, true));
+                    return Ok::<_, LogError>((into, next, true));
                 }
             }
             Ok((into, next, false))
