@@ -21,10 +21,13 @@ use tokio::task::JoinSet;
 
 /// Rounds, if `EPHOR_LOAD_ROUNDS` does not say otherwise.
 const ROUNDS: u64 = 20;
-/// Clients: two streams, two that send single events, one that sends batches.
-const CLIENTS: usize = 5;
+/// Clients: two streams, one that sends batches, two that send single events; and how many
+/// of ten events each of them sends.
+const SHARES: [usize; 5] = [3, 3, 2, 1, 1];
 /// New events of a round.
-const NEW: usize = 400;
+const NEW: usize = 500;
+/// Lines of a stream that may be without an answer before more are sent.
+const WINDOW: usize = 40;
 
 /// What the events are judged with.
 const POLICIES: [&str; 3] = ["negative-list", "geofence", "fleet-cap"];
@@ -100,6 +103,16 @@ impl Events {
     }
 }
 
+/// The events of each client.
+fn shares(events: &[String]) -> Vec<Vec<String>> {
+    let owners: Vec<usize> = SHARES.iter().enumerate().flat_map(|(kind, count)| vec![kind; *count]).collect();
+    let mut shares = vec![Vec::new(); SHARES.len()];
+    for (at, event) in events.iter().enumerate() {
+        shares[owners[at % owners.len()]].push(event.clone());
+    }
+    shares
+}
+
 /// Sends events on one connection until all are answered or the server takes none.
 async fn client(remote: Remote, kind: usize, events: Vec<String>, mut random: Random, account: Account) {
     match kind {
@@ -142,10 +155,15 @@ async fn request(connection: &mut Kept, batch: bool, events: &[String], account:
 
 async fn stream(remote: Remote, version: Version, events: Vec<String>, mut random: Random, account: Account) {
     let Some((mut sending, mut answers)) = remote.stream(version).await else { return };
+    let (answered, mut seen) = watch::channel(0);
     let sender = tokio::spawn(async move {
         let mut rest = &events[..];
         while !rest.is_empty() {
-            let (now, later) = rest.split_at((1 + random.below(40) as usize).min(rest.len()));
+            let (now, later) = rest.split_at((1 + random.below(WINDOW as u64 / 2) as usize).min(rest.len()));
+            let sent = events.len() - rest.len();
+            if seen.wait_for(|answered| sent < answered + WINDOW).await.is_err() {
+                return;
+            }
             if !sending.send(Bytes::from(format!("{}\n", now.join("\n")))).await {
                 return;
             }
@@ -157,6 +175,7 @@ async fn stream(remote: Remote, version: Version, events: Vec<String>, mut rando
         if answer.get("sequence").is_some() {
             account.take(answer);
             count += 1;
+            answered.send_replace(count);
             continue;
         }
         // It ends, and says from which line on nothing was judged: all before were answered.
@@ -236,8 +255,8 @@ async fn what_was_accepted_is_answered_when_it_is_asked_to_stop() {
         random.shuffle(&mut sent);
         account.answers.send_replace(0);
         let mut clients = JoinSet::new();
-        for (kind, share) in sent.chunks(sent.len().div_ceil(CLIENTS)).enumerate() {
-            clients.spawn(client(ephor.remote(), kind, share.to_vec(), random.fork(), account.clone()));
+        for (kind, share) in shares(&sent).into_iter().enumerate() {
+            clients.spawn(client(ephor.remote(), kind, share, random.fork(), account.clone()));
         }
         let goal = random.below(sent.len() as u64);
         let mut answers = account.answers.subscribe();
@@ -305,8 +324,8 @@ async fn roll(mut random: Random, how: impl Fn(&mut Random) -> End) {
     let all = events.next(NEW * rounds as usize, 0);
     account.with(|book| all.iter().for_each(|text| book.note(ledger::parse(text))));
     let mut clients = JoinSet::new();
-    for (kind, share) in all.chunks(all.len().div_ceil(CLIENTS)).enumerate() {
-        clients.spawn(persistent(kind, share.to_vec(), seen.clone(), random.fork(), account.clone()));
+    for (kind, share) in shares(&all).into_iter().enumerate() {
+        clients.spawn(persistent(kind, share, seen.clone(), random.fork(), account.clone()));
     }
 
     let mut known: Vec<String> = Vec::new();
@@ -315,7 +334,7 @@ async fn roll(mut random: Random, how: impl Fn(&mut Random) -> End) {
         let ephor = place.start().await;
         address.send_replace(Some(ephor.remote()));
         // After some more answers; the moment is meant to be any.
-        let goal = *account.answers.borrow() + random.below(2 * NEW as u64);
+        let goal = *account.answers.borrow() + random.below(NEW as u64);
         let mut answers = account.answers.subscribe();
         let enough = async {
             loop {
