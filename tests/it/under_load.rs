@@ -68,9 +68,12 @@ impl Account {
     }
 
     /// Those of some events that nobody has an answer to.
-    fn open(&self, events: &[String]) -> Vec<String> {
-        let ids = self.with(|book| book.unanswered().map(|sent| sent.event["id"].to_string()).collect::<BTreeSet<_>>());
-        events.iter().filter(|text| ids.contains(&ledger::parse(text)["id"].to_string())).cloned().collect()
+    fn open(&self, events: &[Event]) -> Vec<Event> {
+        self.with(|book| events.iter().filter(|event| book.sent(&event.id).answer.is_none()).cloned().collect())
+    }
+
+    fn note(&self, events: &[Event]) {
+        self.with(|book| events.iter().for_each(|event| book.note(ledger::parse(&event.text))));
     }
 
     fn ended(&self) -> u64 {
@@ -78,33 +81,51 @@ impl Account {
     }
 }
 
-/// The real events, one round's after the other, for ever.
-struct Events(VecDeque<String>);
+/// One event, as it is sent.
+#[derive(Debug, Clone)]
+struct Event {
+    id: String,
+    text: String,
+}
+
+fn lines(events: &[Event]) -> String {
+    events.iter().flat_map(|event| [event.text.as_str(), "\n"]).collect()
+}
+
+/// The real events, one after the other, for ever.
+struct Events {
+    queue: VecDeque<String>,
+    taken: usize,
+}
 
 impl Events {
     /// Retail and scooters, in turn.
     fn new() -> Events {
         let (retail, columbus) = (data::sample(Set::Retail), data::sample(Set::Columbus));
         let columbus = columbus.into_iter().map(Some).chain(std::iter::repeat(None));
-        Events(retail.into_iter().zip(columbus).flat_map(|(retail, columbus)| [Some(retail), columbus]).flatten().collect())
+        let queue = retail.into_iter().zip(columbus).flat_map(|(retail, columbus)| [Some(retail), columbus]).flatten().collect();
+        Events { queue, taken: 0 }
     }
 
     /// The next few. When all were there they come again as new ones: with other ids.
-    fn next(&mut self, count: usize, lap: u64) -> Vec<String> {
+    fn next(&mut self, count: usize) -> Vec<Event> {
         (0..count)
             .map(|_| {
-                let text = self.0.pop_front().expect("there are events");
+                let lap = self.taken / self.queue.len();
+                self.taken += 1;
+                let text = self.queue.pop_front().expect("there are events");
                 let mut event = ledger::parse(&text);
-                event["id"] = format!("{}-{lap}", event["id"].as_str().expect("an id")).into();
-                self.0.push_back(text);
-                event.to_string()
+                let id = format!("{}-{lap}", event["id"].as_str().expect("an id"));
+                event["id"] = id.clone().into();
+                self.queue.push_back(text);
+                Event { id, text: event.to_string() }
             })
             .collect()
     }
 }
 
 /// The events of each client.
-fn shares(events: &[String]) -> Vec<Vec<String>> {
+fn shares(events: &[Event]) -> Vec<Vec<Event>> {
     let owners: Vec<usize> = SHARES.iter().enumerate().flat_map(|(kind, count)| vec![kind; *count]).collect();
     let mut shares = vec![Vec::new(); SHARES.len()];
     for (at, event) in events.iter().enumerate() {
@@ -114,7 +135,7 @@ fn shares(events: &[String]) -> Vec<Vec<String>> {
 }
 
 /// Sends events on one connection until all are answered or the server takes none.
-async fn client(remote: Remote, kind: usize, events: Vec<String>, mut random: Random, account: Account) {
+async fn client(remote: Remote, kind: usize, events: Vec<Event>, mut random: Random, account: Account) {
     match kind {
         0 => stream(remote, Version::Http1, events, random, account).await,
         1 => stream(remote, Version::Http2, events, random, account).await,
@@ -134,10 +155,10 @@ async fn client(remote: Remote, kind: usize, events: Vec<String>, mut random: Ra
 }
 
 /// Sends some in one request; says whether they were answered.
-async fn request(connection: &mut Kept, batch: bool, events: &[String], account: &Account) -> bool {
+async fn request(connection: &mut Kept, batch: bool, events: &[Event], account: &Account) -> bool {
     let answer = match (batch, events) {
-        (false, [event]) => connection.post(EVENT, event.clone()).await,
-        _ => connection.post(BATCH, format!("[{}]", events.join(","))).await,
+        (false, [event]) => connection.post(EVENT, event.text.clone()).await,
+        _ => connection.post(BATCH, format!("[{}]", lines(events).trim_end().replace('\n', ","))).await,
     };
     let Some(answer) = answer else { return false };
     if answer.status == 503 {
@@ -153,7 +174,7 @@ async fn request(connection: &mut Kept, batch: bool, events: &[String], account:
     true
 }
 
-async fn stream(remote: Remote, version: Version, events: Vec<String>, mut random: Random, account: Account) {
+async fn stream(remote: Remote, version: Version, events: Vec<Event>, mut random: Random, account: Account) {
     let Some((mut sending, mut answers)) = remote.stream(version).await else { return };
     let (answered, mut seen) = watch::channel(0);
     let sender = tokio::spawn(async move {
@@ -164,7 +185,7 @@ async fn stream(remote: Remote, version: Version, events: Vec<String>, mut rando
             if seen.wait_for(|answered| sent < answered + WINDOW).await.is_err() {
                 return;
             }
-            if !sending.send(Bytes::from(format!("{}\n", now.join("\n")))).await {
+            if !sending.send(Bytes::from(lines(now))).await {
                 return;
             }
             rest = later;
@@ -246,11 +267,11 @@ async fn what_was_accepted_is_answered_when_it_is_asked_to_stop() {
     let rounds = number("EPHOR_LOAD_ROUNDS").unwrap_or(ROUNDS);
     let mut random = Random::from_env("EPHOR_LOAD_SEED");
     let (place, account, mut events) = (Place::new(), Account::new(), Events::new());
-    let (mut left, mut interrupted) = (Vec::new(), 0);
+    let (mut left, mut known, mut interrupted) = (Vec::new(), Vec::new(), 0);
     for round in 1..=rounds {
         let ephor = place.start().await;
-        let mut sent: Vec<String> = events.next(NEW, round);
-        account.with(|book| sent.iter().for_each(|text| book.note(ledger::parse(text))));
+        let mut sent = events.next(NEW);
+        account.note(&sent);
         sent.append(&mut left);
         random.shuffle(&mut sent);
         account.answers.send_replace(0);
@@ -270,15 +291,14 @@ async fn what_was_accepted_is_answered_when_it_is_asked_to_stop() {
         interrupted += u64::from(!left.is_empty());
 
         // Read from the directory as it was left.
-        let exported = ledger::exported(&place.data());
-        account.with(|book| {
-            book.assert_recorded(&exported);
-            let answered: BTreeSet<String> = book.answered().map(|sent| sent.event["id"].as_str().expect("an id").to_string()).collect();
-            let recorded = recorded(&exported);
-            let unknown: Vec<&String> = recorded.difference(&answered).collect();
-            assert!(unknown.is_empty(), "round {round}: recorded, and nobody was told: {unknown:?}");
-        });
+        let lines = ledger::exported(&place.data());
+        assert!(lines.len() >= known.len() && lines[..known.len()] == known[..], "round {round}: an entry has changed");
+        let recorded = recorded(&lines[known.len()..]);
+        let unknown: Vec<&String> = account.with(|book| recorded.iter().filter(|id| book.sent(id).answer.is_none()).collect());
+        assert!(unknown.is_empty(), "round {round}: recorded, and nobody was told: {unknown:?}");
+        known = lines;
     }
+    account.with(|book| book.assert_recorded(&known));
     assert_verifies(&place.data());
     let (total, open, ended) = (account.with(|book| book.len()), left.len(), account.ended());
     let _ = writeln!(
@@ -303,7 +323,7 @@ async fn clients_that_send_again_have_one_verdict_for_each_event_over_restarts()
 type Address = watch::Receiver<Option<Remote>>;
 
 /// Sends its events to whichever server is there, until all are answered.
-async fn persistent(kind: usize, events: Vec<String>, mut address: Address, mut random: Random, account: Account) {
+async fn persistent(kind: usize, events: Vec<Event>, mut address: Address, mut random: Random, account: Account) {
     loop {
         let left = account.open(&events);
         if left.is_empty() {
@@ -321,8 +341,8 @@ async fn roll(mut random: Random, how: impl Fn(&mut Random) -> End) {
     let rounds = number("EPHOR_LOAD_ROUNDS").unwrap_or(ROUNDS);
     let (place, account, mut events) = (Place::new(), Account::new(), Events::new());
     let (address, seen) = watch::channel(None);
-    let all = events.next(NEW * rounds as usize, 0);
-    account.with(|book| all.iter().for_each(|text| book.note(ledger::parse(text))));
+    let all = events.next(NEW * rounds as usize);
+    account.note(&all);
     let mut clients = JoinSet::new();
     for (kind, share) in shares(&all).into_iter().enumerate() {
         clients.spawn(persistent(kind, share, seen.clone(), random.fork(), account.clone()));
@@ -355,7 +375,6 @@ async fn roll(mut random: Random, how: impl Fn(&mut Random) -> End) {
         // What was recorded once stays as it was.
         let lines = ledger::exported(&place.data());
         assert!(lines.len() >= known.len() && lines[..known.len()] == known[..], "round {round}: an entry has changed");
-        account.with(|book| book.assert_recorded(&lines));
         known = lines;
         if !is_busy {
             break;

@@ -98,6 +98,8 @@ pub(super) struct Courier {
     pub stop: watch::Receiver<bool>,
     /// The place that is durable.
     pub written: u64,
+    /// The last one was refused: of several in a row the log names the first.
+    pub is_burying: bool,
 }
 
 impl Courier {
@@ -200,6 +202,7 @@ impl Courier {
         loop {
             match self.carrier.tell(parcels).await {
                 Outcome::Taken { rejected } => {
+                    self.is_burying = false;
                     self.standing.up();
                     let rejected = rejected.min(count);
                     if rejected > 0 {
@@ -242,14 +245,11 @@ impl Courier {
         while let Err(error) = write(&self.dead, lines.clone()).await {
             self.wait(&format!("the dead letters cannot be written: {error}"), None, &mut attempt).await?;
         }
-        let [first, last] = [parcels.first(), parcels.last()].map(|parcel| parcel.map_or(0, |parcel| parcel.sequence));
-        tracing::warn!(
-            destination = self.standing.status().destination,
-            first,
-            last,
-            problem,
-            "A destination will not take a verdict; it is among the dead letters"
-        );
+        if !std::mem::replace(&mut self.is_burying, true) {
+            let destination = self.standing.status().destination;
+            let sequence = parcels.first().map_or(0, |parcel| parcel.sequence);
+            tracing::warn!(destination, sequence, problem, "A destination refuses verdicts; they are among the dead letters");
+        }
         self.standing.up();
         self.standing.dead(parcels.len() as u64);
         Ok(())

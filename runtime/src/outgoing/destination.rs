@@ -252,7 +252,7 @@ impl Destination {
                 ),
             ),
             [first, second, ..] => {
-                wrong(&[second], format!("is there beside `{first}`; a destination has one of them, so give this one another name"))
+                wrong(&[second], format!("is there beside `{first}`; a destination has one of them, so give this one another name"));
             }
         }
         if self.retry_min_ms > self.retry_max_ms {

@@ -35,14 +35,12 @@ use courier::{Carrier, Courier};
 use cursor::Cursor;
 use file::Lines;
 use http::Endpoint;
-use otlp::OtlpLogs;
 use secret::Place;
 use select::Selection;
 use status::{Counters, Standing};
-use webhook::Webhook;
 
 pub(crate) use destination::problems;
-pub use destination::{Begin, Destination, File, OtlpLogs as OtlpLogsTable, Webhook as WebhookTable};
+pub use destination::{Begin, Destination, File, OtlpLogs, Webhook};
 pub use status::{DestinationStatus, Problem};
 
 /// Bytes of a file of dead letters, and how many of them are kept.
@@ -163,6 +161,7 @@ fn courier(
         standing: Arc::new(Standing::new(name, destination.kind(), next, runtime.durable(), counters.clone())),
         stop: stop.clone(),
         written: next,
+        is_burying: false,
         entries,
     })
 }
@@ -213,7 +212,7 @@ fn carrier(settled: &Destination, base: &Path, log: &str) -> Result<Carrier, Str
             let url = destination::target(&table.url, table.private_targets).map_err(|problem| of(format!("url {problem}")))?;
             let endpoint = Endpoint::new(url, timeout, table.private_targets, from_base(&table.ca_file).as_deref(), authorization);
             let single = settled.batch_events_max == 1;
-            Ok(Carrier::Webhook(Box::new(Webhook { endpoint: endpoint.map_err(of)?, secret, single })))
+            Ok(Carrier::Webhook(Box::new(webhook::Webhook { endpoint: endpoint.map_err(of)?, secret, single })))
         }
         (None, Some(table), _) => {
             let path = base.join(&table.path);
@@ -229,7 +228,7 @@ fn carrier(settled: &Destination, base: &Path, log: &str) -> Result<Carrier, Str
             }
             let url = destination::target(&table.url, table.private_targets).map_err(|problem| of(format!("url {problem}")))?;
             let endpoint = Endpoint::new(url, timeout, table.private_targets, from_base(&table.ca_file).as_deref(), authorization);
-            Ok(Carrier::OtlpLogs(Box::new(OtlpLogs { endpoint: endpoint.map_err(of)?, log: log.to_string() })))
+            Ok(Carrier::OtlpLogs(Box::new(otlp::OtlpLogs { endpoint: endpoint.map_err(of)?, log: log.to_string() })))
         }
         (None, None, None) => Err("does not say where to".into()),
     }
