@@ -257,7 +257,9 @@ mod tests {
         let is_example = |line: &str| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).map(str::to_string);
         let text: String = write().lines().map(|line| is_example(line).unwrap_or_else(|| line.to_string()) + "\n").collect();
         let checked = Checked::new(&text);
-        assert_eq!(checked.problems, Vec::new(), "{text}");
+        // Of the ways to say something the reference shows all, and a file has one.
+        let wrong: Vec<_> = checked.problems.iter().filter(|problem| !problem.message.contains("one of them")).collect();
+        assert!(wrong.is_empty(), "{wrong:?}\n{text}");
         assert!(checked.config.publishers.contains_key("transport-office"));
         assert_eq!(checked.config.spine.heartbeats["/shop"], 60);
     }
