@@ -29,6 +29,7 @@ pub mod status;
 pub mod witness;
 
 mod client;
+mod connection;
 pub mod exit;
 mod files;
 mod follow;
