@@ -26,6 +26,7 @@ pub mod repo;
 pub mod send;
 pub mod serve;
 pub mod status;
+pub mod tls;
 pub mod witness;
 
 mod client;

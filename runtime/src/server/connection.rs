@@ -23,32 +23,37 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::body::{Cut, ResponseBody};
+use super::handshake::{self, Met, Protocol};
 use super::peer::Peer;
 use super::{Phase, Shared, routes};
-
-/// The largest chunk that HTTP/1 reads at once, and with that the memory of one
-/// connection. Much smaller, and a stream pays for many reads.
-const READ_BUFFER_BYTES: usize = 256 * 1024;
-/// What an HTTP/2 client may send ahead on one stream and on one connection.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-const FRAME_BYTES: u32 = 64 * 1024;
-/// An HTTP/2 peer that does not answer a ping is gone.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr) {
     // Answers are written in whole frames; waiting to fill a packet only delays
     // them.
     let _ = stream.set_nodelay(true);
-    let limits = &shared.limits;
-    let mut phase = shared.phase.clone();
-    match timeout(limits.first_byte_timeout(), stream.peek(&mut [0])).await {
+    let mut first = [0];
+    match timeout(shared.limits.first_byte_timeout(), stream.peek(&mut first)).await {
         Ok(Ok(1..)) => {}
         Ok(Ok(0) | Err(_)) | Err(_) => return,
     }
-    let peer = Arc::new(Peer { address, certificate: None });
+    let Some(door) = shared.door.clone() else {
+        return speak(shared, stream, Peer { address, certificate: None }, None).await;
+    };
+    if let Some(Met { stream, certificate, protocol }) = handshake::meet(&shared, &door, stream, first[0], address).await {
+        speak(shared, stream, Peer { address, certificate }, protocol).await;
+    }
+}
+
+/// Speaks HTTP to the end of the connection: in the version that was agreed on, or else
+/// that of the client's first bytes.
+async fn speak<S>(shared: Arc<Shared>, stream: S, peer: Peer, protocol: Option<Protocol>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = &shared.limits;
+    let mut phase = shared.phase.clone();
+    let peer = Arc::new(peer);
     let requests = Arc::new(Requests::default());
     let service = service_fn({
         let (shared, requests) = (Arc::clone(&shared), Arc::clone(&requests));
@@ -61,23 +66,31 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: Socke
             }
         }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = match protocol {
+        None => builder,
+        Some(Protocol::Http1) => builder.http1_only(),
+        Some(Protocol::Http2) => builder.http2_only(),
+    };
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout())
         .max_headers(limits.headers_max)
-        .max_buf_size(READ_BUFFER_BYTES);
+        .max_buf_size(limits.read_buffer_bytes_max);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
         .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(FRAME_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .max_pending_accept_reset_streams(limits.streams_reset_max)
+        .max_local_error_reset_streams(limits.streams_failed_max)
+        .initial_stream_window_size(limits.stream_window_bytes)
+        .initial_connection_window_size(limits.connection_window_bytes)
+        .max_frame_size(limits.frame_bytes_max)
+        .max_send_buf_size(limits.send_buffer_bytes_max)
+        .keep_alive_interval(limits.ping_interval())
+        .keep_alive_timeout(limits.ping_timeout());
     let io = TokioIo::new(Patient::new(stream, limits.write_timeout()));
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
@@ -177,15 +190,15 @@ impl Body for Counted {
 }
 
 /// A socket that gives up on a peer that takes nothing for too long.
-struct Patient {
-    stream: TcpStream,
+struct Patient<S> {
+    stream: S,
     patience: Duration,
     /// Present while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
-    fn new(stream: TcpStream, patience: Duration) -> Self {
+impl<S> Patient<S> {
+    fn new(stream: S, patience: Duration) -> Self {
         Patient { stream, patience, deadline: None }
     }
 
@@ -201,13 +214,13 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Patient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch(cx, polled)
