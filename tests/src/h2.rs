@@ -20,6 +20,8 @@ pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 /// Ends a connection, and says why.
 pub const GOAWAY: u8 = 7;
+/// Lets the other end send more.
+pub const WINDOW_UPDATE: u8 = 8;
 /// Goes on with HEADERS.
 pub const CONTINUATION: u8 = 9;
 
@@ -152,10 +154,15 @@ impl H2 {
     /// index of its own in HPACK (RFC 7541, appendix A).
     pub fn is_served(&mut self, stream: u32, path: &str) -> bool {
         self.write(frame(HEADERS, END_HEADERS | END_STREAM, stream, &request("GET", path)));
+        self.is_answered_with_200(stream)
+    }
+
+    /// Reads whether a stream is answered so.
+    pub fn is_answered_with_200(&mut self, stream: u32) -> bool {
         loop {
             match self.read() {
                 Ok(frame) if frame.kind == HEADERS && frame.stream == stream => return frame.payload.first() == Some(&0x88),
-                Ok(frame) if frame.kind == GOAWAY => return false,
+                Ok(frame) if frame.kind == GOAWAY || (frame.kind == RST_STREAM && frame.stream == stream) => return false,
                 Ok(_) => {}
                 Err(_) => return false,
             }

@@ -224,7 +224,11 @@ impl Raw {
     }
 
     /// Reads so many bytes.
-    pub(crate) fn read_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    ///
+    /// If the connection ends before.
+    pub fn read_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
         while self.rest.len() < count {
             self.fill_or_fail()?;
         }

@@ -4,12 +4,13 @@
 //! is a client that sends nothing, half of the HTTP/2 preface, no further
 //! request, or does not read its answers. Each has its bound here.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, interval, sleep, sleep_until, timeout};
 
 use super::body::{Cut, ResponseBody};
 use super::handshake::{self, Met, Protocol};
@@ -62,7 +63,7 @@ where
             let open = OpenRequest::begin(&requests);
             async move {
                 let response = routes::answer(&shared, &peer, request).await;
-                Ok::<_, Infallible>(response.map(|body| Counted { body, _open: open }))
+                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open)))
             }
         }
     });
@@ -96,6 +97,7 @@ where
     tokio::pin!(connection);
     let check = sleep_until(Instant::now() + limits.header_timeout());
     tokio::pin!(check);
+    let mut stall = interval(limits.write_timeout());
     let mut seen = 0;
     let mut leaving = false;
     loop {
@@ -121,6 +123,12 @@ where
                 seen = begun;
                 check.as_mut().reset(Instant::now() + limits.idle_timeout());
             }
+            _ = stall.tick() => {
+                if requests.have_waited_for(limits.write_timeout()) {
+                    tracing::debug!(address = %peer.address, "The peer lets no answer through");
+                    return;
+                }
+            }
             changed = phase.changed() => {
                 if changed.is_err() || *phase.borrow() == Phase::Stopped {
                     return;
@@ -137,6 +145,10 @@ where
 struct Requests {
     begun: AtomicU64,
     answered: AtomicU64,
+    /// Answers that have something for the peer, and since when nobody has asked them for
+    /// it. In HTTP/2 that is not seen on the socket: a window that stays shut holds an
+    /// answer, and everything else flows.
+    offered: Mutex<BTreeMap<u64, Instant>>,
 }
 
 impl Requests {
@@ -147,29 +159,58 @@ impl Requests {
     fn are_open(&self) -> bool {
         self.begun() != self.answered.load(Ordering::Relaxed)
     }
+
+    fn have_waited_for(&self, patience: Duration) -> bool {
+        self.offered().values().any(|since| since.elapsed() >= patience)
+    }
+
+    fn offered(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A request that is not wholly answered: its handler runs, or its answer's body
 /// is still being sent.
-struct OpenRequest(Arc<Requests>);
+struct OpenRequest {
+    requests: Arc<Requests>,
+    number: u64,
+}
 
 impl OpenRequest {
     fn begin(requests: &Arc<Requests>) -> Self {
-        requests.begun.fetch_add(1, Ordering::Relaxed);
-        OpenRequest(Arc::clone(requests))
+        let number = requests.begun.fetch_add(1, Ordering::Relaxed);
+        OpenRequest { requests: Arc::clone(requests), number }
+    }
+
+    /// There is something for the peer.
+    fn offer(&self) {
+        self.requests.offered().insert(self.number, Instant::now());
+    }
+
+    /// The peer would take something.
+    fn asked(&self) {
+        self.requests.offered().remove(&self.number);
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.answered.fetch_add(1, Ordering::Relaxed);
+        self.asked();
+        self.requests.answered.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// An answer's body that holds its request open.
 struct Counted {
     body: ResponseBody,
-    _open: OpenRequest,
+    open: OpenRequest,
+}
+
+impl Counted {
+    fn new(body: ResponseBody, open: OpenRequest) -> Counted {
+        open.offer();
+        Counted { body, open }
+    }
 }
 
 impl Body for Counted {
@@ -177,7 +218,12 @@ impl Body for Counted {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.open.asked();
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            self.open.offer();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
