@@ -26,8 +26,10 @@ pub mod repo;
 pub mod send;
 pub mod serve;
 pub mod status;
+pub mod token;
 pub mod witness;
 
+mod access;
 mod client;
 pub mod exit;
 mod files;

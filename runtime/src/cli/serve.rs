@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::follow::{self, Folder};
 use super::reload::{self, Reload};
-use super::{config, local};
+use super::{access, config, local};
 
 /// Takes events over HTTP and answers each with a verdict.
 ///
@@ -85,6 +85,7 @@ async fn serve(args: Args) -> Outcome {
     // A hangup ends a program that does not listen for it, also while it starts.
     let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     let config = reload::at_start(args.config.as_deref())?;
+    let access = access::open(&config, args.config.as_deref(), args.listen)?;
     if args.in_memory {
         tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
     }
@@ -98,7 +99,7 @@ async fn serve(args: Args) -> Outcome {
     }
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
-    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone() };
+    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone(), access };
     let limits = match &args.config {
         Some(file) => reload::with_base(&config, file).server,
         None => config.server.clone(),

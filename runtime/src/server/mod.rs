@@ -15,8 +15,10 @@ mod body;
 mod connection;
 mod contents;
 mod events;
+mod guard;
 mod limits;
 mod log;
+mod login;
 mod metrics;
 mod peer;
 mod policies;
@@ -27,6 +29,7 @@ mod routes;
 mod status;
 mod stream;
 mod verdicts;
+mod viewer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +43,7 @@ use tokio::time::{sleep, timeout};
 
 pub use limits::Limits;
 
+use crate::access::Access;
 use crate::ingest;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
@@ -49,6 +53,10 @@ use metrics::Counters;
 /// How long the accept loop rests after an error. Without descriptors left it
 /// would spin, and closing connections is what frees them.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// Time between two looks at files of tokens and keys: how long a token that was revoked
+/// may still be taken.
+const REFRESH: Duration = Duration::from_millis(500);
 
 /// What a server is for.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +68,9 @@ pub struct Options {
     pub ingest: ingest::Limits,
     /// The publishers whose releases are judged with.
     pub publishers: Option<Arc<Publishers>>,
+    /// Who is let in, and what for. Without it, whoever can connect may do everything
+    /// that is done from this machine.
+    pub access: Option<Arc<Access>>,
 }
 
 /// Where the server is in its life. Only ever moves on.
@@ -167,6 +178,8 @@ impl Server {
     /// when the last connection is closed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Server { listener, shared, phase, .. } = self;
+        let access = shared.borrow().options.access.clone();
+        let refreshing = access.map(|access| tokio::spawn(refresh(access)));
         let connections_max = u32::try_from(shared.borrow().limits.connections_max).unwrap_or(u32::MAX).max(1);
         let permits = Arc::new(Semaphore::new(connections_max as usize));
         let mut shutdown = pin!(shutdown);
@@ -192,6 +205,9 @@ impl Server {
             });
         }
         drop(listener);
+        if let Some(refreshing) = refreshing {
+            refreshing.abort();
+        }
         phase.send_replace(Phase::Draining);
         // All permits back means that all connections are closed.
         let patience = shared.borrow().limits.drain_timeout();
@@ -202,6 +218,15 @@ impl Server {
             phase.send_replace(Phase::Stopped);
             let _ = permits.acquire_many(connections_max).await;
         }
+    }
+}
+
+/// Reads files of tokens and keys again when they change. Never returns.
+async fn refresh(access: Arc<Access>) {
+    loop {
+        sleep(REFRESH).await;
+        let access = Arc::clone(&access);
+        let _ = tokio::task::spawn_blocking(move || access.refresh()).await;
     }
 }
 

@@ -8,9 +8,10 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{RequestBody, ResponseBody};
+use super::guard::{self, Right};
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
-use super::{Phase, Shared, contents, events, log, metrics, policies, releases, repositories, status, verdicts};
+use super::{Phase, Shared, contents, events, log, login, metrics, policies, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
 
 /// A path that there is.
@@ -34,6 +35,8 @@ enum Route<'a> {
     Live,
     Ready,
     Metrics,
+    Login,
+    Logout,
 }
 
 impl<'a> Route<'a> {
@@ -48,6 +51,8 @@ impl<'a> Route<'a> {
             "/livez" => Route::Live,
             "/readyz" => Route::Ready,
             "/metrics" => Route::Metrics,
+            "/login" => Route::Login,
+            "/logout" => Route::Logout,
             _ => {
                 let below = |prefix: &str| path.strip_prefix(prefix).filter(|rest| !rest.is_empty());
                 // A published policy has its publisher's name before its own.
@@ -90,12 +95,38 @@ impl<'a> Route<'a> {
             Route::Live => "livez",
             Route::Ready => "readyz",
             Route::Metrics => "metrics",
+            Route::Login => "login",
+            Route::Logout => "logout",
+        }
+    }
+
+    /// Who may do what a method does here. Whoever adds a route says it.
+    fn right(self, method: &Method) -> Right<'a> {
+        match self {
+            Route::Events => Right::Submit,
+            // As it was sent, with all that is in it.
+            Route::Event(_) => Right::SeeWhole,
+            Route::Erasures => Right::Act,
+            Route::Policy(_) if method == Method::PUT || method == Method::DELETE => Right::Act,
+            Route::Policies | Route::Policy(_) | Route::Verdicts | Route::Releases | Route::Status => Right::See,
+            // A proof says where an entry lies, and a tile of entries what is in them.
+            Route::Log(path) if path.starts_with("tile/entries/") => Right::SeeWhole,
+            Route::Log(path) if path.starts_with("proof/") => Right::See,
+            Route::Log(_) | Route::Repository(_) => Right::Published,
+            // The platform promotes; a publisher can take back what is its own.
+            Route::Act(policy, "withdraw") => Right::Own(policy.split_once('/').map_or("", |(publisher, _)| publisher)),
+            Route::Act(..) => Right::Act,
+            // It is asked for what it has published itself.
+            Route::Look(publisher) => Right::Own(publisher),
+            Route::Metrics => Right::Measure,
+            Route::Live | Route::Ready | Route::Login | Route::Logout => Right::Anybody,
         }
     }
 
     fn methods(self) -> &'static str {
         match self {
-            Route::Events | Route::Erasures | Route::Log("cosignatures") | Route::Act(..) | Route::Look(_) => "POST",
+            Route::Events | Route::Erasures | Route::Log("cosignatures") | Route::Act(..) | Route::Look(_) | Route::Logout => "POST",
+            Route::Login => "GET, HEAD, POST",
             Route::Policy(_) => "GET, HEAD, PUT, DELETE",
             Route::Event(_)
             | Route::Policies
@@ -112,11 +143,18 @@ impl<'a> Route<'a> {
 }
 
 /// Answers one request. Never fails: what goes wrong is a problem in an answer.
-pub(super) async fn answer(shared: &Arc<Shared>, _peer: &Arc<Peer>, request: Request<Incoming>) -> Response<ResponseBody> {
-    let (parts, incoming) = request.into_parts();
+pub(super) async fn answer(shared: &Arc<Shared>, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<ResponseBody> {
+    let (mut parts, incoming) = request.into_parts();
     let mut body = RequestBody::new(incoming, shared.limits.expansion_ratio_max);
-    let route = Route::of(parts.uri.path());
-    let mut response = match dispatch(shared, route, &parts, &mut body).await {
+    // The route borrows the path, and the guard puts with the request who sends it.
+    let path = parts.uri.clone();
+    let route = Route::of(path.path());
+    let admitted = admit(shared, peer, route, &mut parts);
+    let answered = match admitted {
+        Ok(route) => dispatch(shared, route, &parts, &mut body).await,
+        Err(problem) => Err(problem),
+    };
+    let mut response = match answered {
         Ok(response) => response,
         Err(problem) => {
             if problem.cause.status().is_server_error() {
@@ -124,7 +162,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, _peer: &Arc<Peer>, request: Req
             } else {
                 tracing::debug!(route.name = route.map(Route::name), problem.kind = problem.cause.kind(), "Request refused");
             }
-            problem.response()
+            match problem.cause {
+                Cause::Unauthenticated if login::wants_page(&parts) => login::lead(&parts),
+                _ => problem.response(),
+            }
         }
     };
     if !body.discard() && parts.version < Version::HTTP_2 {
@@ -139,17 +180,31 @@ pub(super) async fn answer(shared: &Arc<Shared>, _peer: &Arc<Peer>, request: Req
     response
 }
 
-async fn dispatch(
-    shared: &Arc<Shared>,
-    route: Option<Route<'_>>,
-    parts: &Parts,
-    body: &mut RequestBody,
-) -> Result<Response<ResponseBody>, Problem> {
+/// The route, if there is one, and whoever sends this may do what the method does there.
+fn admit<'r>(shared: &Shared, peer: &Peer, route: Option<Route<'r>>, parts: &mut Parts) -> Result<Route<'r>, Problem> {
     check_header(&parts.headers, shared.limits.header_bytes_max)?;
     let Some(route) = route else {
         let detail = "There are POST /v1/events, GET /v1/events/SEQUENCE, /v1/verdicts, /v1/log/checkpoint, /v1/policies, /v1/releases, /v1/status, /livez, /readyz and /metrics.";
         return Err(Problem::new(Cause::NotFound, detail));
     };
+    if !route.methods().split(", ").any(|method| method == parts.method.as_str()) {
+        return Err(no_method(route, parts));
+    }
+    guard::check(shared, peer, parts, route.right(&parts.method))?;
+    Ok(route)
+}
+
+fn no_method(route: Route<'_>, parts: &Parts) -> Problem {
+    let detail = format!("{} is not among the methods of this path: {}.", parts.method, route.methods());
+    Problem::new(Cause::Method(route.methods()), detail)
+}
+
+async fn dispatch(
+    shared: &Arc<Shared>,
+    route: Route<'_>,
+    parts: &Parts,
+    body: &mut RequestBody,
+) -> Result<Response<ResponseBody>, Problem> {
     let read = parts.method == Method::GET || parts.method == Method::HEAD;
     match route {
         Route::Events if parts.method == Method::POST => events::post(shared, &parts.headers, body).await,
@@ -170,10 +225,10 @@ async fn dispatch(
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
-        _ => {
-            let detail = format!("{} is not among the methods of this path: {}.", parts.method, route.methods());
-            Err(Problem::new(Cause::Method(route.methods()), detail))
-        }
+        Route::Login if read => login::form(shared, parts),
+        Route::Login => login::enter(shared, parts, body).await,
+        Route::Logout => login::leave(shared),
+        _ => Err(no_method(route, parts)),
     }
 }
 
