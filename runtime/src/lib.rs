@@ -38,6 +38,7 @@ pub mod digest;
 pub mod event;
 pub mod reserved;
 mod table;
+pub mod tls;
 pub mod verdict;
 
 #[doc(hidden)]

@@ -71,6 +71,9 @@ enum Verb {
     /// Makes bearer tokens, and takes them away again.
     #[command(subcommand)]
     Token(cli::token::Verb),
+    /// Makes certificates of one's own: for a server, and for clients that it knows.
+    #[command(subcommand)]
+    Tls(cli::tls::Verb),
     /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
     Witness(cli::witness::Args),
     // A sentence here would be shown in the place of all that their files say.
@@ -131,6 +134,7 @@ fn main() -> ExitCode {
         Verb::Release(verb) => cli::release::run(&verb),
         Verb::Status(args) => cli::status::run(&args),
         Verb::Token(verb) => cli::token::run(&verb),
+        Verb::Tls(verb) => cli::tls::run(&verb),
         Verb::Witness(args) => cli::witness::run(args),
         Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
         Verb::Man(args) => cli::man::run(&args, Cli::command()),

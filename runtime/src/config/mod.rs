@@ -117,12 +117,15 @@ impl Config {
 
 /// What is wrong beyond the types and ranges of single keys.
 fn misfits(config: &Config) -> Vec<Misfit> {
-    let Config { spine, ledger, sandbox, access, publishers, .. } = config;
+    let Config { spine, ledger, sandbox, server, access, publishers, .. } = config;
     let key = |parts: &[&str]| parts.iter().map(ToString::to_string).collect();
     let mut found = access.problems();
     if ledger.witnesses_required > ledger.witnesses.len() {
         let message = format!("is {}, but `witnesses` names {}", ledger.witnesses_required, ledger.witnesses.len());
         found.push(Misfit { key: key(&["ledger", "witnesses-required"]), message });
+    }
+    for (name, message) in server.tls.problems() {
+        found.push(Misfit { key: key(&["server", "tls", name]), message: message.to_string() });
     }
     for name in spine.heartbeats.keys().filter(|name| reserved::is_own_source(name)) {
         let message = "is the runtime's own: nothing is heard of it, so it would always be silent".to_string();

@@ -91,7 +91,7 @@ fn of(shared: &Shared) -> Result<&Arc<Access>, Problem> {
 
 fn set_cookie(shared: &Shared, response: &mut Response<ResponseBody>, token: &str, more: &str) {
     // Beyond this machine it is only sent over TLS.
-    let secure = if shared.loopback { "" } else { "; Secure" };
+    let secure = if shared.loopback && shared.door.is_none() { "" } else { "; Secure" };
     let cookie = format!("{COOKIE_NAME}={token}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");
     if let Ok(mut cookie) = HeaderValue::from_str(&cookie) {
         cookie.set_sensitive(true);

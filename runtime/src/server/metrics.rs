@@ -27,12 +27,44 @@ struct RejectionLabels {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandshakeLabels {
+    outcome: &'static str,
+}
+
+/// What came of a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handshake {
+    Done,
+    /// One of the two did not like what the other had to show, or say.
+    Failed,
+    /// It took too long.
+    Late,
+    /// The client did not begin one.
+    Clear,
+}
+
+impl Handshake {
+    const ALL: [Handshake; 4] = [Handshake::Done, Handshake::Failed, Handshake::Late, Handshake::Clear];
+
+    fn name(self) -> &'static str {
+        match self {
+            Handshake::Done => "done",
+            Handshake::Failed => "failed",
+            Handshake::Late => "late",
+            Handshake::Clear => "clear",
+        }
+    }
+}
+
 /// What the server counts about itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counters {
     requests: Family<RequestLabels, Counter>,
     rejections: Family<RejectionLabels, Counter>,
     connections: Gauge,
+    handshakes: Family<HandshakeLabels, Counter>,
+    expiry: Gauge,
 }
 
 impl Counters {
@@ -46,6 +78,19 @@ impl Counters {
             drop(self.rejections.get_or_create(&RejectionLabels { kind: kind.name() }));
         }
         drop(self.rejections.get_or_create(&RejectionLabels { kind: Cause::LineTooLong.kind() }));
+    }
+
+    /// What there is with TLS only.
+    pub(super) fn register_tls(&self, registry: &mut Registry) {
+        registry.register("tls_handshakes", "TLS handshakes, by what came of them", self.handshakes.clone());
+        registry.register("tls_certificate_expiry_seconds", "When the TLS certificate ends, in seconds since 1970", self.expiry.clone());
+        for outcome in Handshake::ALL {
+            drop(self.handshakes.get_or_create(&HandshakeLabels { outcome: outcome.name() }));
+        }
+    }
+
+    pub(super) fn handshake(&self, outcome: Handshake) {
+        self.handshakes.get_or_create(&HandshakeLabels { outcome: outcome.name() }).inc();
     }
 
     pub(super) fn answered(&self, route: &'static str, status: StatusCode) {
@@ -81,6 +126,9 @@ impl Drop for OpenConnection {
 
 /// The runtime's metrics and the server's as one OpenMetrics page.
 pub(super) fn get(shared: &Shared) -> Response<ResponseBody> {
+    if let Some(door) = &shared.door {
+        shared.counters.expiry.set(i64::try_from(door.expires()).unwrap_or(i64::MAX));
+    }
     let mut response = Response::new(ResponseBody::full(shared.runtime.stats().encode()));
     let openmetrics = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, openmetrics);

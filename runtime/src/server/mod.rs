@@ -1,7 +1,7 @@
-//! The HTTP surface: HTTP/1.1 and HTTP/2 in clear, events in, verdicts out.
+//! The HTTP surface: HTTP/1.1 and HTTP/2, in clear or in TLS; events in, verdicts out.
 //!
 //! In reading order, as a request meets them: `connection` (how long a peer may
-//! be silent), `routes` (path and method), `body` (expanded and bounded),
+//! be silent), `handshake` (TLS, and who is at the other end), `routes` (path and method), `body` (expanded and bounded),
 //! `events` and `stream` (the four forms of events), `answer` (verdicts as JSON),
 //! `problem` (errors as JSON, and their status), `policies`, `metrics`. All
 //! bounds are in `limits`.
@@ -16,6 +16,7 @@ mod connection;
 mod contents;
 mod events;
 mod guard;
+mod handshake;
 mod limits;
 mod log;
 mod login;
@@ -41,12 +42,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-pub use limits::Limits;
+pub use limits::{ExposedError, Limits};
 
 use crate::access::Access;
 use crate::ingest;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
+use crate::tls::Door;
 use body::Room;
 use metrics::Counters;
 
@@ -88,6 +90,8 @@ enum Phase {
 struct Shared {
     runtime: Runtime,
     limits: Limits,
+    /// Where there is TLS.
+    door: Option<Door>,
     /// Whether only this machine reaches it.
     loopback: bool,
     options: Options,
@@ -141,8 +145,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the address is not to be had; and in development mode, if other
-    /// machines reach it.
+    /// If the address is not to be had; if other machines reach it, in development mode or
+    /// without TLS; and if a file of [`Limits::tls`] cannot be used.
     pub async fn bind(addr: SocketAddr, runtime: Runtime, limits: Limits, options: Options) -> io::Result<Server> {
         if options.dev && !addr.ip().is_loopback() {
             let reason = format!(
@@ -150,13 +154,22 @@ impl Server {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
+        limits.may_listen(addr).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let door = limits.tls.is_on().then(|| Door::open(&limits.tls)).transpose();
+        let door = door.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let listener = TcpListener::bind(addr).await?;
         let address = listener.local_addr()?;
         let (phase, phase_seen) = watch::channel(Phase::Running);
         let counters = Counters::default();
-        runtime.stats().register(|registry| counters.register(registry));
+        runtime.stats().register(|registry| {
+            counters.register(registry);
+            if door.is_some() {
+                counters.register_tls(registry);
+            }
+        });
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
-        let shared = Arc::new(Shared { runtime, limits, loopback: address.ip().is_loopback(), options, counters, room, phase: phase_seen });
+        let shared =
+            Arc::new(Shared { runtime, limits, door, loopback: address.ip().is_loopback(), options, counters, room, phase: phase_seen });
         let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase })
     }
@@ -164,6 +177,11 @@ impl Server {
     /// What gives it other limits while it runs.
     pub fn limiter(&self) -> Limiter {
         Limiter(self.shared.clone())
+    }
+
+    /// What its connections are met with, where there is TLS.
+    pub fn door(&self) -> Option<Door> {
+        self.shared.borrow().door.clone()
     }
 
     /// The address that it listens on.
