@@ -11,6 +11,7 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
 
 use super::Shared;
+use super::clients::Key;
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
 use super::viewer::Viewer;
@@ -19,6 +20,8 @@ use crate::access::{Access, Identity, Role};
 /// Who may do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Right<'a> {
+    /// Whoever can connect, as often as they like: whether the server is well.
+    Probe,
     /// Whoever can connect.
     Anybody,
     /// Whoever can connect, unless `access.public` says otherwise: it says nothing about
@@ -42,7 +45,7 @@ impl Right<'_> {
     /// Whether a role has it.
     fn is_of(self, role: &Role) -> bool {
         match self {
-            Right::Anybody | Right::Published => true,
+            Right::Probe | Right::Anybody | Right::Published => true,
             Right::Submit => *role == Role::Ingest,
             Right::See => matches!(role, Role::Operator | Role::Auditor | Role::Regulator(_)),
             Right::SeeWhole => matches!(role, Role::Operator | Role::Auditor),
@@ -55,7 +58,7 @@ impl Right<'_> {
     /// Roles that have it, in words.
     fn roles(self) -> String {
         match self {
-            Right::Anybody | Right::Published => "any role".into(),
+            Right::Probe | Right::Anybody | Right::Published => "any role".into(),
             Right::Submit => "the role ingest".into(),
             Right::See => "the role operator, auditor or regulator:PUBLISHER".into(),
             Right::SeeWhole => "the role operator or auditor".into(),
@@ -83,13 +86,17 @@ impl Caller {
 pub(super) fn check(shared: &Shared, peer: &Peer, parts: &mut Parts, right: Right<'_>) -> Result<(), Problem> {
     check_site(parts)?;
     let Some(access) = &shared.options.access else {
+        enter(shared, peer, parts, right, None)?;
         parts.extensions.insert(Viewer::Whole);
         parts.extensions.insert(Caller(None));
         return Ok(());
     };
     check_url(parts)?;
-    let is_open = right == Right::Anybody || right == Right::Published && access.is_public();
-    let identity = match identify(access, peer, parts) {
+    let is_open = matches!(right, Right::Probe | Right::Anybody) || right == Right::Published && access.is_public();
+    let identified = identify(access, peer, parts);
+    // Whoever guesses is counted as well.
+    enter(shared, peer, parts, right, identified.as_ref().ok().and_then(Option::as_deref))?;
+    let identity = match identified {
         Ok(identity) => identity,
         // What everybody may see is seen with an old token as well.
         Err(_) if is_open => None,
@@ -110,6 +117,18 @@ pub(super) fn check(shared: &Shared, peer: &Peer, parts: &mut Parts, right: Righ
     }
     parts.extensions.insert(Viewer::of_roles(&identity.roles));
     parts.extensions.insert(Caller(Some(identity)));
+    Ok(())
+}
+
+/// Counts a request for its client.
+fn enter(shared: &Shared, peer: &Peer, parts: &mut Parts, right: Right<'_>, identity: Option<&Identity>) -> Result<(), Problem> {
+    if right == Right::Probe {
+        return Ok(());
+    }
+    let key = identity.map_or_else(|| Key::of(peer.address.ip()), |identity| Key::Name(identity.to_string()));
+    if let Some(ticket) = shared.clients.enter(key)? {
+        parts.extensions.insert(ticket);
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@
 mod act;
 mod answer;
 mod body;
+mod clients;
 mod connection;
 mod contents;
 mod events;
@@ -42,6 +43,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+pub use clients::Clients;
 pub use limits::{ExposedError, Limits};
 
 use crate::access::Access;
@@ -50,6 +52,7 @@ use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use crate::tls::Door;
 use body::Room;
+use clients::Registry;
 use metrics::Counters;
 
 /// How long the accept loop rests after an error. Without descriptors left it
@@ -96,6 +99,7 @@ struct Shared {
     loopback: bool,
     options: Options,
     counters: Counters,
+    clients: Arc<Registry>,
     room: Room,
     phase: watch::Receiver<Phase>,
 }
@@ -132,7 +136,11 @@ impl Limiter {
             let before = Shared::clone(shared);
             let limits = before.limits.taking_over(limits);
             let (room, options) = (before.room.asking_back(limits.retry_after_s), Options { ingest, ..before.options });
-            *shared = Arc::new(Shared { limits, room, options, ..before });
+            let clients = match *before.clients.bounds() == limits.clients {
+                true => Arc::clone(&before.clients),
+                false => Registry::new(&limits.clients, &before.counters),
+            };
+            *shared = Arc::new(Shared { limits, clients, room, options, ..before });
         });
     }
 }
@@ -168,8 +176,9 @@ impl Server {
             }
         });
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
-        let shared =
-            Arc::new(Shared { runtime, limits, door, loopback: address.ip().is_loopback(), options, counters, room, phase: phase_seen });
+        let clients = Registry::new(&limits.clients, &counters);
+        let loopback = address.ip().is_loopback();
+        let shared = Arc::new(Shared { runtime, limits, door, loopback, options, counters, clients, room, phase: phase_seen });
         let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase })
     }

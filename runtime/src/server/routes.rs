@@ -8,6 +8,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{RequestBody, ResponseBody};
+use super::clients::Ticket;
 use super::guard::{self, Right};
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
@@ -119,7 +120,8 @@ impl<'a> Route<'a> {
             // It is asked for what it has published itself.
             Route::Look(publisher) => Right::Own(publisher),
             Route::Metrics => Right::Measure,
-            Route::Live | Route::Ready | Route::Login | Route::Logout => Right::Anybody,
+            Route::Login | Route::Logout => Right::Anybody,
+            Route::Live | Route::Ready => Right::Probe,
         }
     }
 
@@ -173,6 +175,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, peer: &Arc<Peer>, request: Requ
         // request into a connection that is about to close.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    if let Some(ticket) = Ticket::of(&parts) {
+        response.extensions_mut().insert(ticket);
+    }
     if parts.method == Method::HEAD {
         without_body(&mut response);
     }
@@ -207,18 +212,18 @@ async fn dispatch(
 ) -> Result<Response<ResponseBody>, Problem> {
     let read = parts.method == Method::GET || parts.method == Method::HEAD;
     match route {
-        Route::Events if parts.method == Method::POST => events::post(shared, &parts.headers, body).await,
+        Route::Events if parts.method == Method::POST => events::post(shared, parts, body).await,
         Route::Event(sequence) if read => contents::get(shared, parts, sequence).await,
         Route::Erasures if parts.method == Method::POST => contents::erase(shared, parts, body).await,
-        Route::Policies if read => policies::list(shared),
-        Route::Policy(name) if read => policies::get(shared, name),
+        Route::Policies if read => policies::list(shared, parts),
+        Route::Policy(name) if read => policies::get(shared, parts, name),
         Route::Policy(name) if parts.method == Method::PUT => policies::put(shared, parts, name, body).await,
         Route::Policy(name) if parts.method == Method::DELETE => policies::delete(shared, parts, name).await,
         Route::Verdicts if parts.method == Method::GET => verdicts::get(shared, parts),
         Route::Log("cosignatures") if parts.method == Method::POST => log::cosign(shared, body).await,
         Route::Log(path) if read => log::get(shared, path).await,
         Route::Repository(path) if read => repositories::get(shared, &parts.method, path).await,
-        Route::Releases if read => releases::list(shared),
+        Route::Releases if read => releases::list(shared, parts),
         Route::Act(policy, act) if parts.method == Method::POST => releases::act(shared, parts, policy, act, body).await,
         Route::Look(name) if parts.method == Method::POST => releases::look(shared, parts, name).await,
         Route::Status if read => status::get(shared, parts),

@@ -41,6 +41,14 @@ impl Viewer {
         *self == Viewer::Whole
     }
 
+    /// The publishers, where it is not everything.
+    pub(super) fn narrowed_to(&self) -> Option<Vec<String>> {
+        match self {
+            Viewer::Whole => None,
+            Viewer::Of(publishers) => Some(publishers.iter().cloned().collect()),
+        }
+    }
+
     /// Whether what concerns a publisher is shown.
     pub(super) fn sees_publisher(&self, publisher: &str) -> bool {
         match self {
