@@ -146,7 +146,7 @@ fn make_authority(folder: &Path) -> Outcome {
 fn authority(key: &KeyPair) -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = rcgen::DistinguishedName::new();
-    let name = format!("ephor authority {}", &Digest::of(&key.public_key_der()).hex()[..16]);
+    let name = format!("ephor authority {}", &Digest::of(key.public_key_raw()).hex()[..16]);
     parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -56,9 +56,10 @@ where
     let limits = &shared.limits;
     let mut phase = shared.phase.clone();
     let peer = Arc::new(peer);
+    tracing::debug!(address = %peer.address, names = ?peer.certificate.as_ref().map(|certificate| &certificate.names), "Connected");
     let requests = Arc::new(Requests::default());
     let service = service_fn({
-        let (shared, requests, peer) = (Arc::clone(&shared), Arc::clone(&requests), Arc::clone(&peer));
+        let (shared, peer, requests) = (Arc::clone(&shared), Arc::clone(&peer), Arc::clone(&requests));
         move |request| {
             let (shared, peer) = (Arc::clone(&shared), Arc::clone(&peer));
             let open = OpenRequest::begin(&requests);
