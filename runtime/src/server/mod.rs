@@ -45,6 +45,7 @@ use tokio::time::{sleep, timeout};
 
 pub use clients::Clients;
 pub use limits::{ExposedError, Limits};
+pub use routes::{Surface, surface};
 
 use crate::access::Access;
 use crate::ingest;

@@ -15,6 +15,53 @@ use super::problem::{Cause, Problem};
 use super::{Phase, Shared, contents, events, log, login, metrics, policies, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
 
+/// One path for each route, in braces the names of what stands in its place, and as it may
+/// be sent. `runtime/ROLES.md` has a row for each of them.
+const SAMPLES: [(&str, &str); 25] = [
+    ("/v1/events", "/v1/events"),
+    ("/v1/events/{sequence}", "/v1/events/1"),
+    ("/v1/erasures", "/v1/erasures"),
+    ("/v1/policies", "/v1/policies"),
+    ("/v1/policies/{policy}", "/v1/policies/office/fleet-cap"),
+    ("/v1/verdicts", "/v1/verdicts"),
+    ("/v1/releases", "/v1/releases"),
+    ("/v1/releases/{policy}/promote", "/v1/releases/office/fleet-cap/promote"),
+    ("/v1/releases/{policy}/demote", "/v1/releases/office/fleet-cap/demote"),
+    ("/v1/releases/{policy}/withdraw", "/v1/releases/office/fleet-cap/withdraw"),
+    ("/v1/publishers/{publisher}/look", "/v1/publishers/office/look"),
+    ("/v1/status", "/v1/status"),
+    ("/v1/log/key", "/v1/log/key"),
+    ("/v1/log/checkpoint", "/v1/log/checkpoint"),
+    ("/v1/log/witnesses", "/v1/log/witnesses"),
+    ("/v1/log/cosignatures", "/v1/log/cosignatures"),
+    ("/v1/log/tile/{level}/{index}", "/v1/log/tile/0/000.p/1"),
+    ("/v1/log/tile/entries/{index}", "/v1/log/tile/entries/000.p/1"),
+    ("/v1/log/proof/{sequence}", "/v1/log/proof/1"),
+    ("/v1/repositories/{name}/{file}", "/v1/repositories/office/root.json"),
+    ("/metrics", "/metrics"),
+    ("/livez", "/livez"),
+    ("/readyz", "/readyz"),
+    ("/login", "/login"),
+    ("/logout", "/logout"),
+];
+
+/// A path of the surface, for documents and for tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surface {
+    /// As it is written about: `/v1/events/{sequence}`.
+    pub shown: &'static str,
+    /// As it may be sent.
+    pub sample: &'static str,
+    /// What can be done there.
+    pub methods: Vec<&'static str>,
+}
+
+/// Everything that there is to be asked.
+pub fn surface() -> Vec<Surface> {
+    let methods = |path| Route::of(path).map(|route| route.methods().split(", ").collect()).unwrap_or_default();
+    SAMPLES.iter().map(|(shown, sample)| Surface { shown, sample, methods: methods(sample) }).collect()
+}
+
 /// A path that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route<'a> {
@@ -317,6 +364,25 @@ mod tests {
         ] {
             assert_eq!(Route::of(path), None, "{path}");
         }
+    }
+
+    /// Whoever adds a route adds it here, and so to the table of roles.
+    #[test]
+    fn every_route_has_a_sample() {
+        let (_, rest) = include_str!("routes.rs").split_once("\nenum Route<'a> {").expect("the routes");
+        let (variants, _) = rest.split_once("\n}").expect("their end");
+        let variants: std::collections::BTreeSet<&str> = variants
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+            .filter_map(|line| line.split(|letter: char| !letter.is_ascii_alphanumeric()).next())
+            .collect();
+        let routes: Vec<Route<'_>> =
+            SAMPLES.iter().map(|(_, sample)| Route::of(sample).unwrap_or_else(|| panic!("{sample} is no path"))).collect();
+        let shown: std::collections::BTreeSet<String> = routes.iter().map(|route| format!("{route:?}")).collect();
+        let seen: std::collections::BTreeSet<&str> =
+            shown.iter().filter_map(|route| route.split(|letter: char| !letter.is_ascii_alphanumeric()).next()).collect();
+        assert_eq!(variants, seen);
     }
 
     #[test]
