@@ -88,6 +88,7 @@ async fn serve(args: Args) -> Outcome {
     }
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
+    let is_open = access.is_none();
     let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone(), access };
     let limits = match &args.config {
         Some(file) => reload::with_base(&config, file).server,
@@ -97,7 +98,8 @@ async fn serve(args: Args) -> Outcome {
         Server::bind(args.listen, runtime.clone(), limits, options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = server.local_addr();
     if args.dev {
-        tracing::warn!("DEVELOPMENT MODE: policies are not signed, and whoever can connect can change them");
+        let who = if is_open { "whoever can connect" } else { "an operator" };
+        tracing::warn!("DEVELOPMENT MODE: policies are not signed, and {who} can change them");
     }
     let mut follower = None;
     match args.policies {
