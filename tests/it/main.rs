@@ -1,6 +1,7 @@
 //! The whole, from outside: the real binary, real HTTP, real guests, real data.
 //! `make test` builds what these need.
 
+mod access;
 mod author_errors;
 mod bad_input;
 mod book;

@@ -7,6 +7,7 @@ pub mod event;
 pub mod files;
 pub mod forge;
 pub mod h2;
+pub mod jwt;
 pub mod ledger;
 pub mod random;
 pub mod raw;

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use ephor::tls;
-use hyper::header::HeaderMap;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use rustls::ClientConfig;
 
 use super::client::{Target, Way};
 use super::exit::{Exit, Or as _, Outcome, failed};
+
+/// The environment variable with the token for a server.
+const TOKEN: &str = "EPHOR_TOKEN";
 
 /// How to speak to the server.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -23,6 +27,10 @@ pub struct Connection {
     /// The private key of that certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "certificate", help_heading = "Connection")]
     certificate_key: Option<PathBuf>,
+    /// A file with the bearer token to show to the server [default: the token in the
+    /// environment variable EPHOR_TOKEN, if there is one].
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    token_file: Option<PathBuf>,
 }
 
 impl Connection {
@@ -33,12 +41,27 @@ impl Connection {
     ///
     /// If a file cannot be used, or does not go with the server's address.
     pub fn to(&self, at: &Target) -> Outcome<Target> {
-        Ok(at.by(Way { tls: self.tls(at)?, headers: self.headers() }))
+        Ok(at.by(Way { tls: self.tls(at)?, headers: self.headers()? }))
     }
 
     /// What goes with every request.
-    fn headers(&self) -> HeaderMap {
-        HeaderMap::new()
+    fn headers(&self) -> Outcome<HeaderMap> {
+        let token = match &self.token_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the token in {}", file.display()));
+                Some(text.or_exit(Exit::Usage)?)
+            }
+            None => std::env::var(TOKEN).ok().filter(|token| !token.is_empty()),
+        };
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
+            // The error would have the token in it.
+            let mut value = value.map_err(|_| failed(Exit::Usage, "the token is none: it has characters that no header takes"))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(headers)
     }
 
     fn tls(&self, at: &Target) -> Outcome<Option<Arc<ClientConfig>>> {

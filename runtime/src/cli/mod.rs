@@ -27,8 +27,10 @@ pub mod send;
 pub mod serve;
 pub mod status;
 pub mod tls;
+pub mod token;
 pub mod witness;
 
+mod access;
 mod client;
 mod connection;
 pub mod exit;

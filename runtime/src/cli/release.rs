@@ -51,8 +51,9 @@ pub struct Act {
     /// The policy: PUBLISHER/POLICY.
     #[arg(value_name = "POLICY")]
     policy: String,
-    /// Who does it; recorded in the ledger.
-    #[arg(long, value_name = "NAME")]
+    /// Who does it; recorded in the ledger. Where the server knows whose the token or the
+    /// certificate is, that is recorded.
+    #[arg(long, value_name = "NAME", default_value = "")]
     by: String,
     /// Why; recorded in the ledger.
     #[arg(long, value_name = "TEXT")]

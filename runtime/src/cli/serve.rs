@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::follow::{self, Folder};
 use super::reload::{self, Reload};
-use super::{config, local};
+use super::{access, config, local};
 
 /// Takes events over HTTP and answers each with a verdict.
 ///
@@ -75,6 +75,7 @@ async fn serve(args: Args) -> Outcome {
     let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     let config = reload::at_start(args.config.as_deref())?;
     config.server.may_listen(args.listen).or_exit(Exit::Usage)?;
+    let access = access::open(&config, args.config.as_deref(), args.listen)?;
     if args.in_memory {
         tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
     }
@@ -88,7 +89,8 @@ async fn serve(args: Args) -> Outcome {
     }
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
-    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone() };
+    let is_open = access.is_none();
+    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone(), access };
     let limits = match &args.config {
         Some(file) => reload::with_base(&config, file).server,
         None => config.server.clone(),
@@ -97,7 +99,8 @@ async fn serve(args: Args) -> Outcome {
         Server::bind(args.listen, runtime.clone(), limits, options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = server.local_addr();
     if args.dev {
-        tracing::warn!("DEVELOPMENT MODE: policies are not signed, and whoever can connect can change them");
+        let who = if is_open { "whoever can connect" } else { "an operator" };
+        tracing::warn!("DEVELOPMENT MODE: policies are not signed, and {who} can change them");
     }
     let mut follower = None;
     match args.policies {

@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, interval, sleep, sleep_until, timeout};
 
 use super::body::{Cut, ResponseBody};
+use super::clients::Ticket;
 use super::handshake::{self, Met, Protocol};
 use super::peer::Peer;
 use super::{Phase, Shared, routes};
@@ -63,8 +64,9 @@ where
             let (shared, peer) = (Arc::clone(&shared), Arc::clone(&peer));
             let open = OpenRequest::begin(&requests);
             async move {
-                let response = routes::answer(&shared, &peer, request).await;
-                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open)))
+                let mut response = routes::answer(&shared, &peer, request).await;
+                let ticket = response.extensions_mut().remove::<Ticket>();
+                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, ticket)))
             }
         }
     });
@@ -205,12 +207,14 @@ impl Drop for OpenRequest {
 struct Counted {
     body: ResponseBody,
     open: OpenRequest,
+    /// Counts for its client until the end.
+    _ticket: Option<Ticket>,
 }
 
 impl Counted {
-    fn new(body: ResponseBody, open: OpenRequest) -> Counted {
+    fn new(body: ResponseBody, open: OpenRequest, ticket: Option<Ticket>) -> Counted {
         open.offer();
-        Counted { body, open }
+        Counted { body, open, _ticket: ticket }
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::clients::Clients;
 use crate::tls;
 
 /// Bounds of the HTTP surface.
@@ -124,6 +125,8 @@ pub struct Limits {
     /// Seconds after which a refused client is asked to come back.
     #[schemars(range(min = 0, max = 86_400))]
     pub retry_after_s: u64,
+    /// What one client may send.
+    pub clients: Clients,
     /// Repositories of releases that are served as they are under
     /// `/v1/repositories/NAME/`: folders by name, relative to the folder of the
     /// configuration. No bound, but the one other thing that the surface is told.
@@ -177,6 +180,7 @@ impl Default for Limits {
             settings_bytes_max: 4 * 1024 * 1024,
             list_bytes_max: 16 * 1024 * 1024,
             retry_after_s: 1,
+            clients: Clients::default(),
             repositories: BTreeMap::new(),
             tls: tls::Settings::default(),
         }

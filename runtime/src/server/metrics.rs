@@ -32,6 +32,11 @@ struct HandshakeLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BoundLabels {
+    bound: &'static str,
+}
+
 /// What came of a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handshake {
@@ -62,6 +67,7 @@ impl Handshake {
 pub(super) struct Counters {
     requests: Family<RequestLabels, Counter>,
     rejections: Family<RejectionLabels, Counter>,
+    throttled: Family<BoundLabels, Counter>,
     connections: Gauge,
     handshakes: Family<HandshakeLabels, Counter>,
     expiry: Gauge,
@@ -71,6 +77,11 @@ impl Counters {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("http_requests", "Requests answered, by route and class of status", self.requests.clone());
         registry.register("events_rejected", "Items that were no valid event, by what was wrong", self.rejections.clone());
+        registry.register(
+            "http_throttled",
+            "Requests refused, and submissions of streams that waited, by the bound of one client",
+            self.throttled.clone(),
+        );
         registry.register("http_connections", "Open connections", self.connections.clone());
         // A series that begins with the first error hides it: its rate needs a
         // zero before.
@@ -78,6 +89,10 @@ impl Counters {
             drop(self.rejections.get_or_create(&RejectionLabels { kind: kind.name() }));
         }
         drop(self.rejections.get_or_create(&RejectionLabels { kind: Cause::LineTooLong.kind() }));
+    }
+
+    pub(super) fn throttled(&self, bound: &'static str) {
+        self.throttled.get_or_create(&BoundLabels { bound }).inc();
     }
 
     /// What there is with TLS only.

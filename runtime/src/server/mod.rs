@@ -12,12 +12,15 @@
 mod act;
 mod answer;
 mod body;
+mod clients;
 mod connection;
 mod contents;
 mod events;
+mod guard;
 mod handshake;
 mod limits;
 mod log;
+mod login;
 mod metrics;
 mod peer;
 mod policies;
@@ -28,6 +31,7 @@ mod routes;
 mod status;
 mod stream;
 mod verdicts;
+mod viewer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,13 +44,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+pub use clients::Clients;
 pub use limits::{ExposedError, Limits};
+pub use routes::{Surface, surface};
 
+use crate::access::Access;
 use crate::ingest;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use crate::tls::Door;
 use body::Room;
+use clients::Registry;
 use metrics::Counters;
 
 /// How long the accept loop rests after an error. Without descriptors left it
@@ -56,6 +64,10 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Descriptors that connections leave for everything else: the ledger's files, children
 /// that compile, repositories. A ledger that is given none cannot write, and stops.
 const DESCRIPTORS_LEFT: u64 = 128;
+
+/// Time between two looks at files of tokens and keys: how long a token that was revoked
+/// may still be taken.
+const REFRESH: Duration = Duration::from_millis(500);
 
 /// What a server is for.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +79,9 @@ pub struct Options {
     pub ingest: ingest::Limits,
     /// The publishers whose releases are judged with.
     pub publishers: Option<Arc<Publishers>>,
+    /// Who is let in, and what for. Without it, whoever can connect may do everything
+    /// that is done from this machine.
+    pub access: Option<Arc<Access>>,
 }
 
 /// Where the server is in its life. Only ever moves on.
@@ -90,6 +105,7 @@ struct Shared {
     loopback: bool,
     options: Options,
     counters: Counters,
+    clients: Arc<Registry>,
     room: Room,
     phase: watch::Receiver<Phase>,
 }
@@ -127,7 +143,11 @@ impl Limiter {
             let before = Shared::clone(shared);
             let limits = before.limits.taking_over(limits);
             let (room, options) = (before.room.asking_back(limits.retry_after_s), Options { ingest, ..before.options });
-            *shared = Arc::new(Shared { limits, room, options, ..before });
+            let clients = match *before.clients.bounds() == limits.clients {
+                true => Arc::clone(&before.clients),
+                false => Registry::new(&limits.clients, &before.counters),
+            };
+            *shared = Arc::new(Shared { limits, clients, room, options, ..before });
         });
     }
 }
@@ -164,8 +184,9 @@ impl Server {
         });
         let connections_max = connections_within(rustix::process::getrlimit(Resource::Nofile).current, limits.connections_max);
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
-        let shared =
-            Arc::new(Shared { runtime, limits, door, loopback: address.ip().is_loopback(), options, counters, room, phase: phase_seen });
+        let clients = Registry::new(&limits.clients, &counters);
+        let loopback = address.ip().is_loopback();
+        let shared = Arc::new(Shared { runtime, limits, door, loopback, options, counters, clients, room, phase: phase_seen });
         let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase, connections_max })
     }
@@ -192,6 +213,8 @@ impl Server {
     /// when the last connection is closed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Server { listener, shared, phase, connections_max, .. } = self;
+        let access = shared.borrow().options.access.clone();
+        let refreshing = access.map(|access| tokio::spawn(refresh(access)));
         let permits = Arc::new(Semaphore::new(connections_max as usize));
         let mut shutdown = pin!(shutdown);
         loop {
@@ -216,6 +239,9 @@ impl Server {
             });
         }
         drop(listener);
+        if let Some(refreshing) = refreshing {
+            refreshing.abort();
+        }
         phase.send_replace(Phase::Draining);
         // All permits back means that all connections are closed.
         let patience = shared.borrow().limits.drain_timeout();
@@ -245,6 +271,15 @@ fn connections_within(descriptors: Option<u64>, wanted: usize) -> u32 {
         );
     }
     room.min(wanted)
+}
+
+/// Reads files of tokens and keys again when they change. Never returns.
+async fn refresh(access: Arc<Access>) {
+    loop {
+        sleep(REFRESH).await;
+        let access = Arc::clone(&access);
+        let _ = tokio::task::spawn_blocking(move || access.refresh()).await;
+    }
 }
 
 /// The next connection, once there is room for it.

@@ -38,8 +38,9 @@ pub struct Erase {
     /// The one event with this id.
     #[arg(long, value_name = "ID", requires = "source")]
     id: Option<String>,
-    /// Who wants it; recorded in the ledger.
-    #[arg(long, value_name = "NAME")]
+    /// Who wants it; recorded in the ledger. Where the server knows whose the token or the
+    /// certificate is, that is recorded.
+    #[arg(long, value_name = "NAME", default_value = "")]
     by: String,
     /// Why; recorded in the ledger.
     #[arg(long, value_name = "TEXT")]
