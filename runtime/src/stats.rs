@@ -35,6 +35,13 @@ pub(crate) struct PolicyLabel {
     pub policy: String,
 }
 
+/// Without a policy where none is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct BlindLabel {
+    pub policy: String,
+    pub cause: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct StageLabel {
     pub stage: &'static str,
@@ -57,6 +64,10 @@ pub struct Stats {
     pub(crate) repeated: Family<OutcomeLabel, Counter>,
     pub(crate) findings: Family<FindingLabel, Counter>,
     pub(crate) faults: Family<FaultLabel, Counter>,
+    pub(crate) blind_seconds: Counter,
+    pub(crate) blind_events: Counter,
+    pub(crate) policy_blind_seconds: Family<BlindLabel, Counter>,
+    pub(crate) policy_blind_answers: Family<BlindLabel, Counter>,
     pub(crate) fuel: Family<PolicyLabel, Counter>,
     pub(crate) calls: Family<PolicyLabel, Counter>,
     pub(crate) batches: Histogram,
@@ -94,6 +105,10 @@ impl Stats {
             repeated: Family::default(),
             findings: Family::default(),
             faults: Family::default(),
+            blind_seconds: Counter::default(),
+            blind_events: Counter::default(),
+            policy_blind_seconds: Family::default(),
+            policy_blind_answers: Family::default(),
             fuel: Family::default(),
             calls: Family::default(),
             batches: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
@@ -117,6 +132,18 @@ impl Stats {
             registry.register("repeated", "Events that were here before, or whose id was", stats.repeated.clone());
             registry.register("findings", "Findings of rules", stats.findings.clone());
             registry.register("faults", "Events on which a policy failed to answer", stats.faults.clone());
+            registry.register(
+                "blind_seconds",
+                "Seconds in which events were judged that a policy in force had no part in, or by what is out of date",
+                stats.blind_seconds.clone(),
+            );
+            registry.register("blind_events", "Events that were judged so", stats.blind_events.clone());
+            registry.register("policy_blind_seconds", "The same seconds, by policy and cause", stats.policy_blind_seconds.clone());
+            registry.register(
+                "policy_blind_answers",
+                "Events and timers judged so, by policy and cause",
+                stats.policy_blind_answers.clone(),
+            );
             registry.register("policy_fuel", "Fuel that a policy used", stats.fuel.clone());
             registry.register("policy_calls", "Calls of a policy", stats.calls.clone());
             registry.register("batch_events", "Events evaluated together", stats.batches.clone());

@@ -18,6 +18,7 @@
 //! ```
 
 mod admit;
+mod blind;
 mod change;
 mod cold;
 mod commit;
@@ -62,6 +63,7 @@ use crate::sequencer::{self, Entrance, now_micros};
 use crate::state::{Handover, Key, States, Timers};
 use crate::stats::{DurabilityLabel, OutcomeLabel, Stats};
 use admit::Admission;
+use blind::Eyes;
 use change::{Change, LineRecords, Order};
 use cold::Shelf;
 use commit::Keeper;
@@ -77,6 +79,7 @@ pub use crate::ledger::{Answer, Refusal};
 pub use crate::policy::Mode;
 pub use crate::sandbox::LoadError;
 pub use crate::sequencer::{Limits, Stopped};
+pub use blind::{Blind, Blindness, Cause, Spell};
 pub use change::By;
 pub use contents::{Erase, EraseError, Erased, RawEvent, RawEventError};
 pub use echo::verdict_event;
@@ -236,6 +239,7 @@ struct Inner {
     /// Whether the time is handed to the spine.
     ticks: Mutex<bool>,
     stats: Arc<Stats>,
+    eyes: Arc<Eyes>,
     log: Option<Arc<Log>>,
     /// Absent if nothing is kept of events but their digests, and nothing ever was.
     contents: Option<Contents>,
@@ -370,6 +374,7 @@ impl Builder {
         let loader = Loader::new(sandbox, worker, self.cache.as_deref())
             .map_err(|source| BuildError::Cache { folder: self.cache.unwrap_or_default(), source })?;
         let stats = Arc::new(Stats::new());
+        let eyes = Arc::new(Eyes::new(now_micros(), stats.clone()));
         let standing = Arc::new(RwLock::new(Lines::new()));
         let (entrance, sequencer) = sequencer::queue(&self.spine);
         let threads = |error: std::io::Error| BuildError::Threads(error.to_string());
@@ -428,7 +433,7 @@ impl Builder {
         // Before the first event as well.
         stats.state_keys.set(memory.states.keys() as i64);
         stats.timers.set(memory.timers.len() as i64);
-        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), beginning).map_err(threads)?;
+        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), eyes.clone(), beginning).map_err(threads)?;
         let contents = archive.map(|(archive, days, erasures)| Contents::start(archive, days, &erasures, entrance.weak()));
         let contents = contents.transpose().map_err(threads)?;
         let ticks = Heartbeats::new(&self.spine.heartbeats).is_on();
@@ -447,6 +452,7 @@ impl Builder {
             changing,
             ticks: Mutex::new(ticks),
             stats,
+            eyes,
             log,
             contents,
             failure,
@@ -670,6 +676,12 @@ impl Runtime {
         let stats = &self.0.stats;
         stats.waiting.set(self.0.entrance.waiting() as i64);
         stats
+    }
+
+    /// How blind it has been since it started: for how long events got a verdict that a
+    /// policy in force has no part in, and why.
+    pub fn blindness(&self) -> Blindness {
+        self.0.eyes.blindness(now_micros())
     }
 
     /// The ledger, for reading; absent without a data directory.

@@ -12,6 +12,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::admit::{Admission, Admitted, Slot};
+use super::blind::Eyes;
 use super::change::{self, Change};
 use super::cold::Shelf;
 use super::commit::{Ended, Keeper, Waiting, Work};
@@ -76,6 +77,7 @@ pub(super) struct Spine {
     keeper: Keeper,
     pool: rayon::ThreadPool,
     stats: Arc<Stats>,
+    eyes: Arc<Eyes>,
     verdict_events_given: bool,
     /// It was said that verdict events are cut off.
     is_cut_noted: bool,
@@ -91,6 +93,7 @@ impl Spine {
         memory: Memory,
         keeper: Keeper,
         stats: Arc<Stats>,
+        eyes: Arc<Eyes>,
         beginning: Beginning,
     ) -> io::Result<()> {
         let threads = match limits.threads {
@@ -104,7 +107,7 @@ impl Spine {
             .build()
             .map_err(io::Error::other)?;
         let (set, limits, verdict_events_given) = (Set::default(), limits.clone(), beginning.verdict_events_given);
-        let mut spine = Spine { set, standing, memory, limits, keeper, pool, stats, verdict_events_given, is_cut_noted: false };
+        let mut spine = Spine { set, standing, memory, limits, keeper, pool, stats, eyes, verdict_events_given, is_cut_noted: false };
         std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(move || {
             if spine.begin(beginning).is_err() {
                 return;
@@ -237,6 +240,7 @@ impl Spine {
         if self.set.hears_verdicts && !heard && self.memory.evidence.is_none() {
             tracing::warn!("A policy asks about verdicts, and without a data directory there are no events about them");
         }
+        self.eyes.open(&self.set);
         self.stats.policies.set(lines.len() as i64);
         *self.standing.write().unwrap_or_else(PoisonError::into_inner) = lines;
         self.keep(work)
@@ -323,6 +327,7 @@ impl Spine {
     /// Judges events together. Gives those about their verdicts, which come next.
     fn judge(&mut self, submissions: Vec<Submission>, takes_own: bool) -> Result<Vec<Event>, Ended> {
         self.memory.shrink();
+        let from = now_micros();
         let first = self.memory.next;
         let mut work = Work::default();
         work.batch.first = first;
@@ -351,6 +356,7 @@ impl Spine {
                 // Their entries stand between those of the events.
                 self.memory.admission.renumber(&events, &fresh, first, &mut slots, |row| judged.sequence(first, row));
             }
+            self.eyes.judged(&self.set, &round, &judged, from, now_micros());
             self.compare(&round, &judged, first);
             if let Some(evidence) = &self.memory.evidence {
                 let began = Instant::now();
