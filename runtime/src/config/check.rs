@@ -120,6 +120,8 @@ impl Checked {
     pub fn missing_files(&self, base: &Path) -> Vec<Problem> {
         let named = self.config.publishers.iter().filter(|(_, publisher)| !publisher.root.as_os_str().is_empty());
         let gone = named.map(|(name, publisher)| (vec!["publishers", name.as_str(), "root"], base.join(&publisher.root)));
+        let headers = self.config.telemetry.traces.headers_file.iter();
+        let gone = gone.chain(headers.map(|file| (vec!["telemetry", "traces", "headers-file"], base.join(file))));
         let gone = gone.filter(|(_, file)| !file.is_file());
         in_order(gone.map(|(key, file)| self.gone(&key, "file", &file)).collect())
     }

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::body::{Cut, ResponseBody};
+use super::followed::Sending;
 use super::peer::Peer;
 use super::{Phase, Shared, routes};
 
@@ -56,8 +57,9 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: Socke
             let (shared, peer) = (Arc::clone(&shared), Arc::clone(&peer));
             let open = OpenRequest::begin(&requests);
             async move {
-                let response = routes::answer(&shared, &peer, request).await;
-                Ok::<_, Infallible>(response.map(|body| Counted { body, _open: open }))
+                let mut response = routes::answer(&shared, &peer, request).await;
+                let followed = response.extensions_mut().remove::<Sending>();
+                Ok::<_, Infallible>(response.map(|body| Counted { body, _open: open, _followed: followed }))
             }
         }
     });
@@ -157,6 +159,7 @@ impl Drop for OpenRequest {
 struct Counted {
     body: ResponseBody,
     _open: OpenRequest,
+    _followed: Option<Sending>,
 }
 
 impl Body for Counted {

@@ -15,6 +15,7 @@ mod body;
 mod connection;
 mod contents;
 mod events;
+mod followed;
 mod limits;
 mod log;
 mod metrics;

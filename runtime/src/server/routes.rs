@@ -6,12 +6,15 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use tracing::Instrument as _;
 
 use super::body::{RequestBody, ResponseBody};
+use super::followed::Followed;
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
 use super::{Phase, Shared, contents, events, log, metrics, policies, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
+use crate::trace::Context;
 
 /// A path that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,9 +119,13 @@ pub(super) async fn answer(shared: &Arc<Shared>, _peer: &Arc<Peer>, request: Req
     let (parts, incoming) = request.into_parts();
     let mut body = RequestBody::new(incoming, shared.limits.expansion_ratio_max);
     let route = Route::of(parts.uri.path());
-    let mut response = match dispatch(shared, route, &parts, &mut body).await {
+    let followed = Followed::begin(shared, &parts, route.map_or("none", Route::name));
+    let trace = followed.context();
+    let mut response = match dispatch(shared, route, &parts, trace, &mut body).instrument(followed.log()).await {
         Ok(response) => response,
         Err(problem) => {
+            let _here = followed.log().entered();
+            shared.counters.problem(problem.cause.kind());
             if problem.cause.status().is_server_error() {
                 tracing::warn!(route.name = route.map(Route::name), problem.kind = problem.cause.kind(), "Request failed");
             } else {
@@ -136,6 +143,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, _peer: &Arc<Peer>, request: Req
         without_body(&mut response);
     }
     shared.counters.answered(route.map_or("none", Route::name), response.status());
+    followed.answered(shared, &mut response);
     response
 }
 
@@ -143,6 +151,7 @@ async fn dispatch(
     shared: &Arc<Shared>,
     route: Option<Route<'_>>,
     parts: &Parts,
+    trace: Option<&Context>,
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
     check_header(&parts.headers, shared.limits.header_bytes_max)?;
@@ -152,7 +161,7 @@ async fn dispatch(
     };
     let read = parts.method == Method::GET || parts.method == Method::HEAD;
     match route {
-        Route::Events if parts.method == Method::POST => events::post(shared, &parts.headers, body).await,
+        Route::Events if parts.method == Method::POST => events::post(shared, &parts.headers, trace, body).await,
         Route::Event(sequence) if read => contents::get(shared, parts, sequence).await,
         Route::Erasures if parts.method == Method::POST => contents::erase(shared, parts, body).await,
         Route::Policies if read => policies::list(shared),
