@@ -45,6 +45,7 @@ mod repository;
 mod stateful;
 mod swap;
 mod table_policy;
+mod telemetry;
 mod tidy;
 mod truth;
 mod unsynced;

@@ -2,11 +2,13 @@
 
 pub mod book;
 pub mod client;
+pub mod collector;
 pub mod data;
 pub mod event;
 pub mod files;
 pub mod forge;
 pub mod ledger;
+pub mod prometheus;
 pub mod random;
 pub mod raw;
 

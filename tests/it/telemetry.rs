@@ -1,0 +1,1 @@
+use ephor_tests as _;
