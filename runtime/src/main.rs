@@ -101,7 +101,7 @@ fn main() -> ExitCode {
     // A server's log is its output, as its configuration says; the other verbs print tables
     // and stay quiet.
     if !matches!(cli.verb, Verb::Serve(_)) {
-        log::set_up(&log::Settings { level: "warn".into(), ..log::Settings::default() });
+        log::set_up(&log::Settings { level: "warn".into(), ..log::Settings::default() }, true);
     }
     let outcome = match cli.verb {
         Verb::Serve(args) => cli::serve::run(args),

@@ -307,8 +307,6 @@ async fn everything(both: &Both, collector: &Collector) -> Ephor {
         collector.endpoint()
     );
     let ephor = Ephor::start_in(&both.path("data"), &config, &[]);
-    let unreadable = both.path("no-component");
-    std::fs::write(&unreadable, "none").expect("written");
     ephor.put("nothing", b"none", "{}").await;
     ephor.put("traps-on-a-row", &guest("traps_on_a_row"), "{}").await.succeeded();
     ephor.put("counts-riders", &guest("counts_riders"), "{}").await;
@@ -331,7 +329,9 @@ async fn everything(both: &Both, collector: &Collector) -> Ephor {
     std::fs::rename(both.path("rules"), &away).expect("moved");
     crate::publishers::look(&ephor).await;
     std::fs::rename(&away, both.path("rules")).expect("moved back");
-    both.release(GOOD, "1.0.1", &json!({"words": 7}), &["--mode", "enforce"]);
+    // One that asks for more than was granted.
+    let fairness = serde_json::from_str(&settings("price-fairness")).expect("settings in JSON");
+    both.release("price-fairness", "1.0.0", &fairness, &[]);
     crate::publishers::look(&ephor).await;
     ephor
 }
@@ -414,7 +414,10 @@ fn table(page: &str) -> String {
             rows.insert(name, (kind, BTreeSet::new()));
         }
         let Some((sample, labels)) = line.split_once('{').filter(|(sample, _)| !sample.contains(' ')) else { continue };
-        let name = ["_total", "_bucket", "_sum", "_count", "_info"].iter().find_map(|end| sample.strip_suffix(end)).filter(|name| rows.contains_key(name));
+        let name = ["_total", "_bucket", "_sum", "_count", "_info"]
+            .iter()
+            .find_map(|end| sample.strip_suffix(end))
+            .filter(|name| rows.contains_key(name));
         if let Some((_, known)) = rows.get_mut(name.unwrap_or(sample)) {
             let labels = labels.split("} ").next().unwrap_or_default();
             let names = labels.split("\",").filter_map(|label| label.split_once('=')).map(|(name, _)| name);
@@ -563,6 +566,8 @@ async fn sources_make_no_series() {
     };
     let series = async || samples_count(&ephor.get("/metrics").await.expect(200).text());
     ephor.post(LINES, some("first", 2_000)).await.expect(200);
+    // Whoever looks has a series of their own from the second look on.
+    series().await;
     let before = series().await;
     for part in ["a", "b", "c", "d", "e"] {
         ephor.post(LINES, some(part, 20_000)).await.expect(200);
@@ -597,7 +602,12 @@ fn what_is_wrong_with_the_settings_is_said() {
     std::fs::write(folder.path().join("ephor.toml"), text).expect("written");
     let output = Command::new(ephor_tests::binary()).args(["config", "check"]).current_dir(folder.path()).output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    for part in ["2:9: telemetry.log.level is \"loud\"", "4:12: telemetry.traces.endpoint", "telemetry.traces.headers-file", "telemetry.traces.sample"] {
+    for part in [
+        "2:9: telemetry.log.level is \"loud\"",
+        "4:12: telemetry.traces.endpoint",
+        "telemetry.traces.headers-file",
+        "telemetry.traces.sample",
+    ] {
         assert!(said.contains(part), "{part} in {said}");
     }
 }

@@ -141,16 +141,16 @@ fn read(file: &Path) -> Result<(Config, Vec<Problem>), Wrong> {
 }
 
 /// Reads the configuration of a server that starts, and sets up the log as it says. What
-/// there is to say of it is said there.
+/// there is to say of it is said there. In development that has what policies say as well.
 ///
 /// # Errors
 ///
 /// With everything that is wrong with it.
-pub fn at_start(file: Option<&Path>) -> super::exit::Outcome<(Config, Levels)> {
+pub fn at_start(file: Option<&Path>, is_development: bool) -> super::exit::Outcome<(Config, Levels)> {
     use super::exit::{Exit, Or as _, failed};
     let Some(file) = file else {
         let config = Config::default();
-        let levels = log::set_up(&config.telemetry.log);
+        let levels = log::set_up(&config.telemetry.log, is_development);
         tracing::info!("No configuration file: every key has its default (`ephor config reference` shows them)");
         return Ok((config, levels));
     };
@@ -159,7 +159,7 @@ pub fn at_start(file: Option<&Path>) -> super::exit::Outcome<(Config, Levels)> {
         Err(Wrong::Unreadable(error)) => return Err(error).or_exit(Exit::Usage),
         Err(Wrong::Problems(report)) => return Err(failed(Exit::Usage, format!("{} is not a configuration\n{report}", file.display()))),
     };
-    let levels = log::set_up(&config.telemetry.log);
+    let levels = log::set_up(&config.telemetry.log, is_development);
     for problem in missing {
         tracing::warn!("{}:{problem}", file.display());
     }

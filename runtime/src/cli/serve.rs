@@ -88,7 +88,7 @@ pub fn run(args: Args) -> Outcome {
 async fn serve(args: Args) -> Outcome {
     // A hangup ends a program that does not listen for it, also while it starts.
     let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-    let (config, levels) = reload::at_start(args.config.as_deref())?;
+    let (config, levels) = reload::at_start(args.config.as_deref(), args.dev)?;
     if args.in_memory {
         tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
     }

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::reload;
@@ -20,6 +20,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// Chooses what is logged in the place of the configuration.
 const VARIABLE: &str = "RUST_LOG";
 
+/// Where lines are from that a policy has written, which may have something of an event in
+/// them. They are logged where that is asked for by this name, and in development.
+const POLICIES: &str = "ephor::policy";
+
 /// The log of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -27,8 +31,9 @@ pub struct Settings {
     /// How it is written.
     pub format: Format,
     /// From which level on: `error`, `warn`, `info`, `debug` or `trace`; for single parts of
-    /// the program behind it, as in `info,ephor::publishers=debug`. The environment variable
-    /// `RUST_LOG` takes its place.
+    /// the program behind it, as in `info,ephor::publishers=debug`. What policies say
+    /// themselves is logged only with `ephor::policy=…` in it, for they may say something of
+    /// an event. The environment variable `RUST_LOG` takes the place of this key.
     pub level: String,
 }
 
@@ -41,9 +46,28 @@ impl Default for Settings {
 impl Settings {
     /// What is wrong with the level, if something is.
     pub fn problem(&self) -> Option<String> {
-        let wrong = self.level.trim().is_empty() || self.level.parse::<Targets>().is_err();
+        let wrong = targets(&self.level, false).is_none();
         wrong.then(|| format!("is {:?}; write a level such as \"info\", or \"info,ephor::publishers=debug\"", self.level))
     }
+}
+
+/// Reads `level` or `target=level`, and more of them behind commas. A word alone is a level:
+/// the parser of `tracing` takes one that it does not know for a target, of which everything
+/// is logged.
+fn targets(text: &str, is_development: bool) -> Option<Targets> {
+    let mut targets = Targets::new();
+    let mut names_policies = false;
+    for part in text.split(',').map(str::trim) {
+        match part.split_once('=') {
+            Some((target, level)) if !target.trim().is_empty() => {
+                names_policies |= target.trim() == POLICIES;
+                targets = targets.with_target(target.trim(), level.trim().parse::<LevelFilter>().ok()?);
+            }
+            Some(_) => return None,
+            None => targets = targets.with_default(part.parse::<LevelFilter>().ok()?),
+        }
+    }
+    Some(if names_policies || is_development { targets } else { targets.with_target(POLICIES, LevelFilter::OFF) })
 }
 
 /// How the log is written.
@@ -59,12 +83,16 @@ pub enum Format {
 }
 
 /// Chooses what is logged from now on.
-pub struct Levels(Option<reload::Handle<Targets, Registry>>);
+pub struct Levels {
+    /// Absent where the environment has chosen.
+    handle: Option<reload::Handle<Targets, Registry>>,
+    is_development: bool,
+}
 
 impl Levels {
     /// Takes over another level; nothing where the environment has chosen.
     pub fn set(&self, level: &str) {
-        if let (Some(handle), Ok(targets)) = (&self.0, level.parse::<Targets>()) {
+        if let (Some(handle), Some(targets)) = (&self.handle, targets(level, self.is_development)) {
             // It fails only if the subscriber is gone.
             let _ = handle.reload(targets);
         }
@@ -73,30 +101,28 @@ impl Levels {
 
 impl fmt::Debug for Levels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Levels").finish_non_exhaustive()
+        f.debug_struct("Levels").finish_non_exhaustive()
     }
 }
 
-/// Sends the log to standard error, once for the process.
-pub fn set_up(settings: &Settings) -> Levels {
-    let wanted = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
-    let parsed = wanted.as_deref().map(str::parse::<Targets>);
-    let unreadable = matches!(parsed, Some(Err(_)));
-    let configured = || settings.level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
-    let (targets, is_chosen) = match parsed {
-        Some(Ok(targets)) => (targets, true),
-        _ => (configured(), false),
-    };
+/// Sends the log to standard error, once for the process. In development it has what
+/// policies say.
+pub fn set_up(settings: &Settings, is_development: bool) -> Levels {
+    let chosen = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
+    let read = chosen.as_deref().and_then(|text| targets(text, is_development));
+    let (is_chosen, is_unreadable) = (read.is_some(), chosen.is_some() && read.is_none());
+    let configured = || targets(&settings.level, is_development);
+    let targets = read.or_else(configured).unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let (filter, handle) = reload::Layer::new(targets);
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let text = (settings.format == Format::Text).then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(color));
     let json = (settings.format == Format::Json).then_some(Json);
     // A second set-up, as in a test of a program around this one, changes nothing.
     let _ = tracing_subscriber::registry().with(filter).with(text).with(json).try_init();
-    if unreadable {
+    if is_unreadable {
         tracing::warn!(level = settings.level, "RUST_LOG is not understood; write it as `info` or `ephor=debug,warn`");
     }
-    Levels((!is_chosen).then_some(handle))
+    Levels { handle: (!is_chosen).then_some(handle), is_development }
 }
 
 /// Writes each event as a line.
@@ -177,8 +203,18 @@ mod tests {
         for level in ["info", "WARN", "off", "info,ephor::publishers=debug", "ephor=trace"] {
             assert_eq!(problem(level), None, "{level}");
         }
-        for level in ["", " ", "info,ephor=loud", "a=b=c"] {
+        for level in ["", " ", "loud", "info,ephor=loud", "a=b=c", "=info", "info,"] {
             assert!(problem(level).is_some_and(|problem| problem.contains("write a level")), "{level}");
         }
+    }
+
+    #[test]
+    fn what_policies_say_is_logged_where_it_is_asked_for() {
+        let says = |level: &str, is_development: bool| {
+            let targets = targets(level, is_development).expect("a level");
+            targets.would_enable(POLICIES, &tracing::Level::WARN)
+        };
+        assert!(!says("trace", false) && !says("info,ephor=debug", false));
+        assert!(says("info", true) && says("warn,ephor::policy=warn", false));
     }
 }
