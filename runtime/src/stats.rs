@@ -192,11 +192,15 @@ impl Stats {
                 "Seconds in which events were judged that a policy in force had no part in, or by what is out of date",
                 stats.blind_seconds.clone(),
             );
-            registry.register("blind_events", "Events that were judged so", stats.blind_events.clone());
-            registry.register("policy_blind_seconds", "The same seconds, by policy and cause", stats.policy_blind_seconds.clone());
+            registry.register("blind_events", "Events that were judged in the sense of blind_seconds", stats.blind_events.clone());
+            registry.register(
+                "policy_blind_seconds",
+                "The seconds of blind_seconds, by policy and cause",
+                stats.policy_blind_seconds.clone(),
+            );
             registry.register(
                 "policy_blind_answers",
-                "Events and timers judged so, by policy and cause",
+                "Events and timers judged in the sense of blind_seconds, by policy and cause",
                 stats.policy_blind_answers.clone(),
             );
             registry.register("policy_fuel", "Fuel that a policy used", stats.fuel.clone());
@@ -220,9 +224,9 @@ impl Stats {
                 stats.watermark_lag.clone(),
             );
             registry.register("queue_events", "Events that wait or are under evaluation", stats.waiting.clone());
-            registry.register("queue_bytes", "Their bytes", stats.waiting_bytes.clone());
-            registry.register("queue_events_limit", "As many as there may be", stats.waiting_max.clone());
-            registry.register("queue_bytes_limit", "As many bytes as they may have", stats.waiting_bytes_max.clone());
+            registry.register("queue_bytes", "Bytes of the events that wait or are under evaluation", stats.waiting_bytes.clone());
+            registry.register("queue_events_limit", "Events that may wait or be under evaluation", stats.waiting_max.clone());
+            registry.register("queue_bytes_limit", "Bytes that they may have", stats.waiting_bytes_max.clone());
             registry.register("ledger_pending_entries", "Entries that wait for the disk", stats.pending.clone());
             registry.register_with_unit(
                 "ledger_last_commit",

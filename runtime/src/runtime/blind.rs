@@ -151,13 +151,21 @@ struct Seen {
     events: u64,
     blind_events: u64,
     all: Clock,
-    causes: BTreeMap<(Option<Arc<str>>, Cause), (u64, Clock)>,
+    causes: BTreeMap<Reason, (u64, Clock)>,
 }
 
-/// What was not seen of a batch.
-type Missed = BTreeMap<(Option<Arc<str>>, Cause), u64>;
+/// A policy, if it is one's, and why.
+type Reason = (Option<Arc<str>>, Cause);
+
+/// What was not seen of a batch: events and timers.
+type Missed = BTreeMap<Reason, u64>;
 
 impl Eyes {
+    /// What is counted besides.
+    pub fn stats(&self) -> Arc<Stats> {
+        self.stats.clone()
+    }
+
     /// From this time on, in microseconds since 1970.
     pub fn new(since: i64, stats: Arc<Stats>) -> Self {
         Eyes { since, seen: Mutex::default(), stats }
@@ -208,18 +216,18 @@ impl Eyes {
     pub fn blindness(&self, now: i64) -> Blindness {
         let now = now.div_euclid(1_000_000);
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let cause = |((policy, cause), (answers, clock)): (&(Option<Arc<str>>, Cause), &(u64, Clock))| Blind {
+        let causes = seen.causes.iter().map(|((policy, cause), (answers, clock))| Blind {
             policy: policy.as_deref().map(str::to_string),
             cause: *cause,
             answers: *answers,
             spell: clock.spell(now),
-        };
+        });
         Blindness {
             since: self.since,
             events: seen.events,
             blind_events: seen.blind_events,
             all: seen.all.spell(now),
-            causes: seen.causes.iter().map(cause).collect(),
+            causes: causes.collect(),
         }
     }
 }

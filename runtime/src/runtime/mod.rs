@@ -446,7 +446,7 @@ impl Builder {
         // Before the first event as well.
         stats.state_keys.set(memory.states.keys() as i64);
         stats.timers.set(memory.timers.len() as i64);
-        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), eyes.clone(), beginning).map_err(threads)?;
+        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, eyes.clone(), beginning).map_err(threads)?;
         let contents = archive.map(|(archive, days, erasures)| Contents::start(archive, days, &erasures, entrance.weak()));
         let contents = contents.transpose().map_err(threads)?;
         let ticks = Heartbeats::new(&self.spine.heartbeats).is_on();

@@ -94,7 +94,6 @@ impl Spine {
         standing: Arc<RwLock<Lines>>,
         memory: Memory,
         keeper: Keeper,
-        stats: Arc<Stats>,
         eyes: Arc<Eyes>,
         beginning: Beginning,
     ) -> io::Result<()> {
@@ -109,6 +108,7 @@ impl Spine {
             .build()
             .map_err(io::Error::other)?;
         let (set, limits, verdict_events_given) = (Set::default(), limits.clone(), beginning.verdict_events_given);
+        let stats = eyes.stats();
         let mut spine = Spine { set, standing, memory, limits, keeper, pool, stats, eyes, verdict_events_given, is_cut_noted: false };
         std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(move || {
             if spine.begin(beginning).is_err() {
