@@ -20,6 +20,8 @@ mod sequencer;
 mod projection;
 pub mod state;
 mod stats;
+pub mod telemetry;
+pub mod trace;
 
 pub mod publishers;
 pub mod repository;

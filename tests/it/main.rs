@@ -47,6 +47,7 @@ mod repository;
 mod stateful;
 mod swap;
 mod table_policy;
+mod telemetry;
 mod tidy;
 mod tls;
 mod truth;

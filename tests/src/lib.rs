@@ -2,6 +2,7 @@
 
 pub mod book;
 pub mod client;
+pub mod collector;
 pub mod data;
 pub mod event;
 pub mod files;
@@ -9,6 +10,7 @@ pub mod forge;
 pub mod h2;
 pub mod jwt;
 pub mod ledger;
+pub mod prometheus;
 pub mod random;
 pub mod raw;
 pub mod tls;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use ephor::publishers::Publishers;
 use ephor::server::{Options, Server};
+use ephor::telemetry::collector::Collector;
 use ephor::{Config, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -60,6 +61,9 @@ const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the end waits for the ledger.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the end waits for whoever collects traces.
+const TRACES_PATIENCE: Duration = Duration::from_secs(5);
+
 pub fn run(args: Args) -> Outcome {
     if !args.listen.ip().is_loopback() && args.dev {
         let listen = args.listen;
@@ -73,14 +77,16 @@ async fn serve(args: Args) -> Outcome {
     have_descriptors();
     // A hangup ends a program that does not listen for it, also while it starts.
     let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-    let config = reload::at_start(args.config.as_deref())?;
+    let (config, levels) = reload::at_start(args.config.as_deref(), args.dev)?;
     config.server.may_listen(args.listen).or_exit(Exit::Usage)?;
     let access = access::open(&config, args.config.as_deref(), args.listen)?;
     if args.in_memory {
         tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
     }
     let data = (!args.in_memory).then_some(args.data);
-    let runtime = local::runtime(&config, args.cache, data.clone())?;
+    let traces = Collector::start(&config.telemetry.traces, &config::base(args.config.as_deref()));
+    let traces = traces.context("traces cannot be sent").or_exit(Exit::Usage)?;
+    let runtime = local::traced(&config, args.cache, data.clone(), traces.clone())?;
     let publishers = follow_publishers(&runtime, &config, args.config.as_deref(), data.as_deref())?;
     let grant = |publisher: Option<&str>| publishers.as_ref().and_then(|publishers| publishers.grant(publisher?).cloned());
     let restored = runtime.restore(grant).await.context("cannot take up the releases that were in force").or_exit(Exit::Failed)?;
@@ -132,7 +138,7 @@ async fn serve(args: Args) -> Outcome {
     // Now that everybody is there who was there before.
     runtime.catch_up().await.context("cannot go on").or_exit(Exit::Failed)?;
     let limiter = server.limiter();
-    let reload = Reload { file: args.config, running: config, runtime: runtime.clone(), limiter, door: server.door(), publishers };
+    let reload = Reload { file: args.config, running: config, runtime: runtime.clone(), limiter, door: server.door(), levels, publishers };
     let reloading = Some(tokio::spawn(reload.follow(hangups)));
     let shutdown = asked_to_stop().context("cannot listen for signals")?;
     // A write beyond the limit on a file's size is then an error, and the ledger says
@@ -151,6 +157,11 @@ async fn serve(args: Args) -> Outcome {
     // A client that is still connected may hold on to the runtime.
     if tokio::time::timeout(CLOSE_PATIENCE, runtime.close()).await.is_err() {
         tracing::warn!("Not everything has ended; what was answered for is in the ledger");
+    }
+    if let Some(traces) = traces
+        && !tokio::task::spawn_blocking(move || traces.flush(TRACES_PATIENCE)).await.unwrap_or_default()
+    {
+        tracing::warn!("The collector does not take the last traces");
     }
     tracing::info!("Stopped");
     Ok(())

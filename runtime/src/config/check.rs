@@ -122,7 +122,9 @@ impl Checked {
         let gone = named.map(|(name, publisher)| (vec!["publishers", name.as_str(), "root"], base.join(&publisher.root)));
         let doors = self.config.server.tls.files().map(|(key, file)| (vec!["server", "tls", key], base.join(file)));
         let access = self.config.access.files(base);
-        let gone = gone.chain(doors).chain(access).filter(|(_, file)| !file.is_file());
+        let headers = self.config.telemetry.traces.headers_file.iter();
+        let headers = headers.map(|file| (vec!["telemetry", "traces", "headers-file"], base.join(file)));
+        let gone = gone.chain(doors).chain(access).chain(headers).filter(|(_, file)| !file.is_file());
         in_order(gone.map(|(key, file)| self.gone(&key, "file", &file)).collect())
     }
 

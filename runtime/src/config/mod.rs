@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Publisher;
 use crate::policy::publisher::Misfit;
 use crate::repository::Location;
-use crate::{access, ingest, ledger, reserved, runtime, sandbox, server};
+use crate::{access, ingest, ledger, reserved, runtime, sandbox, server, telemetry};
 
 pub use check::{Checked, Problem, Report};
 pub use diff::Difference;
@@ -41,6 +41,8 @@ pub struct Config {
     pub server: server::Limits,
     /// Who is let in, and what for.
     pub access: access::Settings,
+    /// What the server tells of itself.
+    pub telemetry: telemetry::Settings,
     /// Whose policies may run, and what each was granted: a table for each publisher.
     pub publishers: BTreeMap<String, Publisher>,
 }
@@ -96,6 +98,7 @@ impl Config {
         taken.ingest.clone_from(&other.ingest);
         taken.spine.heartbeats.clone_from(&other.spine.heartbeats);
         taken.server = self.server.taking_over(&other.server);
+        taken.telemetry.log.level.clone_from(&other.telemetry.log.level);
         for (name, publisher) in &mut taken.publishers {
             if let Some(other) = other.publishers.get(name) {
                 (publisher.poll_s, publisher.gate) = (other.poll_s, other.gate);
@@ -117,7 +120,7 @@ impl Config {
 
 /// What is wrong beyond the types and ranges of single keys.
 fn misfits(config: &Config) -> Vec<Misfit> {
-    let Config { spine, ledger, sandbox, server, access, publishers, .. } = config;
+    let Config { spine, ledger, sandbox, server, access, publishers, telemetry, .. } = config;
     let key = |parts: &[&str]| parts.iter().map(ToString::to_string).collect();
     let mut found = access.problems();
     if ledger.witnesses_required > ledger.witnesses.len() {
@@ -126,6 +129,12 @@ fn misfits(config: &Config) -> Vec<Misfit> {
     }
     for (name, message) in server.tls.problems() {
         found.push(Misfit { key: key(&["server", "tls", name]), message: message.to_string() });
+    }
+    if let Some(message) = telemetry.log.problem() {
+        found.push(Misfit { key: key(&["telemetry", "log", "level"]), message });
+    }
+    if let Some(message) = telemetry.traces.problem() {
+        found.push(Misfit { key: key(&["telemetry", "traces", "endpoint"]), message });
     }
     for name in spine.heartbeats.keys().filter(|name| reserved::is_own_source(name)) {
         let message = "is the runtime's own: nothing is heard of it, so it would always be silent".to_string();

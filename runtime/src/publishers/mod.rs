@@ -26,7 +26,7 @@ use crate::policy::{Grant, Publisher};
 use crate::repository::{Client, Location, Published, RepositoryError, Snapshot};
 use crate::runtime::{By, Offer, Runtime, Stale, Standing, Swap};
 use crate::sandbox::LoadError;
-use status::Counters;
+use status::{Ages, Counters};
 
 pub use offer::OfferError;
 pub use status::{Pending, Problem, PublisherStatus, Refused};
@@ -76,6 +76,8 @@ pub struct Publishers {
     runtime: Runtime,
     followed: BTreeMap<String, Followed>,
     counters: Counters,
+    /// When they were begun to be followed.
+    began: Moment,
     /// Told when terms have changed.
     resettled: Notify,
 }
@@ -210,7 +212,9 @@ impl Publishers {
             let terms = Lock::new(Terms::of(settled));
             followed.insert(name.clone(), Followed { settled: settled.clone(), grant, terms, client, seen });
         }
-        Ok(Arc::new(Publishers { runtime, followed, counters, resettled: Notify::new() }))
+        let publishers = Arc::new(Publishers { runtime, followed, counters, began: Moment::now(), resettled: Notify::new() });
+        Ages::register(&publishers);
+        Ok(publishers)
     }
 
     /// Takes over `poll-s` and `gate` of the publishers that are followed, and looks into

@@ -1,12 +1,16 @@
 //! What is known of publishers: for people, and counted.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use std::fmt;
+use std::sync::{Arc, PoisonError, Weak};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
-use std::sync::PoisonError;
 use time::OffsetDateTime;
 
 use super::Publishers;
@@ -144,5 +148,45 @@ impl Counters {
 
     pub fn stale(&self, publisher: &str, is_stale: bool) {
         self.stale.get_or_create(&PublisherLabel { publisher: publisher.into() }).set(is_stale.into());
+    }
+}
+
+/// How old what is known of publishers is, whenever somebody looks.
+#[derive(Debug)]
+pub(super) struct Ages(Weak<Publishers>);
+
+impl Ages {
+    pub fn register(publishers: &Arc<Publishers>) {
+        let ages = Ages(Arc::downgrade(publishers));
+        publishers.runtime.stats().register(|registry| registry.register_collector(Box::new(ages)));
+    }
+
+    fn each(&self, mut encoder: MetricEncoder<'_>, seconds: impl Fn(&super::Seen, super::Moment) -> f64) -> fmt::Result {
+        let Some(publishers) = self.0.upgrade() else { return Ok(()) };
+        let now = super::Moment::now();
+        for (name, followed) in &publishers.followed {
+            let seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let label = PublisherLabel { publisher: name.clone() };
+            ConstGauge::new(seconds(&seen, now)).encode(encoder.encode_family(&label)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Collector for Ages {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let began = self.0.upgrade().map(|publishers| publishers.began);
+        let (name, help) = ("publisher_unseen", "Seconds since a publisher's repository was looked into with success, or since the start");
+        let unseen = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        self.each(unseen, |seen, now| {
+            let looked = seen.checked.or(began).unwrap_or(now);
+            now.instant.duration_since(looked.instant).as_secs_f64()
+        })?;
+        let (name, help) = ("publisher_expires_in", "Seconds for which what a publisher says still holds; below zero it is out of date");
+        let expires = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        self.each(expires, |seen, now| match seen.expires {
+            Some(expires) => (expires - seen.latest(now.at)).as_seconds_f64(),
+            None => 0.0,
+        })
     }
 }

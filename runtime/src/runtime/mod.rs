@@ -18,6 +18,7 @@
 //! ```
 
 mod admit;
+mod blind;
 mod change;
 mod cold;
 mod commit;
@@ -61,7 +62,9 @@ use crate::sandbox::{self, Loader, Sandbox};
 use crate::sequencer::{self, Entrance, now_micros};
 use crate::state::{Handover, Key, States, Timers};
 use crate::stats::{DurabilityLabel, OutcomeLabel, Stats};
+use crate::trace::{Context as Trace, Sink, Traced};
 use admit::Admission;
+use blind::Eyes;
 use change::{Change, LineRecords, Order};
 use cold::Shelf;
 use commit::Keeper;
@@ -77,6 +80,7 @@ pub use crate::ledger::{Answer, Refusal};
 pub use crate::policy::Mode;
 pub use crate::sandbox::LoadError;
 pub use crate::sequencer::{Limits, Stopped};
+pub use blind::{Blind, Blindness, Cause, Spell};
 pub use change::By;
 pub use contents::{Erase, EraseError, Erased, RawEvent, RawEventError};
 pub use echo::verdict_event;
@@ -238,6 +242,9 @@ struct Inner {
     /// Whether the time is handed to the spine.
     ticks: Mutex<bool>,
     stats: Arc<Stats>,
+    /// Where traces go, if they are collected.
+    traces: Option<Arc<dyn Sink>>,
+    eyes: Arc<Eyes>,
     log: Option<Arc<Log>>,
     /// Absent if nothing is kept of events but their digests, and nothing ever was.
     contents: Option<Contents>,
@@ -261,6 +268,7 @@ pub struct Builder {
     ledger: ledger::Limits,
     replays: Option<Option<i64>>,
     verdict_events_given: bool,
+    traces: Option<Arc<dyn Sink>>,
 }
 
 /// Why a runtime could not be made.
@@ -357,6 +365,13 @@ impl Builder {
         self
     }
 
+    /// Where traces go. Without it nobody is followed.
+    #[must_use]
+    pub fn traces(mut self, sink: Arc<dyn Sink>) -> Self {
+        self.traces = Some(sink);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -372,6 +387,7 @@ impl Builder {
         let loader = Loader::new(sandbox, worker, self.cache.as_deref())
             .map_err(|source| BuildError::Cache { folder: self.cache.unwrap_or_default(), source })?;
         let stats = Arc::new(Stats::new());
+        let eyes = Arc::new(Eyes::new(now_micros(), stats.clone()));
         let standing = Arc::new(RwLock::new(Lines::new()));
         let (entrance, sequencer) = sequencer::queue(&self.spine);
         let threads = |error: std::io::Error| BuildError::Threads(error.to_string());
@@ -427,10 +443,12 @@ impl Builder {
         };
         let started = self.replays.unwrap_or_else(|| Some(now_micros()));
         let beginning = Beginning { started, keep, verdict_events_given: self.verdict_events_given };
+        stats.waiting_max.set(i64::try_from(self.spine.queue_events_max).unwrap_or(i64::MAX));
+        stats.waiting_bytes_max.set(i64::try_from(self.spine.queue_bytes_max).unwrap_or(i64::MAX));
         // Before the first event as well.
         stats.state_keys.set(memory.states.keys() as i64);
         stats.timers.set(memory.timers.len() as i64);
-        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), beginning).map_err(threads)?;
+        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, eyes.clone(), beginning).map_err(threads)?;
         let contents = archive.map(|(archive, days, erasures)| Contents::start(archive, days, &erasures, entrance.weak()));
         let contents = contents.transpose().map_err(threads)?;
         let ticks = Heartbeats::new(&self.spine.heartbeats).is_on();
@@ -449,6 +467,8 @@ impl Builder {
             changing,
             ticks: Mutex::new(ticks),
             stats,
+            traces: self.traces,
+            eyes,
             log,
             contents,
             failure,
@@ -472,7 +492,18 @@ impl Runtime {
     ///
     /// If the runtime has ended.
     pub async fn submit(&self, events: Vec<Event>) -> Result<Pending, Stopped> {
-        self.0.entrance.submit(events).await.map(Pending)
+        self.submit_in(events, None).await
+    }
+
+    /// The same, for events that are part of a trace. That of the events themselves, where
+    /// they have one, is followed in any case.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has ended.
+    pub async fn submit_in(&self, events: Vec<Event>, trace: Option<&Trace>) -> Result<Pending, Stopped> {
+        let traced = self.traced(&events, trace);
+        self.0.entrance.submit(events, traced).await.map(Pending)
     }
 
     /// Takes events if there is room for all of them.
@@ -481,10 +512,29 @@ impl Runtime {
     ///
     /// If there is not, with the events; or if the runtime has ended.
     pub fn try_submit(&self, events: Vec<Event>) -> Result<Pending, SubmitError> {
-        match self.0.entrance.try_submit(events) {
+        self.try_submit_in(events, None)
+    }
+
+    /// The same, for events that are part of a trace.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room, with the events; or if the runtime has ended.
+    pub fn try_submit_in(&self, events: Vec<Event>, trace: Option<&Trace>) -> Result<Pending, SubmitError> {
+        let traced = self.traced(&events, trace);
+        match self.0.entrance.try_submit(events, traced) {
             Ok(reply) => Ok(Pending(reply?)),
             Err((_, events)) => Err(SubmitError::Full { events }),
         }
+    }
+
+    fn traced(&self, events: &[Event], trace: Option<&Trace>) -> Option<Box<Traced>> {
+        Traced::of(self.0.traces.as_ref()?, trace, events)
+    }
+
+    /// Where traces go, if they are collected.
+    pub fn traces(&self) -> Option<&Arc<dyn Sink>> {
+        self.0.traces.as_ref()
     }
 
     /// Judges the verdict events that an earlier process left out when it was killed, with
@@ -679,9 +729,21 @@ impl Runtime {
 
     /// What it counts. Gauges are as of now.
     pub fn stats(&self) -> &Stats {
-        let stats = &self.0.stats;
-        stats.waiting.set(self.0.entrance.waiting() as i64);
+        let Inner { stats, entrance, failure, log, durable, .. } = &*self.0;
+        stats.waiting.set(entrance.waiting() as i64);
+        stats.waiting_bytes.set(entrance.waiting_bytes() as i64);
+        stats.failed.set(failure.get().is_some().into());
+        if log.is_some() {
+            let pending = stats.sequenced.load(Ordering::Relaxed).saturating_sub(*durable.borrow());
+            stats.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        }
         stats
+    }
+
+    /// How blind it has been since it started: for how long events got a verdict that a
+    /// policy in force has no part in, and why.
+    pub fn blindness(&self) -> Blindness {
+        self.0.eyes.blindness(now_micros())
     }
 
     /// The ledger, for reading; absent without a data directory.

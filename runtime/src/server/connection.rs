@@ -25,6 +25,7 @@ use tokio::time::{Instant, Sleep, interval, sleep, sleep_until, timeout};
 
 use super::body::{Cut, ResponseBody};
 use super::clients::Ticket;
+use super::followed::Sending;
 use super::handshake::{self, Met, Protocol};
 use super::peer::Peer;
 use super::{Phase, Shared, routes};
@@ -66,7 +67,8 @@ where
             async move {
                 let mut response = routes::answer(&shared, &peer, request).await;
                 let ticket = response.extensions_mut().remove::<Ticket>();
-                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, ticket)))
+                let followed = response.extensions_mut().remove::<Sending>();
+                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, ticket, followed)))
             }
         }
     });
@@ -209,12 +211,13 @@ struct Counted {
     open: OpenRequest,
     /// Counts for its client until the end.
     _ticket: Option<Ticket>,
+    _followed: Option<Sending>,
 }
 
 impl Counted {
-    fn new(body: ResponseBody, open: OpenRequest, ticket: Option<Ticket>) -> Counted {
+    fn new(body: ResponseBody, open: OpenRequest, ticket: Option<Ticket>, followed: Option<Sending>) -> Counted {
         open.offer();
-        Counted { body, open, _ticket: ticket }
+        Counted { body, open, _ticket: ticket, _followed: followed }
     }
 }
 

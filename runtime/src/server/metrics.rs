@@ -3,23 +3,32 @@
 //! Labels come from closed sets: a route by its name, a status by its class, a
 //! rejection by its kind. Nothing that a client chooses becomes a label.
 
+use std::time::Duration;
+
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::Shared;
 use super::body::ResponseBody;
 use super::problem::Cause;
 use crate::ingest::RejectionKind;
+use crate::stats::{self, Seconds};
+use crate::trace::Context;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     route: &'static str,
     status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    route: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,9 +72,11 @@ impl Handshake {
 }
 
 /// What the server counts about itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Counters {
     requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabel, Seconds, fn() -> Seconds>,
+    problems: Family<RejectionLabels, Counter>,
     rejections: Family<RejectionLabels, Counter>,
     throttled: Family<BoundLabels, Counter>,
     connections: Gauge,
@@ -73,9 +84,27 @@ pub(super) struct Counters {
     expiry: Gauge,
 }
 
+impl Default for Counters {
+    fn default() -> Self {
+        Counters {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(stats::seconds as fn() -> Seconds),
+            problems: Family::default(),
+            rejections: Family::default(),
+            throttled: Family::default(),
+            connections: Gauge::default(),
+            handshakes: Family::default(),
+            expiry: Gauge::default(),
+        }
+    }
+}
+
 impl Counters {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("http_requests", "Requests answered, by route and class of status", self.requests.clone());
+        let (name, help) = ("http_request", "Time to the head of the answer, by route");
+        registry.register_with_unit(name, help, Unit::Seconds, self.seconds.clone());
+        registry.register("http_problems", "Requests that were refused or failed, by why", self.problems.clone());
         registry.register("events_rejected", "Items that were no valid event, by what was wrong", self.rejections.clone());
         registry.register(
             "http_throttled",
@@ -89,6 +118,9 @@ impl Counters {
             drop(self.rejections.get_or_create(&RejectionLabels { kind: kind.name() }));
         }
         drop(self.rejections.get_or_create(&RejectionLabels { kind: Cause::LineTooLong.kind() }));
+        for cause in [Cause::QueueFull, Cause::LedgerFailed, Cause::Internal] {
+            drop(self.problems.get_or_create(&RejectionLabels { kind: cause.kind() }));
+        }
     }
 
     pub(super) fn throttled(&self, bound: &'static str) {
@@ -117,6 +149,16 @@ impl Counters {
             _ => "5xx",
         };
         self.requests.get_or_create(&RequestLabels { route, status }).inc();
+    }
+
+    /// How long a request took, and a trace of it.
+    pub(super) fn took(&self, route: &'static str, took: Duration, example: Option<&Context>) {
+        stats::observe(&self.seconds.get_or_create(&RouteLabel { route }), took, example);
+    }
+
+    /// A request was refused, or failed.
+    pub(super) fn problem(&self, kind: &'static str) {
+        self.problems.get_or_create(&RejectionLabels { kind }).inc();
     }
 
     pub(super) fn rejected(&self, kind: &'static str) {

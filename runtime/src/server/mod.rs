@@ -16,6 +16,7 @@ mod clients;
 mod connection;
 mod contents;
 mod events;
+mod followed;
 mod guard;
 mod handshake;
 mod limits;

@@ -6,14 +6,17 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use tracing::Instrument as _;
 
 use super::body::{RequestBody, ResponseBody};
 use super::clients::Ticket;
+use super::followed::Followed;
 use super::guard::{self, Right};
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
 use super::{Phase, Shared, contents, events, log, login, metrics, policies, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
+use crate::trace::Context;
 
 /// One path for each route, in braces the names of what stands in its place, and as it may
 /// be sent. `runtime/ROLES.md` has a row for each of them.
@@ -198,14 +201,18 @@ pub(super) async fn answer(shared: &Arc<Shared>, peer: &Arc<Peer>, request: Requ
     // The route borrows the path, and the guard puts with the request who sends it.
     let path = parts.uri.clone();
     let route = Route::of(path.path());
+    let followed = Followed::begin(shared, &parts, route.map_or("none", Route::name));
+    let trace = followed.context();
     let admitted = admit(shared, peer, route, &mut parts);
     let answered = match admitted {
-        Ok(route) => dispatch(shared, route, &parts, &mut body).await,
+        Ok(route) => dispatch(shared, route, &parts, trace, &mut body).instrument(followed.log()).await,
         Err(problem) => Err(problem),
     };
     let mut response = match answered {
         Ok(response) => response,
         Err(problem) => {
+            let _here = followed.log().entered();
+            shared.counters.problem(problem.cause.kind());
             if problem.cause.status().is_server_error() {
                 tracing::warn!(route.name = route.map(Route::name), problem.kind = problem.cause.kind(), "Request failed");
             } else {
@@ -229,6 +236,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, peer: &Arc<Peer>, request: Requ
         without_body(&mut response);
     }
     shared.counters.answered(route.map_or("none", Route::name), response.status());
+    followed.answered(shared, &mut response);
     response
 }
 
@@ -255,11 +263,12 @@ async fn dispatch(
     shared: &Arc<Shared>,
     route: Route<'_>,
     parts: &Parts,
+    trace: Option<&Context>,
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
     let read = parts.method == Method::GET || parts.method == Method::HEAD;
     match route {
-        Route::Events if parts.method == Method::POST => events::post(shared, parts, body).await,
+        Route::Events if parts.method == Method::POST => events::post(shared, parts, trace, body).await,
         Route::Event(sequence) if read => contents::get(shared, parts, sequence).await,
         Route::Erasures if parts.method == Method::POST => contents::erase(shared, parts, body).await,
         Route::Policies if read => policies::list(shared, parts),

@@ -37,6 +37,7 @@ use super::{Phase, Shared};
 use crate::event::Event;
 use crate::ingest::{self, Lines, Rejection};
 use crate::runtime::{Judged, Pending, Stopped};
+use crate::trace::Context;
 use crate::verdict::Verdict;
 
 /// Rendered submissions that wait for the client to read.
@@ -59,6 +60,7 @@ pub(super) async fn post(
     shared: &Arc<Shared>,
     headers: &HeaderMap,
     ticket: Option<Ticket>,
+    trace: Option<Context>,
     body: RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
     let limits = &shared.limits;
@@ -70,6 +72,7 @@ pub(super) async fn post(
     let reader = Reader {
         shared: Arc::clone(shared),
         ticket,
+        trace,
         lines: Lines::new(shared.options.ingest.event_bytes_max),
         line: 0,
         settled: 0,
@@ -163,6 +166,8 @@ struct Reader {
     shared: Arc<Shared>,
     /// Whom it is counted for, where clients are bounded.
     ticket: Option<Ticket>,
+    /// The trace that the request is part of.
+    trace: Option<Context>,
     lines: Lines,
     /// Number of the line that was taken last.
     line: u64,
@@ -273,7 +278,7 @@ impl Reader {
         } else {
             // As many as this time are likely next time.
             let events = mem::replace(&mut self.events, Vec::with_capacity(count));
-            match self.shared.runtime.submit(events).await {
+            match self.shared.runtime.submit_in(events, self.trace.as_ref()).await {
                 Ok(pending) => Some(pending),
                 Err(Stopped) => return Err(Early::Problem(stopped(&self.shared, FROM_LINE))),
             }
