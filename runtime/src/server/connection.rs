@@ -29,6 +29,9 @@ use super::{Phase, Shared, routes};
 /// The largest chunk that HTTP/1 reads at once, and with that the memory of one
 /// connection. Much smaller, and a stream pays for many reads.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// Header fields beyond the limit that hyper still reads, so that the refusal says what is
+/// wrong. Beyond these it refuses without a word, and closes the connection.
+const HEADERS_SPARE: usize = 64;
 /// What an HTTP/2 client may send ahead on one stream and on one connection.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
@@ -66,7 +69,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: Socke
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout())
-        .max_headers(limits.headers_max)
+        .max_headers(limits.headers_max.saturating_add(HEADERS_SPARE))
         .max_buf_size(READ_BUFFER_BYTES);
     builder
         .http2()

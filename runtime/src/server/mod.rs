@@ -1,7 +1,8 @@
 //! The HTTP surface: HTTP/1.1 and HTTP/2 in clear, events in, verdicts out.
 //!
 //! In reading order, as a request meets them: `connection` (how long a peer may
-//! be silent), `routes` (path and method), `body` (expanded and bounded),
+//! be silent), `routes` (path and method), `protocol` (what HTTP asks of all of them, as
+//! `openapi` describes them), `body` (expanded and bounded),
 //! `events` and `stream` (the four forms of events), `answer` (verdicts as JSON),
 //! `problem` (errors as JSON, and their status), `policies`, `metrics`. All
 //! bounds are in `limits`.
@@ -16,16 +17,20 @@ mod connection;
 mod contents;
 mod events;
 mod limits;
+mod list;
 mod log;
 mod metrics;
+pub mod openapi;
 mod peer;
 mod policies;
 mod problem;
+mod protocol;
 mod releases;
 mod repositories;
 mod routes;
 mod status;
 mod stream;
+mod turn;
 mod verdicts;
 
 use std::io;
@@ -45,6 +50,7 @@ use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use body::Room;
 use metrics::Counters;
+use turn::Turns;
 
 /// How long the accept loop rests after an error. Without descriptors left it
 /// would spin, and closing connections is what frees them.
@@ -82,6 +88,7 @@ struct Shared {
     options: Options,
     counters: Counters,
     room: Room,
+    turns: Turns,
     phase: watch::Receiver<Phase>,
 }
 
@@ -145,7 +152,16 @@ impl Server {
         let counters = Counters::default();
         runtime.stats().register(|registry| counters.register(registry));
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
-        let shared = Arc::new(Shared { runtime, limits, loopback: address.ip().is_loopback(), options, counters, room, phase: phase_seen });
+        let shared = Arc::new(Shared {
+            runtime,
+            limits,
+            loopback: address.ip().is_loopback(),
+            options,
+            counters,
+            room,
+            turns: Turns::default(),
+            phase: phase_seen,
+        });
         let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase })
     }

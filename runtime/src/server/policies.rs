@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyDataStream, Full};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, ETAG, HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Shared;
 use super::body::{Coding, RequestBody, ResponseBody};
 use super::events::{MediaType, json};
-use super::problem::{Cause, Problem};
+use super::list::Page;
+use super::problem::{Cause, Problem, sentence};
+use super::turn::policy_tag;
 use crate::policy::manifest::{Field, Rule};
 use crate::policy::{Bound, Language};
 use crate::reference::List;
@@ -25,8 +28,9 @@ use crate::sandbox::LoadError;
 const PARTS: [&str; 3] = ["component", "settings", "list"];
 
 /// A policy in force, as a client sees it.
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Policy")]
+pub(super) struct View<'a> {
     policy: &'a str,
     release: &'a str,
     version: &'a str,
@@ -79,17 +83,26 @@ impl<'a> View<'a> {
     }
 }
 
-/// Everything in force, by name.
-pub(super) fn list(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
-    let standing = shared.runtime.policies();
+/// A page of everything in force, by name.
+pub(super) fn list(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
+    let page = Page::of(parts)?;
+    let (standing, next) = page.cut(shared.runtime.policies(), |standing| standing.release.policy());
     let views: Vec<View<'_>> = standing.iter().map(View::of).collect();
-    render(&BTreeMap::from([("policies", views)]))
+    let mut response = render(&BTreeMap::from([("policies", views)]))?;
+    page.link(&mut response, parts.uri.path(), next.as_deref());
+    Ok(response)
 }
 
 /// One policy.
 pub(super) fn get(shared: &Shared, name: &str) -> Result<Response<ResponseBody>, Problem> {
     match shared.runtime.policies().iter().find(|standing| standing.release.policy() == name) {
-        Some(standing) => render(&View::of(standing)),
+        Some(standing) => {
+            let mut response = render(&View::of(standing))?;
+            if let Some(tag) = policy_tag(shared, name).and_then(|tag| HeaderValue::try_from(tag).ok()) {
+                response.headers_mut().insert(ETAG, tag);
+            }
+            Ok(response)
+        }
         None => Err(unknown(name)),
     }
 }
@@ -104,11 +117,13 @@ pub(super) async fn put(
 ) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
     let revision = read(shared, parts, body).await?;
+    let turn = shared.turns.take(shared, &parts.headers, name).await?;
     let runtime = shared.runtime.clone();
     let policy = name.to_owned();
     // In a task of its own: a client that hangs up must not leave a swap half
     // done.
     let swap = tokio::spawn(async move {
+        let _turn = turn;
         let swap = runtime.revise(&policy, revision).await;
         match &swap {
             Ok(swap) => tracing::info!(
@@ -139,8 +154,10 @@ pub(super) async fn put(
 /// Takes a policy out of force.
 pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
+    let turn = shared.turns.take(shared, &parts.headers, name).await?;
     let (runtime, policy) = (shared.runtime.clone(), name.to_owned());
     let removed = tokio::spawn(async move {
+        let _turn = turn;
         let removed = runtime.remove(&policy).await;
         if let Ok(sequence) = removed {
             tracing::info!(policy, sequence, "Policy out of force, over HTTP");
@@ -152,13 +169,15 @@ pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> R
         RemoveError::NotInForce(name) => unknown(&name),
         RemoveError::Stopped(_) => stopped(),
     })?;
-    #[derive(Serialize)]
-    struct Removed<'a> {
-        policy: &'a str,
-        /// The first event that is judged without it.
-        sequence: u64,
-    }
     render(&Removed { policy: name, sequence })
+}
+
+/// A policy that was taken out of force.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Removed<'a> {
+    policy: &'a str,
+    /// The first event that is judged without it.
+    sequence: u64,
 }
 
 /// Development mode, and a request from this machine.
@@ -315,15 +334,6 @@ fn unknown(name: &str) -> Problem {
     Problem::new(Cause::NoSuchPolicy, format!("No policy named {name:?} is in force; GET /v1/policies lists those that are."))
 }
 
-/// Another crate's message, lower case and without an end, as a sentence.
-fn sentence(error: &impl ToString) -> String {
-    let text = error.to_string();
-    let mut chars = text.chars();
-    let Some(first) = chars.next() else { return text };
-    let end = if text.ends_with('.') { "" } else { "." };
-    format!("{}{}{end}", first.to_uppercase(), chars.as_str())
-}
-
 pub(super) fn render(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
     match serde_json::to_vec(value) {
         Ok(mut body) => {
@@ -349,12 +359,5 @@ mod tests {
         for host in ["", "example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1:80", "[::2]"] {
             assert!(!is_loopback(without_port(host)), "{host}");
         }
-    }
-
-    #[test]
-    fn foreign_messages_become_sentences() {
-        assert_eq!(sentence(&"incomplete stream"), "Incomplete stream.");
-        assert_eq!(sentence(&"Done."), "Done.");
-        assert_eq!(sentence(&""), "");
     }
 }

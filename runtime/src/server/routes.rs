@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, REFERRER_POLICY};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::body::{RequestBody, ResponseBody};
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
-use super::{Phase, Shared, contents, events, log, metrics, policies, releases, repositories, status, verdicts};
+use super::protocol::Checked;
+use super::{Phase, Shared, contents, events, log, metrics, openapi, policies, protocol, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
 
 /// A path that there is.
@@ -31,6 +32,8 @@ enum Route<'a> {
     /// A look into a publisher's repository.
     Look(&'a str),
     Status,
+    Document,
+    Docs,
     Live,
     Ready,
     Metrics,
@@ -45,6 +48,8 @@ impl<'a> Route<'a> {
             "/v1/verdicts" => Route::Verdicts,
             "/v1/releases" => Route::Releases,
             "/v1/status" => Route::Status,
+            "/v1/openapi.json" => Route::Document,
+            "/v1/docs" => Route::Docs,
             "/livez" => Route::Live,
             "/readyz" => Route::Ready,
             "/metrics" => Route::Metrics,
@@ -87,26 +92,11 @@ impl<'a> Route<'a> {
             Route::Act(..) => "act",
             Route::Look(_) => "look",
             Route::Status => "status",
+            Route::Document => "openapi",
+            Route::Docs => "docs",
             Route::Live => "livez",
             Route::Ready => "readyz",
             Route::Metrics => "metrics",
-        }
-    }
-
-    fn methods(self) -> &'static str {
-        match self {
-            Route::Events | Route::Erasures | Route::Log("cosignatures") | Route::Act(..) | Route::Look(_) => "POST",
-            Route::Policy(_) => "GET, HEAD, PUT, DELETE",
-            Route::Event(_)
-            | Route::Policies
-            | Route::Verdicts
-            | Route::Log(_)
-            | Route::Repository(_)
-            | Route::Releases
-            | Route::Status
-            | Route::Live
-            | Route::Ready
-            | Route::Metrics => "GET, HEAD",
         }
     }
 }
@@ -132,9 +122,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, _peer: &Arc<Peer>, request: Req
         // request into a connection that is about to close.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if parts.method == Method::HEAD {
-        without_body(&mut response);
-    }
+    protocol::complete(&parts, &mut response);
     shared.counters.answered(route.map_or("none", Route::name), response.status());
     response
 }
@@ -145,46 +133,71 @@ async fn dispatch(
     parts: &Parts,
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
-    check_header(&parts.headers, shared.limits.header_bytes_max)?;
-    let Some(route) = route else {
-        let detail = "There are POST /v1/events, GET /v1/events/SEQUENCE, /v1/verdicts, /v1/log/checkpoint, /v1/policies, /v1/releases, /v1/status, /livez, /readyz and /metrics.";
-        return Err(Problem::new(Cause::NotFound, detail));
-    };
+    check_header(parts, shared.limits.headers_max, shared.limits.header_bytes_max)?;
+    if let Checked::Answered(response) = protocol::check(parts)? {
+        return Ok(response);
+    }
+    let Some(route) = route else { return Err(protocol::not_found(parts.uri.path())) };
     let read = parts.method == Method::GET || parts.method == Method::HEAD;
     match route {
         Route::Events if parts.method == Method::POST => events::post(shared, &parts.headers, body).await,
         Route::Event(sequence) if read => contents::get(shared, parts, sequence).await,
         Route::Erasures if parts.method == Method::POST => contents::erase(shared, parts, body).await,
-        Route::Policies if read => policies::list(shared),
+        Route::Policies if read => policies::list(shared, parts),
         Route::Policy(name) if read => policies::get(shared, name),
         Route::Policy(name) if parts.method == Method::PUT => policies::put(shared, parts, name, body).await,
         Route::Policy(name) if parts.method == Method::DELETE => policies::delete(shared, parts, name).await,
-        Route::Verdicts if parts.method == Method::GET => verdicts::get(shared, parts),
+        Route::Verdicts if read => verdicts::get(shared, parts).await,
         Route::Log("cosignatures") if parts.method == Method::POST => log::cosign(shared, body).await,
         Route::Log(path) if read => log::get(shared, path).await,
         Route::Repository(path) if read => repositories::get(shared, &parts.method, path).await,
-        Route::Releases if read => releases::list(shared),
+        Route::Releases if read => releases::list(shared, parts),
         Route::Act(policy, act) if parts.method == Method::POST => releases::act(shared, parts, policy, act, body).await,
         Route::Look(name) if parts.method == Method::POST => releases::look(shared, parts, name).await,
         Route::Status if read => status::get(shared, parts),
+        Route::Document if read => Ok(events::json(openapi::document().as_bytes().to_vec())),
+        Route::Docs if read => Ok(docs(parts)),
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
-        _ => {
-            let detail = format!("{} is not among the methods of this path: {}.", parts.method, route.methods());
-            Err(Problem::new(Cause::Method(route.methods()), detail))
-        }
+        // Described, and not carried out here.
+        _ => Err(protocol::not_found(parts.uri.path())),
     }
 }
 
-/// hyper bounds the number of fields itself, but their bytes in HTTP/1 only by
-/// the read buffer, which is larger than a header should be.
-fn check_header(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+/// hyper bounds the number of fields itself, with nothing to say; and their bytes in HTTP/1
+/// only by the read buffer, which is larger than a header should be.
+fn check_header(parts: &Parts, fields_max: usize, bytes_max: usize) -> Result<(), Problem> {
+    let address = parts.uri.path_and_query().map_or(0, |address| address.as_str().len());
+    if address > bytes_max {
+        return Err(Problem::new(Cause::UriTooLong, format!("The address has {address} bytes, at most {bytes_max} are taken.")));
+    }
+    let fields = parts.headers.len();
+    if fields > fields_max {
+        return Err(Problem::new(Cause::HeaderTooLarge, format!("The header has {fields} fields, at most {fields_max} are taken.")));
+    }
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if bytes > bytes_max {
         return Err(Problem::new(Cause::HeaderTooLarge, format!("The header has {bytes} bytes, at most {bytes_max} are taken.")));
     }
     Ok(())
+}
+
+/// The page of the API; its lines to try go to where it was asked for.
+fn docs(parts: &Parts) -> Response<ResponseBody> {
+    let host = parts.uri.authority().map(|authority| authority.as_str());
+    let host = host.or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
+    // It stands between quotes of a shell.
+    let is_plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    let page = openapi::page(&format!("http://{}", if is_plain { host } else { "127.0.0.1:8787" }));
+    let mut response = Response::new(ResponseBody::full(page));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Ok(policy) = HeaderValue::from_str(&openapi::POLICY) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 /// Whether it makes sense to send events here now.
@@ -220,15 +233,6 @@ fn text(body: &'static str) -> Response<ResponseBody> {
     response
 }
 
-/// The answer to HEAD: the header of the answer to GET (RFC 9110, 9.3.2).
-fn without_body(response: &mut Response<ResponseBody>) {
-    if let ResponseBody::Full(Some(body)) = response.body() {
-        let length = HeaderValue::from(body.len());
-        response.headers_mut().insert(CONTENT_LENGTH, length);
-    }
-    *response.body_mut() = ResponseBody::Full(None);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,9 +265,12 @@ mod tests {
 
     #[test]
     fn a_header_is_bounded_by_its_bytes() {
-        let mut headers = HeaderMap::new();
-        headers.insert("a", HeaderValue::from_static("0123456789"));
-        assert!(check_header(&headers, 15).is_ok());
-        assert_eq!(check_header(&headers, 14).map_err(|problem| problem.cause), Err(Cause::HeaderTooLarge));
+        let (mut parts, ()) = Request::get("/a").body(()).expect("a request").into_parts();
+        parts.headers.insert("a", HeaderValue::from_static("0123456789"));
+        let refused = |fields, bytes| check_header(&parts, fields, bytes).map_err(|problem| problem.cause);
+        assert_eq!(refused(1, 15), Ok(()));
+        assert_eq!(refused(1, 14), Err(Cause::HeaderTooLarge));
+        assert_eq!(refused(0, 15), Err(Cause::HeaderTooLarge));
+        assert_eq!(refused(1, 1), Err(Cause::UriTooLong));
     }
 }
