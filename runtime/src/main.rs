@@ -68,6 +68,8 @@ enum Verb {
     Release(cli::release::Verb),
     /// Shows what a server judges with, since when, and how its publishers stand.
     Status(cli::status::Args),
+    // A sentence here would be shown in the place of all that its file says.
+    Openapi(cli::openapi::Args),
     /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
     Witness(cli::witness::Args),
     // A sentence here would be shown in the place of all that their files say.
@@ -127,6 +129,7 @@ fn main() -> ExitCode {
         Verb::Repo(verb) => cli::repo::run(verb),
         Verb::Release(verb) => cli::release::run(&verb),
         Verb::Status(args) => cli::status::run(&args),
+        Verb::Openapi(args) => cli::openapi::run(&args),
         Verb::Witness(args) => cli::witness::run(args),
         Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
         Verb::Man(args) => cli::man::run(&args, Cli::command()),

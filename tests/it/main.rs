@@ -1,6 +1,7 @@
 //! The whole, from outside: the real binary, real HTTP, real guests, real data.
 //! `make test` builds what these need.
 
+mod api;
 mod author_errors;
 mod bad_input;
 mod book;
@@ -42,6 +43,7 @@ mod raw_events;
 mod readme;
 mod replay;
 mod repository;
+mod schemathesis;
 mod stateful;
 mod swap;
 mod table_policy;

@@ -104,8 +104,9 @@ pub(super) struct Act {
 /// Which members go together.
 fn which() -> Value {
     let text = json!({ "type": "string", "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$" });
+    let text_or_none = json!({ "anyOf": [text, { "type": "null" }] });
     json!([
-        { "required": ["subject"], "properties": { "subject": text, "id": { "type": "null" } } },
+        { "required": ["subject"], "properties": { "subject": text, "source": text_or_none, "id": { "type": "null" } } },
         { "required": ["source", "id"], "properties": { "source": text, "id": text, "subject": { "type": "null" } } },
     ])
 }

@@ -28,6 +28,8 @@ pub(crate) enum Cause {
     OutsideHorizon,
     /// What a query asks for is not known.
     Query,
+    /// A header does not say what it should.
+    Header,
     /// The body is no note.
     Cosignature,
     /// A checkpoint that the log does not remember.
@@ -117,6 +119,7 @@ impl Cause {
             Cause::IdReused => (S::CONFLICT, "id-reused", "Another event has this source and id"),
             Cause::OutsideHorizon => (S::CONFLICT, "outside-horizon", "Too old to know whether it was here before"),
             Cause::Query => (S::BAD_REQUEST, "query", "The query asks for something that is not known"),
+            Cause::Header => (S::BAD_REQUEST, "header", "A header does not say what it should"),
             Cause::Cosignature => (S::BAD_REQUEST, "cosignature", "This is no checkpoint with a cosignature"),
             Cause::UnknownCheckpoint => (S::CONFLICT, "unknown-checkpoint", "The checkpoint is none of the latest"),
             Cause::UnknownWitness => (S::FORBIDDEN, "unknown-witness", "No witness of this log has signed"),
@@ -262,7 +265,7 @@ impl Problem {
 
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
-        let text = |value: String| serde_json::Value::from(value).to_string().into_bytes();
+        let text = |value: String| Value::from(value).to_string().into_bytes();
         match refusal {
             Refusal::IdReused { sequence, recorded, sent } => {
                 let detail = "An event with this source and id is recorded already, with other content. Send a new event under a new id.";
@@ -379,7 +382,8 @@ mod tests {
 
     use super::*;
 
-    const OWN: [Cause; 30] = [
+    const OWN: [Cause; 31] = [
+        Cause::Header,
         Cause::LineTooLong,
         Cause::NothingValid,
         Cause::NotFound,

@@ -196,6 +196,16 @@ fn names(headers: &HeaderMap, list: HeaderName, tag: Option<&str>) -> bool {
     tag.is_some_and(|tag| listed.map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag))
 }
 
+/// Whether a header is `*` or has entity tags and nothing else (RFC 9110, 8.8.3 and 13.1).
+fn is_list_of_tags(value: &HeaderValue) -> bool {
+    let is_tag = |one: &str| {
+        let quoted = one.strip_prefix("W/").unwrap_or(one);
+        let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        inner.is_some_and(|inner| inner.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"'))
+    };
+    value.to_str().is_ok_and(|text| text.trim() == "*" || text.split(',').all(|one| is_tag(one.trim())))
+}
+
 /// Whether an act is conditional.
 pub(super) fn is_conditional(headers: &HeaderMap) -> bool {
     headers.contains_key(IF_MATCH) || headers.contains_key(IF_NONE_MATCH)
@@ -208,6 +218,12 @@ pub(super) fn check_conditions(headers: &HeaderMap, tag: Option<&str>) -> Result
         let detail = format!("Nothing was done, because `{header}` does not hold. {}", stands());
         Err(Problem::new(Cause::Precondition, detail).at_header(header.as_str()))
     };
+    for name in [IF_MATCH, IF_NONE_MATCH] {
+        if headers.get_all(&name).iter().any(|value| !is_list_of_tags(value)) {
+            let detail = format!("`{name}` is neither `*` nor entity tags in double quotes with commas between.");
+            return Err(Problem::new(Cause::Header, detail).at_header(name.as_str()));
+        }
+    }
     if headers.contains_key(IF_MATCH) && !names(headers, IF_MATCH, tag) {
         return unmet(&IF_MATCH);
     }
@@ -265,6 +281,11 @@ mod tests {
         headers.insert(IF_MATCH, HeaderValue::from_static("\"a\", W/\"b\""));
         assert!(names(&headers, IF_MATCH, Some("\"b\"")) && !names(&headers, IF_MATCH, Some("\"c\"")));
         assert!(check_conditions(&headers, None).is_err());
+        for bad in ["", "a", "{}", "\"a", "\"a\",", "*, \"a\"", "\""] {
+            headers.insert(IF_MATCH, HeaderValue::from_str(bad).expect("a header"));
+            let problem = check_conditions(&headers, Some("\"a\"")).expect_err(bad);
+            assert_eq!(problem.cause, Cause::Header, "{bad}");
+        }
         headers.insert(IF_MATCH, HeaderValue::from_static("*"));
         assert!(check_conditions(&headers, Some("\"c\"")).is_ok() && check_conditions(&headers, None).is_err());
     }

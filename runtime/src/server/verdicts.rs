@@ -175,7 +175,7 @@ pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<
     // A browser that lost its connection says what it had last (HTML, 9.2).
     if let Some(last) = parts.headers.get(LAST_EVENT_ID) {
         let last: Option<u64> = last.to_str().ok().and_then(|last| last.trim().parse().ok());
-        let wrong = || Problem::new(Cause::Query, "The Last-Event-ID is not a sequence.").at_header("last-event-id");
+        let wrong = || Problem::new(Cause::Header, "Last-Event-ID is not a sequence.").at_header("last-event-id");
         query.from = last.ok_or_else(wrong)?.saturating_add(1);
     }
     if events && query.limit.is_some() {

@@ -32,7 +32,7 @@ fn submit(schemas: &mut Schemas) -> Operation {
     let error = schemas.by_hand("NoVerdict", answer::error_schema());
     let summary = schemas.by_hand("Summary", answer::summary_schema());
     let item = json!({ "anyOf": [verdict, error] });
-    let line = json!({ "anyOf": [verdict, error, summary] });
+    let lines = Content::items(LINES, "One answer a line.", json!({ "anyOf": [verdict, error, summary] }));
     let says = "`return=minimal` leaves clean events out of the answers to lines (RFC 7240).";
     Operation::post("/v1/events", "submitEvents", "Has events judged")
         .says(SUBMIT)
@@ -47,12 +47,13 @@ fn submit(schemas: &mut Schemas) -> Operation {
         .answers(
             200,
             "A verdict; for an array of events an array of answers; for lines one answer a line.",
-            vec![
-                Content::json(json!({ "anyOf": [verdict, { "type": "array", "items": item }] })),
-                Content::items(LINES, "One answer a line.", line),
-            ],
+            vec![Content::json(json!({ "anyOf": [verdict, { "type": "array", "items": item }] })), lines.clone()],
         )
         .header("Preference-Applied", "`return=minimal`, if that was asked for of lines.", json!({ "type": "string" }))
+        .answers(400, "Of lines: what is wrong with each, where not one is taken.", vec![lines.clone()])
+        .answers(408, "Of lines: the same, where they stopped coming.", vec![lines.clone()])
+        .answers(413, "Of lines: the same, where they expand to too much.", vec![lines.clone()])
+        .answers(503, "Of lines: the same, where the server stops.", vec![lines])
         .refuses(RejectionKind::ALL.into_iter().map(Cause::Event))
         .refuses([Cause::NothingValid, Cause::MediaType, Cause::Charset])
         .refuses([Cause::IdReused, Cause::OutsideHorizon, Cause::QueueFull, Cause::Stopping, Cause::LedgerFailed])
@@ -124,7 +125,7 @@ fn content() -> Operation {
     Operation::get("/v1/events/{sequence}", "getEvent", "An event as it was sent")
         .says(says)
         .with(sequence("The sequence of its entry."))
-        .answers(200, "The event's bytes, in its own type.", vec![Content::text("*/*", "As it was sent.")])
+        .answers(200, "The event's bytes, in its own type.", vec![Content::new("*/*", json!({ "description": "As it was sent." }))])
         .header(
             "ephor-salt",
             "With it the commitments in the entry can be checked.",

@@ -51,7 +51,7 @@ fn verdicts(schemas: &mut Schemas) -> Operation {
             vec![Content::items(LINES, "One entry a line.", entry.clone()), Content::items(SERVER_SENT, "One entry a message.", entry)],
         )
         .header("Link", "With `rel=\"next\"`: the next page, if there may be more.", json!({ "type": "string" }))
-        .refuses([Cause::NoLedger, Cause::NoSuchPolicy, Cause::LedgerFailed])
+        .refuses([Cause::Header, Cause::NoLedger, Cause::NoSuchPolicy, Cause::LedgerFailed])
 }
 
 fn note(path: &'static str, id: &'static str, summary: &'static str, says: &'static str) -> Operation {

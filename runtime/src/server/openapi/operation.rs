@@ -109,13 +109,13 @@ impl Operation {
     /// It is done only while a policy stands as its entity tag says.
     pub(super) fn conditional(self) -> Self {
         let says = "Entity tag of the policy, from `GET /v1/policies/…`: if it has changed meanwhile, nothing is done and the answer is 412. `*` stands for any that there is.";
-        let schema = json!({ "type": "string" });
-        self.with(Parameter::header("If-Match", says, schema)).refuses([Cause::Precondition])
+        self.with(Parameter::header("If-Match", says, entity_tags())).refuses([Cause::Precondition, Cause::Header])
     }
 
     /// Media types of what it answers when all goes well.
     pub(in crate::server) fn offers(&self) -> impl Iterator<Item = &'static str> {
-        self.answers.iter().flat_map(|answer| &answer.contents).map(|content| content.media)
+        let good = self.answers.iter().filter(|answer| (200..300).contains(&answer.status));
+        good.flat_map(|answer| &answer.contents).map(|content| content.media)
     }
 
     /// Names of its parameters in the query.
@@ -126,6 +126,11 @@ impl Operation {
     pub(in crate::server) fn is_tagged(&self) -> bool {
         self.is_tagged
     }
+}
+
+/// What an act can be made conditional on (RFC 9110, 8.8.3 and 13.1).
+pub(super) fn entity_tags() -> Value {
+    json!({ "type": "string", "pattern": r#"^(\*|(W/)?"[\x21\x23-\x7e]*"( *, *(W/)?"[\x21\x23-\x7e]*")*)$"# })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +202,7 @@ pub(super) struct Answer {
 }
 
 /// A body in one media type.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Content {
     pub(super) media: &'static str,
     pub(super) schema: Value,
@@ -209,7 +214,7 @@ pub(super) struct Content {
 }
 
 /// A body for the line that can be tried.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Example {
     Json(Value),
     Text(&'static str),
@@ -297,7 +302,20 @@ impl Schemas {
     pub(super) fn all(mut self) -> Map<String, Value> {
         let mut all = self.written.take_definitions(true);
         all.extend(self.read.take_definitions(true));
+        // An empty option is left out, and its schema does not allow the null that stands for it.
+        all.values_mut().for_each(without_empty_defaults);
         all.extend(self.by_hand.into_iter().map(|(name, schema)| (name.to_string(), schema)));
         all
+    }
+}
+
+fn without_empty_defaults(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            members.retain(|name, value| name != "default" || !value.is_null());
+            members.values_mut().for_each(without_empty_defaults);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_empty_defaults),
+        _ => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::operation::{Content, JSON, Operation, Parameter, Schemas};
+use super::operation::{Content, JSON, Operation, Parameter, Schemas, entity_tags};
 use super::{CODED, COLLECTED, limit, policy, publisher};
 use crate::reference::ListError;
 use crate::runtime::Swap;
@@ -34,11 +34,11 @@ pub(super) fn after() -> Parameter {
 
 /// A list by policy.
 pub(super) fn page(operation: Operation) -> Operation {
-    operation
-        .with(limit(LIMIT_MAX))
-        .with(after())
-        .header("Link", "With `rel=\"next\"`: the next page, if there is more.", json!({ "type": "string" }))
-        .tagged()
+    operation.with(limit(LIMIT_MAX)).with(after()).header(
+        "Link",
+        "With `rel=\"next\"`: the next page, if there is more.",
+        json!({ "type": "string" }),
+    )
 }
 
 fn list(schemas: &mut Schemas) -> Operation {
@@ -47,7 +47,7 @@ fn list(schemas: &mut Schemas) -> Operation {
     let get = Operation::get("/v1/policies", "listPolicies", "What is in force")
         .says("Policies by name, each with the release in force; one that is tried out without another has that one.")
         .answers(200, "A page of policies.", vec![Content::json(answer)]);
-    page(get)
+    page(get).tagged()
 }
 
 fn get(schemas: &mut Schemas, path: &'static str, id: &'static str) -> Operation {
@@ -62,12 +62,14 @@ fn put(schemas: &mut Schemas, path: &'static str, id: &'static str) -> Operation
     let swap = schemas.written::<Swap>();
     let form = json!({
         "type": "object",
-        "properties": { "component": bytes("application/wasm"), "settings": bytes(JSON), "list": { "type": "array", "items": bytes("application/octet-stream") } },
+        "minProperties": 1,
+        "additionalProperties": false,
+        "properties": { "component": bytes("application/wasm"), "settings": bytes(JSON), "list": { "type": "array", "minItems": 1, "items": bytes("application/octet-stream") } },
     });
     let only_new = "`*`: only if there is no such policy yet.";
     Operation::new(hyper::Method::PUT, path, id, "Puts a component, settings or lists in force")
         .says("Only in development mode, from this machine. What is not sent stays as it is. The answer names the first event that is judged by the new release.")
-        .with(Parameter::header("If-None-Match", only_new, json!({ "const": "*" })))
+        .with(Parameter::header("If-None-Match", only_new, entity_tags()))
         .takes(Content::new(JSON, json!({ "description": "Settings, by the policy's own schema." })).example(json!({ "words": ["CIGAR", "LANTERN"] })))
         .takes(Content::new("application/wasm", bytes("application/wasm")).file("negative-list.wasm"))
         .takes(Content::new("multipart/form-data", form))
