@@ -190,20 +190,55 @@ fn tag(headers: &HeaderMap, response: &mut Response<ResponseBody>) {
     }
 }
 
-/// Whether a list of entity tags has this one, or is `*` and there is one at all.
-fn names(headers: &HeaderMap, list: HeaderName, tag: Option<&str>) -> bool {
-    let listed = headers.get_all(list).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    tag.is_some_and(|tag| listed.map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag))
+/// What an `If-Match` or `If-None-Match` says (RFC 9110, 8.8.3 and 13.1).
+#[derive(Debug, PartialEq, Eq)]
+enum Tags<'a> {
+    Any,
+    /// In quotes, without what makes them weak.
+    These(Vec<&'a str>),
 }
 
-/// Whether a header is `*` or has entity tags and nothing else (RFC 9110, 8.8.3 and 13.1).
+impl<'a> Tags<'a> {
+    /// Reads a header's value; nothing if it is neither `*` nor entity tags with commas
+    /// between. A comma may also be in a tag.
+    fn parse(text: &'a str) -> Option<Self> {
+        if text.trim() == "*" {
+            return Some(Tags::Any);
+        }
+        let mut tags = Vec::new();
+        let mut rest = text;
+        loop {
+            let tag = rest.trim_start();
+            let tag = tag.strip_prefix("W/").unwrap_or(tag);
+            let end = tag.strip_prefix('"')?.find('"')? + 2;
+            if !tag[1..end - 1].bytes().all(|byte| byte.is_ascii_graphic()) {
+                return None;
+            }
+            tags.push(&tag[..end]);
+            rest = tag[end..].trim_start();
+            if rest.is_empty() {
+                return Some(Tags::These(tags));
+            }
+            rest = rest.strip_prefix(',')?;
+        }
+    }
+
+    fn have(&self, tag: &str) -> bool {
+        match self {
+            Tags::Any => true,
+            Tags::These(tags) => tags.contains(&tag),
+        }
+    }
+}
+
+/// Whether a list of entity tags has this one, or is `*` and there is one at all.
+fn names(headers: &HeaderMap, list: HeaderName, tag: Option<&str>) -> bool {
+    let mut listed = headers.get_all(list).iter().filter_map(|value| Tags::parse(value.to_str().ok()?));
+    tag.is_some_and(|tag| listed.any(|tags| tags.have(tag)))
+}
+
 fn is_list_of_tags(value: &HeaderValue) -> bool {
-    let is_tag = |one: &str| {
-        let quoted = one.strip_prefix("W/").unwrap_or(one);
-        let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        inner.is_some_and(|inner| inner.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"'))
-    };
-    value.to_str().is_ok_and(|text| text.trim() == "*" || text.split(',').all(|one| is_tag(one.trim())))
+    value.to_str().is_ok_and(|text| Tags::parse(text).is_some())
 }
 
 /// Whether an act is conditional.
@@ -278,10 +313,11 @@ mod tests {
     #[test]
     fn tags_are_compared_without_their_weakness() {
         let mut headers = HeaderMap::new();
+        assert_eq!(Tags::parse("W/\"a,\" , \"\",\"b\""), Some(Tags::These(vec!["\"a,\"", "\"\"", "\"b\""])));
         headers.insert(IF_MATCH, HeaderValue::from_static("\"a\", W/\"b\""));
         assert!(names(&headers, IF_MATCH, Some("\"b\"")) && !names(&headers, IF_MATCH, Some("\"c\"")));
         assert!(check_conditions(&headers, None).is_err());
-        for bad in ["", "a", "{}", "\"a", "\"a\",", "*, \"a\"", "\""] {
+        for bad in ["", "a", "{}", "\"a", "\"a\",", "*, \"a\"", "\"", "\"a\" \"b\"", "\"a b\""] {
             headers.insert(IF_MATCH, HeaderValue::from_str(bad).expect("a header"));
             let problem = check_conditions(&headers, Some("\"a\"")).expect_err(bad);
             assert_eq!(problem.cause, Cause::Header, "{bad}");

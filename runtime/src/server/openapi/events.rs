@@ -110,10 +110,10 @@ fn event() -> Value {
 fn value() -> Value {
     let own = json!({ "$ref": "#/components/schemas/Value" });
     json!({
-        "description": "Any JSON that all parsers read the same: no name twice in an object, no lone surrogate, no integer beyond 64 bits (RFC 7493).",
+        "description": "Any JSON that all parsers read the same: no name twice in an object, no lone surrogate, no integer beyond the signed 64-bit range (RFC 7493).",
         "anyOf": [
             { "type": ["boolean", "null", "string"] },
-            { "type": "number", "minimum": i64::MIN, "maximum": u64::MAX },
+            { "type": "number", "minimum": i64::MIN, "maximum": i64::MAX },
             { "type": "array", "items": own },
             { "type": "object", "additionalProperties": own },
         ],

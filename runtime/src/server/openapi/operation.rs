@@ -130,7 +130,8 @@ impl Operation {
 
 /// What an act can be made conditional on (RFC 9110, 8.8.3 and 13.1).
 pub(super) fn entity_tags() -> Value {
-    json!({ "type": "string", "pattern": r#"^(\*|(W/)?"[\x21\x23-\x7e]*"( *, *(W/)?"[\x21\x23-\x7e]*")*)$"# })
+    let tags = r#"^(W/)?"[\x21\x23-\x7e]*"( *, *(W/)?"[\x21\x23-\x7e]*")*$"#;
+    json!({ "anyOf": [{ "const": "*" }, { "type": "string", "pattern": tags }] })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
