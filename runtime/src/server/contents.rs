@@ -86,7 +86,7 @@ fn not_given(error: &RawEventError) -> Problem {
 /// or the one with a source and an id.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Erasure", extend("anyOf" = which()))]
+#[schemars(rename = "Erasure", extend("anyOf" = which(), "required" = ["by"]))]
 pub(super) struct Act {
     /// Whom or what they are about.
     subject: Option<String>,
@@ -95,6 +95,7 @@ pub(super) struct Act {
     /// The id of one, together with its source.
     id: Option<String>,
     /// Who wants it: a person or a role.
+    #[serde(default)]
     #[schemars(regex(pattern = r"\S"))]
     by: String,
     /// Why.

@@ -35,14 +35,12 @@ impl Page {
     /// Items of one name are never on two pages.
     pub(super) fn cut<T>(&self, items: Vec<T>, name: impl Fn(&T) -> &str) -> (Vec<T>, Option<String>) {
         let mut page: Vec<T> = Vec::new();
-        let mut count = 0;
         for item in items.into_iter().filter(|item| self.after.as_deref().is_none_or(|after| name(item) > after)) {
             let is_new = page.last().is_none_or(|last| name(last) != name(&item));
-            if is_new && count >= self.limit {
+            if is_new && page.len() >= self.limit {
                 let last = page.last().map(|last| name(last).to_string());
                 return (page, last);
             }
-            count += 1;
             page.push(item);
         }
         (page, None)

@@ -147,10 +147,11 @@ pub(super) fn preferred(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
 /// Completes an answer: entity tag, or 304 for whoever has it already, and headers that
 /// every answer has.
 pub(super) fn complete(parts: &Parts, response: &mut Response<ResponseBody>) {
-    let operation = TABLE.find(parts.uri.path()).and_then(|path| path.operation(&parts.method));
     let reads = parts.method == Method::GET || parts.method == Method::HEAD;
-    if let Some(operation) = operation.filter(|operation| reads && operation.is_tagged())
+    if reads
         && response.status() == StatusCode::OK
+        && let Some(operation) = TABLE.find(parts.uri.path()).and_then(|path| path.operation(&parts.method))
+        && operation.is_tagged()
     {
         tag(&parts.headers, response);
         default(response, CACHE_CONTROL, "no-cache");

@@ -124,8 +124,10 @@ pub(super) const ACT: [Cause; 7] =
 /// Lets a release count for more.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["by"]))]
 pub(super) struct Promote {
     /// Who acts: a person or a role.
+    #[serde(default)]
     #[schemars(regex(pattern = r"\S"))]
     by: String,
     /// Why.
@@ -150,8 +152,10 @@ enum Higher {
 /// Lets a release count for less.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["by"]))]
 pub(super) struct Demote {
     /// Who acts: a person or a role.
+    #[serde(default)]
     #[schemars(regex(pattern = r"\S"))]
     by: String,
     /// Why.
@@ -161,11 +165,14 @@ pub(super) struct Demote {
 /// Takes a release out of force.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["by", "reason"]))]
 pub(super) struct Withdraw {
     /// Who acts: a person or a role.
+    #[serde(default)]
     #[schemars(regex(pattern = r"\S"))]
     by: String,
     /// Why; it is recorded.
+    #[serde(default)]
     #[schemars(regex(pattern = r"\S"))]
     reason: String,
     /// The release that is withdrawn; without it all of the policy.

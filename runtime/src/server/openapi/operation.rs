@@ -303,7 +303,8 @@ impl Schemas {
     pub(super) fn all(mut self) -> Map<String, Value> {
         let mut all = self.written.take_definitions(true);
         all.extend(self.read.take_definitions(true));
-        // An empty option is left out, and its schema does not allow the null that stands for it.
+        // An empty option is left out, and its schema does not allow the null that stands for
+        // it; an empty text is what is refused with words of our own.
         all.values_mut().for_each(without_empty_defaults);
         all.extend(self.by_hand.into_iter().map(|(name, schema)| (name.to_string(), schema)));
         all
@@ -313,7 +314,7 @@ impl Schemas {
 fn without_empty_defaults(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
-            members.retain(|name, value| name != "default" || !value.is_null());
+            members.retain(|name, value| name != "default" || !(value.is_null() || value == ""));
             members.values_mut().for_each(without_empty_defaults);
         }
         Value::Array(items) => items.iter_mut().for_each(without_empty_defaults),
