@@ -71,6 +71,8 @@ enum Verb {
     /// Makes certificates of one's own: for a server, and for clients that it knows.
     #[command(subcommand)]
     Tls(cli::tls::Verb),
+    // A sentence here would be shown in the place of all that its file says.
+    Openapi(cli::openapi::Args),
     /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
     Witness(cli::witness::Args),
     // A sentence here would be shown in the place of all that their files say.
@@ -135,6 +137,7 @@ fn main() -> ExitCode {
         Verb::Status(args) => cli::status::run(&args),
         Verb::Token(verb) => cli::token::run(&verb),
         Verb::Tls(verb) => cli::tls::run(&verb),
+        Verb::Openapi(args) => cli::openapi::run(&args),
         Verb::Witness(args) => cli::witness::run(args),
         Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
         Verb::Man(args) => cli::man::run(&args, Cli::command()),

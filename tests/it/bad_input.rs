@@ -362,7 +362,7 @@ async fn other_paths_and_methods_say_what_there_is() {
     let ephor = Ephor::start(&[]);
     assert_problem("a path", &ephor.get("/v1/nothing").await.expect(404).json(), "not-found", Place::Body);
     let answer = ephor.get("/v1/events").await.expect(405);
-    assert_eq!(answer.header("allow"), "POST");
+    assert_eq!(answer.header("allow"), "POST, OPTIONS");
     assert_problem("a method", &answer.json(), "method", Place::Body);
     assert_problem("a policy", &ephor.remove("no-such").await.expect(404).json(), "no-such-policy", Place::Body);
     for page in ["/livez", "/readyz", "/metrics", "/v1/policies"] {

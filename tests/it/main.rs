@@ -2,6 +2,7 @@
 //! `make test` builds what these need.
 
 mod access;
+mod api;
 mod author_errors;
 mod bad_input;
 mod book;
@@ -44,6 +45,7 @@ mod raw_events;
 mod readme;
 mod replay;
 mod repository;
+mod schemathesis;
 mod stateful;
 mod swap;
 mod table_policy;

@@ -9,6 +9,7 @@ pub mod import;
 pub mod list;
 pub mod log;
 pub mod man;
+pub mod openapi;
 pub mod package;
 pub mod policy_bench;
 pub mod policy_build;

@@ -166,7 +166,7 @@ impl Moment {
 }
 
 /// What came of a look into a repository.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct Looked {
     /// Releases that were put in force, tried out or taken back.
     pub swaps: Vec<Swap>,

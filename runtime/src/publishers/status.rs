@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
+use schemars::JsonSchema;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -18,7 +19,8 @@ use crate::digest::Digest;
 use crate::repository::Published;
 
 /// A publisher as it stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Publisher")]
 pub struct PublisherStatus {
     /// Its name.
     pub publisher: String,
@@ -28,9 +30,11 @@ pub struct PublisherStatus {
     pub snapshot: Option<u64>,
     /// When it was looked into last with success.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub checked: Option<OffsetDateTime>,
     /// Until when what was taken holds.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub expires: Option<OffsetDateTime>,
     /// Seconds for which it has been out of date; zero if it is not.
     pub stale_s: u64,
@@ -43,7 +47,8 @@ pub struct PublisherStatus {
 }
 
 /// Why a repository is not followed right now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "RepositoryProblem")]
 pub struct Problem {
     /// For machines.
     pub code: &'static str,
@@ -51,11 +56,13 @@ pub struct Problem {
     pub message: String,
     /// Since when looks have failed.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: OffsetDateTime,
 }
 
 /// A release that was not taken.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "RefusedRelease")]
 pub struct Refused {
     /// The policy's full name.
     pub policy: String,
@@ -69,11 +76,13 @@ pub struct Refused {
     pub message: String,
     /// When.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: OffsetDateTime,
 }
 
 /// A release that waits for its time.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "PendingRelease")]
 pub struct Pending {
     /// The policy's full name.
     pub policy: String,
@@ -81,6 +90,7 @@ pub struct Pending {
     pub version: String,
     /// When it is put in force.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub valid_from: OffsetDateTime,
 }
 

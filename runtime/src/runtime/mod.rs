@@ -47,6 +47,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{Mutex, oneshot, watch};
 
@@ -160,7 +161,7 @@ pub enum TakeOverError {
 }
 
 /// A release took effect.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Swap {
     /// The policy's name.
     pub policy: String,

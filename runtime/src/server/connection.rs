@@ -30,6 +30,10 @@ use super::handshake::{self, Met, Protocol};
 use super::peer::Peer;
 use super::{Phase, Shared, routes};
 
+/// Header fields beyond the limit that hyper still reads, so that the refusal says what is
+/// wrong. Beyond these it refuses without a word, and closes the connection.
+const HEADERS_SPARE: usize = 64;
+
 /// Serves a connection to its end.
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr) {
     // Answers are written in whole frames; waiting to fill a packet only delays
@@ -82,7 +86,7 @@ where
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout())
-        .max_headers(limits.headers_max)
+        .max_headers(limits.headers_max.saturating_add(HEADERS_SPARE))
         .max_buf_size(limits.read_buffer_bytes_max);
     builder
         .http2()

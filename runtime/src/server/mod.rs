@@ -1,7 +1,8 @@
 //! The HTTP surface: HTTP/1.1 and HTTP/2, in clear or in TLS; events in, verdicts out.
 //!
 //! In reading order, as a request meets them: `connection` (how long a peer may
-//! be silent), `handshake` (TLS, and who is at the other end), `routes` (path and method), `body` (expanded and bounded),
+//! be silent), `handshake` (TLS, and who is at the other end), `routes` (path and method),
+//! `protocol` (what HTTP asks of all of them, as `openapi` describes them), `body` (expanded and bounded),
 //! `events` and `stream` (the four forms of events), `answer` (verdicts as JSON),
 //! `problem` (errors as JSON, and their status), `policies`, `metrics`. All
 //! bounds are in `limits`.
@@ -20,17 +21,21 @@ mod followed;
 mod guard;
 mod handshake;
 mod limits;
+mod list;
 mod log;
 mod login;
 mod metrics;
+pub mod openapi;
 mod peer;
 mod policies;
 mod problem;
+mod protocol;
 mod releases;
 mod repositories;
 mod routes;
 mod status;
 mod stream;
+mod turn;
 mod verdicts;
 mod viewer;
 
@@ -57,6 +62,7 @@ use crate::tls::Door;
 use body::Room;
 use clients::Registry;
 use metrics::Counters;
+use turn::Turns;
 
 /// How long the accept loop rests after an error. Without descriptors left it
 /// would spin, and closing connections is what frees them.
@@ -108,6 +114,7 @@ struct Shared {
     counters: Counters,
     clients: Arc<Registry>,
     room: Room,
+    turns: Turns,
     phase: watch::Receiver<Phase>,
 }
 
@@ -186,8 +193,18 @@ impl Server {
         let connections_max = connections_within(rustix::process::getrlimit(Resource::Nofile).current, limits.connections_max);
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
         let clients = Registry::new(&limits.clients, &counters);
-        let loopback = address.ip().is_loopback();
-        let shared = Arc::new(Shared { runtime, limits, door, loopback, options, counters, clients, room, phase: phase_seen });
+        let shared = Arc::new(Shared {
+            runtime,
+            limits,
+            door,
+            loopback: address.ip().is_loopback(),
+            options,
+            counters,
+            clients,
+            room,
+            turns: Turns::default(),
+            phase: phase_seen,
+        });
         let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase, connections_max })
     }

@@ -6,16 +6,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyDataStream, Full};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, ETAG, HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Shared;
 use super::body::{Coding, RequestBody, ResponseBody};
 use super::events::{MediaType, json};
 use super::guard::Caller;
-use super::problem::{Cause, Problem};
+use super::list::Page;
+use super::problem::{Cause, Problem, sentence};
+use super::turn::policy_tag;
 use super::viewer::Viewer;
 use crate::policy::manifest::{Field, Rule};
 use crate::policy::{Bound, Language};
@@ -27,8 +30,9 @@ use crate::sandbox::LoadError;
 const PARTS: [&str; 3] = ["component", "settings", "list"];
 
 /// A policy in force, as a client sees it.
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Policy")]
+pub(super) struct View<'a> {
     policy: &'a str,
     release: &'a str,
     version: &'a str,
@@ -81,17 +85,27 @@ impl<'a> View<'a> {
     }
 }
 
-/// Everything in force, by name.
+/// A page of everything in force, by name.
 pub(super) fn list(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
-    let (standing, viewer) = (shared.runtime.policies(), Viewer::of(parts));
-    let views: Vec<View<'_>> = standing.iter().filter(|standing| viewer.sees_policy(standing.release.policy())).map(View::of).collect();
-    render(&BTreeMap::from([("policies", views)]))
+    let (page, viewer) = (Page::of(parts)?, Viewer::of(parts));
+    let seen = shared.runtime.policies().into_iter().filter(|standing| viewer.sees_policy(standing.release.policy())).collect();
+    let (standing, next) = page.cut(seen, |standing| standing.release.policy());
+    let views: Vec<View<'_>> = standing.iter().map(View::of).collect();
+    let mut response = render(&BTreeMap::from([("policies", views)]))?;
+    page.link(&mut response, parts.uri.path(), next.as_deref());
+    Ok(response)
 }
 
 /// One policy.
 pub(super) fn get(shared: &Shared, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
     match shared.runtime.policies().iter().find(|standing| standing.release.policy() == name) {
-        Some(standing) if Viewer::of(parts).sees_policy(name) => render(&View::of(standing)),
+        Some(standing) if Viewer::of(parts).sees_policy(name) => {
+            let mut response = render(&View::of(standing))?;
+            if let Some(tag) = policy_tag(shared, name).and_then(|tag| HeaderValue::try_from(tag).ok()) {
+                response.headers_mut().insert(ETAG, tag);
+            }
+            Ok(response)
+        }
         // What is not shown is as if it were not there.
         _ => Err(unknown(name)),
     }
@@ -108,11 +122,13 @@ pub(super) async fn put(
     check_allowed(shared, parts)?;
     let who = Caller::of(parts).0.map(|identity| By::new(identity.to_string()));
     let revision = Revision { by: who, ..read(shared, parts, body).await? };
+    let turn = shared.turns.take(shared, &parts.headers, name).await?;
     let runtime = shared.runtime.clone();
     let policy = name.to_owned();
     // In a task of its own: a client that hangs up must not leave a swap half
     // done.
     let swap = tokio::spawn(async move {
+        let _turn = turn;
         let swap = runtime.revise(&policy, revision).await;
         match &swap {
             Ok(swap) => tracing::info!(
@@ -143,9 +159,11 @@ pub(super) async fn put(
 /// Takes a policy out of force.
 pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
+    let turn = shared.turns.take(shared, &parts.headers, name).await?;
     let (runtime, policy) = (shared.runtime.clone(), name.to_owned());
     let who = Caller::of(parts).0.map(|identity| By::new(identity.to_string()));
     let removed = tokio::spawn(async move {
+        let _turn = turn;
         let removed = match who {
             Some(who) => runtime.remove_by(&policy, who).await,
             None => runtime.remove(&policy).await,
@@ -160,13 +178,15 @@ pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> R
         RemoveError::NotInForce(name) => unknown(&name),
         RemoveError::Stopped(_) => stopped(),
     })?;
-    #[derive(Serialize)]
-    struct Removed<'a> {
-        policy: &'a str,
-        /// The first event that is judged without it.
-        sequence: u64,
-    }
     render(&Removed { policy: name, sequence })
+}
+
+/// A policy that was taken out of force.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Removed<'a> {
+    policy: &'a str,
+    /// The first event that is judged without it.
+    sequence: u64,
 }
 
 /// Development mode, and a request from this machine.
@@ -327,15 +347,6 @@ fn unknown(name: &str) -> Problem {
     Problem::new(Cause::NoSuchPolicy, format!("No policy named {name:?} is in force; GET /v1/policies lists those that are."))
 }
 
-/// Another crate's message, lower case and without an end, as a sentence.
-fn sentence(error: &impl ToString) -> String {
-    let text = error.to_string();
-    let mut chars = text.chars();
-    let Some(first) = chars.next() else { return text };
-    let end = if text.ends_with('.') { "" } else { "." };
-    format!("{}{}{end}", first.to_uppercase(), chars.as_str())
-}
-
 pub(super) fn render(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
     match serde_json::to_vec(value) {
         Ok(mut body) => {
@@ -361,12 +372,5 @@ mod tests {
         for host in ["", "example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1:80", "[::2]"] {
             assert!(!is_loopback(without_port(host)), "{host}");
         }
-    }
-
-    #[test]
-    fn foreign_messages_become_sentences() {
-        assert_eq!(sentence(&"incomplete stream"), "Incomplete stream.");
-        assert_eq!(sentence(&"Done."), "Done.");
-        assert_eq!(sentence(&""), "");
     }
 }

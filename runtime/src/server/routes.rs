@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, REFERRER_POLICY};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use tracing::Instrument as _;
 
 use super::body::{RequestBody, ResponseBody};
@@ -14,13 +14,14 @@ use super::followed::Followed;
 use super::guard::{self, Right};
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
-use super::{Phase, Shared, contents, events, log, login, metrics, policies, releases, repositories, status, verdicts};
+use super::protocol::Checked;
+use super::{Phase, Shared, contents, events, log, login, metrics, openapi, policies, protocol, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
 use crate::trace::Context;
 
 /// One path for each route, in braces the names of what stands in its place, and as it may
 /// be sent. `runtime/ROLES.md` has a row for each of them.
-const SAMPLES: [(&str, &str); 25] = [
+const SAMPLES: [(&str, &str); 27] = [
     ("/v1/events", "/v1/events"),
     ("/v1/events/{sequence}", "/v1/events/1"),
     ("/v1/erasures", "/v1/erasures"),
@@ -41,6 +42,8 @@ const SAMPLES: [(&str, &str); 25] = [
     ("/v1/log/tile/entries/{index}", "/v1/log/tile/entries/000.p/1"),
     ("/v1/log/proof/{sequence}", "/v1/log/proof/1"),
     ("/v1/repositories/{name}/{file}", "/v1/repositories/office/root.json"),
+    ("/v1/openapi.json", "/v1/openapi.json"),
+    ("/v1/docs", "/v1/docs"),
     ("/metrics", "/metrics"),
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
@@ -61,7 +64,10 @@ pub struct Surface {
 
 /// Everything that there is to be asked.
 pub fn surface() -> Vec<Surface> {
-    let methods = |path| Route::of(path).map(|route| route.methods().split(", ").collect()).unwrap_or_default();
+    let methods = |path| {
+        let methods = Route::of(path).and_then(Route::for_people).or_else(|| protocol::methods(path)).unwrap_or_default();
+        methods.split(", ").filter(|method| *method != "OPTIONS").collect()
+    };
     SAMPLES.iter().map(|(shown, sample)| Surface { shown, sample, methods: methods(sample) }).collect()
 }
 
@@ -83,6 +89,8 @@ enum Route<'a> {
     /// A look into a publisher's repository.
     Look(&'a str),
     Status,
+    Document,
+    Docs,
     Live,
     Ready,
     Metrics,
@@ -99,6 +107,8 @@ impl<'a> Route<'a> {
             "/v1/verdicts" => Route::Verdicts,
             "/v1/releases" => Route::Releases,
             "/v1/status" => Route::Status,
+            "/v1/openapi.json" => Route::Document,
+            "/v1/docs" => Route::Docs,
             "/livez" => Route::Live,
             "/readyz" => Route::Ready,
             "/metrics" => Route::Metrics,
@@ -143,11 +153,22 @@ impl<'a> Route<'a> {
             Route::Act(..) => "act",
             Route::Look(_) => "look",
             Route::Status => "status",
+            Route::Document => "openapi",
+            Route::Docs => "docs",
             Route::Live => "livez",
             Route::Ready => "readyz",
             Route::Metrics => "metrics",
             Route::Login => "login",
             Route::Logout => "logout",
+        }
+    }
+
+    /// The methods of what is there for people, and described nowhere but by itself.
+    fn for_people(self) -> Option<&'static str> {
+        match self {
+            Route::Login => Some("GET, HEAD, POST"),
+            Route::Logout => Some("POST"),
+            _ => None,
         }
     }
 
@@ -164,6 +185,8 @@ impl<'a> Route<'a> {
             Route::Log(path) if path.starts_with("tile/entries/") => Right::SeeWhole,
             Route::Log(path) if path.starts_with("proof/") => Right::See,
             Route::Log(_) | Route::Repository(_) => Right::Published,
+            // The same for every server of this release.
+            Route::Document | Route::Docs => Right::Anybody,
             // The platform promotes; a publisher can take back what is its own.
             Route::Act(policy, "withdraw") => Right::Own(policy.split_once('/').map_or("", |(publisher, _)| publisher)),
             Route::Act(..) => Right::Act,
@@ -172,24 +195,6 @@ impl<'a> Route<'a> {
             Route::Metrics => Right::Measure,
             Route::Login | Route::Logout => Right::Anybody,
             Route::Live | Route::Ready => Right::Probe,
-        }
-    }
-
-    fn methods(self) -> &'static str {
-        match self {
-            Route::Events | Route::Erasures | Route::Log("cosignatures") | Route::Act(..) | Route::Look(_) | Route::Logout => "POST",
-            Route::Login => "GET, HEAD, POST",
-            Route::Policy(_) => "GET, HEAD, PUT, DELETE",
-            Route::Event(_)
-            | Route::Policies
-            | Route::Verdicts
-            | Route::Log(_)
-            | Route::Repository(_)
-            | Route::Releases
-            | Route::Status
-            | Route::Live
-            | Route::Ready
-            | Route::Metrics => "GET, HEAD",
         }
     }
 }
@@ -205,7 +210,8 @@ pub(super) async fn answer(shared: &Arc<Shared>, peer: &Arc<Peer>, request: Requ
     let trace = followed.context();
     let admitted = admit(shared, peer, route, &mut parts);
     let answered = match admitted {
-        Ok(route) => dispatch(shared, route, &parts, trace, &mut body).instrument(followed.log()).await,
+        Ok(Admitted::To(route)) => dispatch(shared, route, &parts, trace, &mut body).instrument(followed.log()).await,
+        Ok(Admitted::Answered(response)) => Ok(response),
         Err(problem) => Err(problem),
     };
     let mut response = match answered {
@@ -232,31 +238,28 @@ pub(super) async fn answer(shared: &Arc<Shared>, peer: &Arc<Peer>, request: Requ
     if let Some(ticket) = Ticket::of(&parts) {
         response.extensions_mut().insert(ticket);
     }
-    if parts.method == Method::HEAD {
-        without_body(&mut response);
-    }
+    protocol::complete(&parts, &mut response);
     shared.counters.answered(route.map_or("none", Route::name), response.status());
     followed.answered(shared, &mut response);
     response
 }
 
-/// The route, if there is one, and whoever sends this may do what the method does there.
-fn admit<'r>(shared: &Shared, peer: &Peer, route: Option<Route<'r>>, parts: &mut Parts) -> Result<Route<'r>, Problem> {
-    check_header(&parts.headers, shared.limits.header_bytes_max)?;
-    let Some(route) = route else {
-        let detail = "There are POST /v1/events, GET /v1/events/SEQUENCE, /v1/verdicts, /v1/log/checkpoint, /v1/policies, /v1/releases, /v1/status, /livez, /readyz and /metrics.";
-        return Err(Problem::new(Cause::NotFound, detail));
-    };
-    if !route.methods().split(", ").any(|method| method == parts.method.as_str()) {
-        return Err(no_method(route, parts));
-    }
-    guard::check(shared, peer, parts, route.right(&parts.method))?;
-    Ok(route)
+/// A request that was let in.
+enum Admitted<'r> {
+    To(Route<'r>),
+    Answered(Response<ResponseBody>),
 }
 
-fn no_method(route: Route<'_>, parts: &Parts) -> Problem {
-    let detail = format!("{} is not among the methods of this path: {}.", parts.method, route.methods());
-    Problem::new(Cause::Method(route.methods()), detail)
+/// What is asked for, if there is such a thing, and whoever sends this may do what the
+/// method does there; or the answer, where the question is about the surface itself.
+fn admit<'r>(shared: &Shared, peer: &Peer, route: Option<Route<'r>>, parts: &mut Parts) -> Result<Admitted<'r>, Problem> {
+    check_header(parts, shared.limits.headers_max, shared.limits.header_bytes_max)?;
+    if let Checked::Answered(response) = protocol::check(parts, route.and_then(Route::for_people))? {
+        return Ok(Admitted::Answered(response));
+    }
+    let Some(route) = route else { return Err(protocol::not_found(parts.uri.path())) };
+    guard::check(shared, peer, parts, route.right(&parts.method))?;
+    Ok(Admitted::To(route))
 }
 
 async fn dispatch(
@@ -275,7 +278,7 @@ async fn dispatch(
         Route::Policy(name) if read => policies::get(shared, parts, name),
         Route::Policy(name) if parts.method == Method::PUT => policies::put(shared, parts, name, body).await,
         Route::Policy(name) if parts.method == Method::DELETE => policies::delete(shared, parts, name).await,
-        Route::Verdicts if parts.method == Method::GET => verdicts::get(shared, parts),
+        Route::Verdicts if read => verdicts::get(shared, parts).await,
         Route::Log("cosignatures") if parts.method == Method::POST => log::cosign(shared, body).await,
         Route::Log(path) if read => log::get(shared, path).await,
         Route::Repository(path) if read => repositories::get(shared, &parts.method, path).await,
@@ -283,24 +286,52 @@ async fn dispatch(
         Route::Act(policy, act) if parts.method == Method::POST => releases::act(shared, parts, policy, act, body).await,
         Route::Look(name) if parts.method == Method::POST => releases::look(shared, parts, name).await,
         Route::Status if read => status::get(shared, parts),
+        Route::Document if read => Ok(events::json(openapi::document().as_bytes().to_vec())),
+        Route::Docs if read => Ok(docs(parts)),
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
         Route::Login if read => login::form(shared, parts),
-        Route::Login => login::enter(shared, parts, body).await,
-        Route::Logout => login::leave(shared),
-        _ => Err(no_method(route, parts)),
+        Route::Login if parts.method == Method::POST => login::enter(shared, parts, body).await,
+        Route::Logout if parts.method == Method::POST => login::leave(shared),
+        // Described, and not carried out here.
+        _ => Err(protocol::not_found(parts.uri.path())),
     }
 }
 
-/// hyper bounds the number of fields itself, but their bytes in HTTP/1 only by
-/// the read buffer, which is larger than a header should be.
-fn check_header(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+/// hyper bounds the number of fields itself, with nothing to say; and their bytes in HTTP/1
+/// only by the read buffer, which is larger than a header should be.
+fn check_header(parts: &Parts, fields_max: usize, bytes_max: usize) -> Result<(), Problem> {
+    let address = parts.uri.path_and_query().map_or(0, |address| address.as_str().len());
+    if address > bytes_max {
+        return Err(Problem::new(Cause::UriTooLong, format!("The address has {address} bytes, at most {bytes_max} are taken.")));
+    }
+    let fields = parts.headers.len();
+    if fields > fields_max {
+        return Err(Problem::new(Cause::HeaderTooLarge, format!("The header has {fields} fields, at most {fields_max} are taken.")));
+    }
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if bytes > bytes_max {
         return Err(Problem::new(Cause::HeaderTooLarge, format!("The header has {bytes} bytes, at most {bytes_max} are taken.")));
     }
     Ok(())
+}
+
+/// The page of the API; its lines to try go to where it was asked for.
+fn docs(parts: &Parts) -> Response<ResponseBody> {
+    let host = parts.uri.authority().map(|authority| authority.as_str());
+    let host = host.or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
+    // It stands between quotes of a shell.
+    let is_plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    let page = openapi::page(&format!("http://{}", if is_plain { host } else { "127.0.0.1:8787" }));
+    let mut response = Response::new(ResponseBody::full(page));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Ok(policy) = HeaderValue::from_str(&openapi::POLICY) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 /// Whether it makes sense to send events here now.
@@ -334,15 +365,6 @@ fn text(body: &'static str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
-}
-
-/// The answer to HEAD: the header of the answer to GET (RFC 9110, 9.3.2).
-fn without_body(response: &mut Response<ResponseBody>) {
-    if let ResponseBody::Full(Some(body)) = response.body() {
-        let length = HeaderValue::from(body.len());
-        response.headers_mut().insert(CONTENT_LENGTH, length);
-    }
-    *response.body_mut() = ResponseBody::Full(None);
 }
 
 #[cfg(test)]
@@ -396,9 +418,12 @@ mod tests {
 
     #[test]
     fn a_header_is_bounded_by_its_bytes() {
-        let mut headers = HeaderMap::new();
-        headers.insert("a", HeaderValue::from_static("0123456789"));
-        assert!(check_header(&headers, 15).is_ok());
-        assert_eq!(check_header(&headers, 14).map_err(|problem| problem.cause), Err(Cause::HeaderTooLarge));
+        let (mut parts, ()) = Request::get("/a").body(()).expect("a request").into_parts();
+        parts.headers.insert("a", HeaderValue::from_static("0123456789"));
+        let refused = |fields, bytes| check_header(&parts, fields, bytes).map_err(|problem| problem.cause);
+        assert_eq!(refused(1, 15), Ok(()));
+        assert_eq!(refused(1, 14), Err(Cause::HeaderTooLarge));
+        assert_eq!(refused(0, 15), Err(Cause::HeaderTooLarge));
+        assert_eq!(refused(1, 1), Err(Cause::UriTooLong));
     }
 }

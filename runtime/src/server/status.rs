@@ -2,14 +2,16 @@
 //! ledger's key has signed. Kept, it proves what ran where.
 
 use hyper::Response;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::http::request::Parts;
+use schemars::JsonSchema;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::Shared;
 use super::body::ResponseBody;
 use super::problem::{Cause, Problem};
+use super::protocol::preferred;
 use super::releases::{self, View};
 use super::viewer::Viewer;
 use crate::ledger::Durability;
@@ -18,10 +20,11 @@ use crate::publishers::PublisherStatus;
 /// The first line of the note. No checkpoint begins so, and no status like one.
 const FIRST_LINE: &str = "ephor status 1";
 
-#[derive(Serialize)]
-struct Status {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Status {
     /// When this was said.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     at: OffsetDateTime,
     /// The program.
     version: &'static str,
@@ -40,7 +43,8 @@ struct Status {
     publishers: Vec<PublisherStatus>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SignedHead")]
 struct Signed {
     entries: u64,
     root: String,
@@ -67,8 +71,7 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
         tracing::error!(%error, "The status could not be rendered");
         Problem::new(Cause::Internal, "The status could not be rendered; the log says more.")
     })?;
-    let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let wants_json = accept.contains("application/json");
+    let wants_json = preferred(&parts.headers, &["text/plain", "application/json"]) == Some(1);
     let (body, kind) = match runtime.sign(&format!("{FIRST_LINE}\n{json}\n")) {
         Some(note) if !wants_json => (note.to_string(), "text/plain; charset=utf-8"),
         _ => (format!("{json}\n"), "application/json"),
@@ -76,5 +79,6 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
     let mut response = Response::new(ResponseBody::full(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     Ok(response)
 }

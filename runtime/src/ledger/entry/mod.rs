@@ -25,6 +25,7 @@ mod view;
 
 use std::borrow::Cow;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::digest::Digest;
@@ -60,6 +61,35 @@ pub(crate) enum Entry<'a> {
     Keep(u64, KeepEntry<'a>),
     /// With its sequence.
     Erasure(u64, ErasureEntry<'a>),
+}
+
+impl JsonSchema for Entry<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Entry".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let other = |subject: Subject, about: Schema| {
+            let name = subject.name();
+            json_schema!({
+                "type": "object",
+                "required": ["sequence", name],
+                "properties": { "sequence": { "type": "integer", "minimum": 1 }, name: about },
+                "additionalProperties": false,
+            })
+        };
+        let others = [
+            other(Subject::Timer, generator.subschema_for::<TimerEntry<'_>>()),
+            other(Subject::Gap, generator.subschema_for::<GapEntry<'_>>()),
+            other(Subject::Silence, generator.subschema_for::<SilenceEntry<'_>>()),
+            other(Subject::Change, generator.subschema_for::<ChangeEntry<'_>>()),
+            other(Subject::Start, generator.subschema_for::<StartEntry<'_>>()),
+            other(Subject::Keep, generator.subschema_for::<KeepEntry<'_>>()),
+            other(Subject::Erasure, generator.subschema_for::<ErasureEntry<'_>>()),
+        ];
+        let all = std::iter::once(generator.subschema_for::<EventEntry<'_>>()).chain(others);
+        json_schema!({ "description": "One entry of the ledger.", "oneOf": all.collect::<Vec<_>>() })
+    }
 }
 
 /// What an entry is about.
