@@ -19,7 +19,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 
 use super::exit::{Exit, Failed, Or as _, Outcome, failed};
@@ -176,6 +176,8 @@ impl Body for Upload {
 pub struct Client {
     target: Target,
     sender: SendRequest<Upload>,
+    /// Gives what ended the connection, if that was an error.
+    ended: Option<oneshot::Receiver<hyper::Error>>,
 }
 
 impl Client {
@@ -186,14 +188,25 @@ impl Client {
             .await
             .with_context(|| format!("cannot speak HTTP with {target}"))
             .or_exit(Exit::Unreachable)?;
+        let (report, ended) = oneshot::channel();
         tokio::spawn(async move {
-            // Whoever waits for the response gets the same error, with a place
-            // to report it.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended");
+                let _ = report.send(error);
             }
         });
-        Ok(Client { target: target.clone(), sender })
+        Ok(Client { target: target.clone(), sender, ended: Some(ended) })
+    }
+
+    /// A request that got no answer. That the connection is closed says less than what
+    /// closed it, such as a server that does not take our certificate.
+    async fn lost(&mut self, error: hyper::Error) -> Failed {
+        let cause = match self.ended.take().filter(|_| error.is_closed() || error.is_canceled()) {
+            Some(ended) => ended.await.unwrap_or(error),
+            None => error,
+        };
+        let text = format!("lost the connection to {} before it answered", self.target);
+        Failed { exit: Exit::Unreachable, error: anyhow::Error::new(cause).context(text) }
     }
 
     /// Sends a request; returns once the response's head is there, which may be
@@ -211,11 +224,15 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request.body(body).context("cannot form the request")?;
-        let lost = || format!("lost the connection to {} before it answered", self.target);
         // After an answer that was read whole, it takes a moment until the next
         // request can go.
-        self.sender.ready().await.with_context(lost).or_exit(Exit::Unreachable)?;
-        self.sender.send_request(request).await.with_context(lost).or_exit(Exit::Unreachable)
+        if let Err(error) = self.sender.ready().await {
+            return Err(self.lost(error).await);
+        }
+        match self.sender.send_request(request).await {
+            Ok(response) => Ok(response),
+            Err(error) => Err(self.lost(error).await),
+        }
     }
 
     /// A request whose response is read whole and must be a success.

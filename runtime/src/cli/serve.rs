@@ -70,6 +70,7 @@ pub fn run(args: Args) -> Outcome {
 }
 
 async fn serve(args: Args) -> Outcome {
+    have_descriptors();
     // A hangup ends a program that does not listen for it, also while it starts.
     let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     let config = reload::at_start(args.config.as_deref())?;
@@ -153,6 +154,16 @@ async fn serve(args: Args) -> Outcome {
     }
     tracing::info!("Stopped");
     Ok(())
+}
+
+/// Takes as many descriptors as it may have: what a shell or systemd gives at first is less
+/// than the connections that are allowed.
+fn have_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "The limit of open files stays as it is");
+    }
 }
 
 /// Ends with the first SIGTERM or SIGINT. After a second one the program ends at

@@ -39,6 +39,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Resource;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -63,6 +64,10 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Time between two looks at files of tokens and keys: how long a token that was revoked
 /// may still be taken.
 const REFRESH: Duration = Duration::from_millis(500);
+
+/// Descriptors that connections leave for everything else: the ledger's files, children
+/// that compile, repositories. A ledger that is given none cannot write, and stops.
+const DESCRIPTORS_LEFT: u64 = 128;
 
 /// What a server is for.
 #[derive(Debug, Clone, Default)]
@@ -123,6 +128,7 @@ pub struct Server {
     /// What the next connection gets.
     shared: watch::Sender<Arc<Shared>>,
     phase: watch::Sender<Phase>,
+    connections_max: u32,
 }
 
 /// Gives a server other limits while it runs.
@@ -176,12 +182,13 @@ impl Server {
                 counters.register_tls(registry);
             }
         });
+        let connections_max = connections_within(rustix::process::getrlimit(Resource::Nofile).current, limits.connections_max);
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
         let clients = Registry::new(&limits.clients, &counters);
         let loopback = address.ip().is_loopback();
         let shared = Arc::new(Shared { runtime, limits, door, loopback, options, counters, clients, room, phase: phase_seen });
         let (shared, _) = watch::channel(shared);
-        Ok(Server { listener, address, shared, phase })
+        Ok(Server { listener, address, shared, phase, connections_max })
     }
 
     /// What gives it other limits while it runs.
@@ -205,10 +212,9 @@ impl Server {
     /// Streams end at the line that they have reached, and say at which. Returns
     /// when the last connection is closed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Server { listener, shared, phase, .. } = self;
+        let Server { listener, shared, phase, connections_max, .. } = self;
         let access = shared.borrow().options.access.clone();
         let refreshing = access.map(|access| tokio::spawn(refresh(access)));
-        let connections_max = u32::try_from(shared.borrow().limits.connections_max).unwrap_or(u32::MAX).max(1);
         let permits = Arc::new(Semaphore::new(connections_max as usize));
         let mut shutdown = pin!(shutdown);
         loop {
@@ -258,6 +264,24 @@ async fn refresh(access: Arc<Access>) {
     }
 }
 
+/// How many connections there may be with so many descriptors; absent if there are any
+/// number. Says so if it is fewer than was wanted.
+fn connections_within(descriptors: Option<u64>, wanted: usize) -> u32 {
+    let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).max(1);
+    let Some(descriptors) = descriptors else { return wanted };
+    let room = descriptors.saturating_sub(DESCRIPTORS_LEFT).max(descriptors / 4);
+    let room = u32::try_from(room).unwrap_or(u32::MAX).max(1);
+    if room < wanted {
+        tracing::warn!(
+            wanted,
+            room,
+            descriptors,
+            "Fewer connections than server.connections-max: the limit of open files has no room for more"
+        );
+    }
+    room.min(wanted)
+}
+
 /// The next connection, once there is room for it.
 async fn accept(
     listener: &TcpListener,
@@ -266,4 +290,17 @@ async fn accept(
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
     Ok((stream, address, permit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_the_ledger() {
+        let cases = [(None, 5_000, 5_000), (Some(1_024), 5_000, 896), (Some(1_024), 100, 100), (Some(160), 1_024, 40), (Some(2), 9, 1)];
+        for (descriptors, wanted, expected) in cases {
+            assert_eq!(connections_within(descriptors, wanted), expected, "{descriptors:?}");
+        }
+    }
 }
