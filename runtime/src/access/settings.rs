@@ -45,7 +45,6 @@ impl Default for Settings {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Certificate {
     /// SHA-256 of the certificate in DER, in hexadecimal, behind `sha256:`.
-    #[schemars(example = &"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub fingerprint: String,
     /// A DNS name or a URI of its subject alternative names, whole.
     #[schemars(example = &"ingest.shop.example")]
@@ -151,7 +150,7 @@ impl Settings {
             ("keys", jwt.keys.as_os_str().is_empty()),
             ("roles-claim", jwt.roles_claim.is_empty()),
         ];
-        if *jwt != JwtSettings::default() {
+        if missing[..3].iter().any(|(_, is_missing)| !is_missing) {
             for (name, _) in missing.iter().filter(|(_, is_missing)| *is_missing) {
                 say(&["jwt", name], "is missing: a token is taken from one issuer, for one audience, with known keys".into());
             }

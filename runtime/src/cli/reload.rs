@@ -107,6 +107,12 @@ impl Reload {
                 publishers.resettle(&taken.publishers);
             }
         }
+        let said: Vec<String> = changed.iter().map(ToString::to_string).collect();
+        if !said.is_empty()
+            && let Err(error) = self.runtime.note_configuration(&said, why).await
+        {
+            tracing::error!(%error, "The ledger does not have that the configuration changed");
+        }
         for difference in changed {
             tracing::info!("Changed: {difference}");
         }

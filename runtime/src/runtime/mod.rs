@@ -53,7 +53,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::ledger::entry::{Entry, KeepEntry, Subject};
+use crate::ledger::entry::{ConfigurationEntry, Entry, KeepEntry, Subject};
 use crate::ledger::note::Note;
 use crate::ledger::{self, Durability, Ids, Keep, Log, Secrets};
 use crate::policy::pseudonym::Secret;
@@ -698,6 +698,27 @@ impl Runtime {
         let (reply, taken) = oneshot::channel();
         self.0.entrance.change(Change::TakeOver { line: line.to_string(), reply })?;
         Ok(taken.await.map_err(|_| Stopped)?)
+    }
+
+    /// Notes that the configuration was changed while the runtime was there, behind
+    /// everything that was submitted before: each change as a sentence of its own, without
+    /// anything secret. Nothing comes of it where nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has ended.
+    pub async fn note_configuration(&self, changed: &[String], reason: &str) -> Result<(), Stopped> {
+        if self.0.log.is_none() {
+            return Ok(());
+        }
+        let entry = ConfigurationEntry::new(changed, CONFIGURATION, reason, now_micros());
+        let mut line = Vec::new();
+        // Its texts are bounded far below what an entry may have.
+        let written = Entry::Configuration(0, entry).write(&mut line).ok().and_then(|()| String::from_utf8(line).ok());
+        let Some(line) = written else { return Ok(()) };
+        let (reply, taken) = oneshot::channel();
+        self.0.entrance.change(Change::TakeOver { line, reply })?;
+        taken.await.map(drop).map_err(|_| Stopped)
     }
 
     /// The releases that are judged with, by the names of their policies; of one policy

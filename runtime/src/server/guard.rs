@@ -195,3 +195,63 @@ fn check_site(parts: &Parts) -> Result<(), Problem> {
         false => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+    use crate::access::Settings;
+    use crate::server::peer::ClientCertificate;
+
+    fn parts(headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::post("/v1/erasures");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    fn access() -> Access {
+        let text = "[access.certificates.shop]\nname = \"shop.example\"\nroles = [\"ingest\"]\n[access.certificates.desk]\nfingerprint = \"sha256:ABAB\"\nroles = [\"auditor\"]\n";
+        let text = text.replace("ABAB", &"AB".repeat(32));
+        let settings: std::collections::BTreeMap<String, Settings> = toml::from_str(&text).expect("settings");
+        Access::open(&settings["access"], std::path::Path::new("")).expect("opened").expect("a way in")
+    }
+
+    #[test]
+    fn a_certificate_counts_where_nothing_else_is_shown() {
+        let access = access();
+        let peer = |fingerprint: u8, name: &str| Peer {
+            address: "192.0.2.1:9".parse().expect("an address"),
+            certificate: Some(ClientCertificate { fingerprint: [fingerprint; 32], names: vec![name.to_string()] }),
+        };
+        let who = |peer: &Peer, headers: &[(&str, &str)]| {
+            identify(&access, peer, &parts(headers)).map(|who| who.map(|who| who.to_string())).map_err(|problem| problem.cause)
+        };
+        assert_eq!(who(&peer(0, "shop.example"), &[]), Ok(Some("certificate:shop".into())));
+        assert_eq!(who(&peer(0xab, "other"), &[]), Ok(Some("certificate:desk".into())));
+        assert_eq!(who(&peer(0, "other"), &[]), Ok(None));
+        // What is shown and does not hold is refused, whatever else is shown.
+        for headers in [[("authorization", "Bearer ephor_x")], [("authorization", "Basic x")], [("cookie", "ephor_session=ephor_x")]] {
+            assert_eq!(who(&peer(0, "shop.example"), &headers), Err(Cause::Unauthenticated), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_browser_acts_for_its_own_site_only() {
+        for own in
+            [&[][..], &[("sec-fetch-site", "same-origin")], &[("host", "a:1"), ("origin", "http://a:1")], &[("sec-fetch-site", "none")]]
+        {
+            assert!(check_site(&parts(own)).is_ok(), "{own:?}");
+        }
+        for foreign in [
+            &[("sec-fetch-site", "cross-site")][..],
+            &[("host", "a:1"), ("origin", "http://b:1")],
+            &[("host", "a"), ("origin", "null")],
+            &[("origin", "http://a")],
+        ] {
+            assert!(check_site(&parts(foreign)).is_err(), "{foreign:?}");
+        }
+    }
+}

@@ -145,7 +145,7 @@ impl Query {
             Entry::Erasure(_, erasure) => {
                 self.policy.is_none() && is(&self.subject, erasure.subject.as_deref()) && is(&self.source, erasure.source.as_deref())
             }
-            Entry::Start(..) | Entry::Keep(..) => {
+            Entry::Start(..) | Entry::Keep(..) | Entry::Configuration(..) => {
                 self.subject.is_none() && self.source.is_none() && self.policy.is_none()
             }
         }

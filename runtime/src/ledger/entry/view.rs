@@ -16,7 +16,9 @@ impl<'a> Entry<'a> {
             Entry::Event(event) => event.narrowed(sees, subject_is_open).map(Entry::Event),
             Entry::Timer(sequence, timer) => sees(&timer.policy).then_some(Entry::Timer(sequence, timer)),
             Entry::Change(sequence, change) => sees(&change.policy).then_some(Entry::Change(sequence, change)),
-            Entry::Gap(..) | Entry::Silence(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => None,
+            Entry::Gap(..) | Entry::Silence(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) | Entry::Configuration(..) => {
+                None
+            }
         }
     }
 
