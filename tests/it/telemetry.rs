@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 
+use ephor::runtime::Cause;
+use ephor::{Runtime, ingest};
 use ephor_tests::client::{BATCH, EVENT, LINES, Version};
 use ephor_tests::collector::{Collector, Span};
 use ephor_tests::prometheus::{self, Prometheus, promtool};
@@ -381,6 +383,9 @@ async fn every_figure_that_somebody_asks_for_is_there() {
     assert!(asked.len() > 50, "{asked:?}");
     let missing: Vec<&String> = asked.iter().filter(|name| !there.contains(name.as_str()) && *name != OF_TLS).collect();
     assert!(missing.is_empty(), "{missing:?} in\n{page}");
+    for word in ["kind=\"queue-full\"", "outcome=\"dropped\"", "outcome=\"failed\""] {
+        assert!(page.contains(word), "{word}, which a rule asks for, in\n{page}");
+    }
 
     // The document has every figure.
     let path = workspace().join("runtime/OBSERVABILITY.md");
@@ -610,4 +615,25 @@ fn what_is_wrong_with_the_settings_is_said() {
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_around_the_runtime_asks_how_blind_it_is() {
+    let runtime =
+        Runtime::builder().worker(ephor_tests::binary()).cache(ephor_tests::target_dir().join("it-cache")).build().expect("it runs");
+    let judge = async |id: u32, description: &str| {
+        let event = ingest::structured(event::listing(id, description).to_string().as_bytes(), &ingest::Limits::default());
+        runtime.submit(vec![event.expect("an event")]).await.expect("it runs").await.expect("it answers");
+    };
+    assert_eq!((runtime.blindness().events, runtime.blindness().all.seconds), (0, 0), "nothing was to be seen");
+    judge(1, LISTED).await;
+    runtime.install(guest("traps_on_a_row"), b"{}".to_vec()).await.expect("it is taken");
+    judge(2, LISTED).await;
+    judge(3, "boom").await;
+    let blindness = runtime.blindness();
+    assert_eq!((blindness.events, blindness.blind_events), (3, 2));
+    let causes: Vec<_> = blindness.causes.iter().map(|blind| (blind.policy.as_deref(), blind.cause, blind.answers)).collect();
+    assert_eq!(causes, [(None, Cause::Nobody, 1), (Some("traps-on-a-row"), Cause::Failed, 1)]);
+    let all = blindness.all;
+    assert!((1..=2).contains(&all.seconds) && all.seconds_last_hour == all.seconds && all.last.is_some(), "{all:?}");
 }

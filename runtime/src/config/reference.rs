@@ -89,13 +89,14 @@ impl Writer {
             Some(value) => {
                 let _ = writeln!(self.out, "{}{name} = {}", if is_example { "#" } else { "" }, inline(value));
             }
-            // Absent by default; the least of its range shows how it is written.
+            // Absent by default; an example or the least of its range shows how it is written.
             None => {
-                let least = match node.shape {
-                    Shape::Integer { min, .. } => whole(min),
-                    _ => "\"\"".into(),
+                let shown = match (&node.example, &node.shape) {
+                    (Some(example), _) => inline(example),
+                    (None, Shape::Integer { min, .. }) => whole(*min),
+                    (None, _) => "\"\"".into(),
                 };
-                let _ = writeln!(self.out, "#{name} = {least}");
+                let _ = writeln!(self.out, "#{name} = {shown}");
             }
         }
     }

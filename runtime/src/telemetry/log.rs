@@ -59,10 +59,12 @@ fn targets(text: &str, is_development: bool) -> Option<Targets> {
     let mut names_policies = false;
     for part in text.split(',').map(str::trim) {
         match part.split_once('=') {
-            Some((target, level)) if !target.trim().is_empty() => {
+            Some((target, level)) if !target.trim().is_empty() && !level.trim().is_empty() => {
                 names_policies |= target.trim() == POLICIES;
                 targets = targets.with_target(target.trim(), level.trim().parse::<LevelFilter>().ok()?);
             }
+            // `tracing` takes no word at all for `error`.
+            None if part.is_empty() => return None,
             Some(_) => return None,
             None => targets = targets.with_default(part.parse::<LevelFilter>().ok()?),
         }
@@ -203,7 +205,7 @@ mod tests {
         for level in ["info", "WARN", "off", "info,ephor::publishers=debug", "ephor=trace"] {
             assert_eq!(problem(level), None, "{level}");
         }
-        for level in ["", " ", "loud", "info,ephor=loud", "a=b=c", "=info", "info,"] {
+        for level in ["", " ", "loud", "info,ephor=loud", "a=b=c", "=info", "info,", "info,ephor="] {
             assert!(problem(level).is_some_and(|problem| problem.contains("write a level")), "{level}");
         }
     }

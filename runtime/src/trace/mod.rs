@@ -234,6 +234,6 @@ mod tests {
         }
         let long = "a".repeat(STATE_BYTES_MAX + 1);
         assert_eq!(Context::parse(PARENT, Some(&long)).expect("a context").state(), None);
-        assert_eq!(Context::parse(PARENT, Some("a=\n")).expect("a context").state(), None);
+        assert_eq!(Context::parse(PARENT, Some("a=\n,b=1")).expect("a context").state(), None);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Traced {
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyTime {
     pub policy: Arc<str>,
-    /// The releases that were asked, by their names.
+    /// The release that was asked, or the first of several.
     pub release: String,
     pub began: Instant,
     pub ended: Instant,
