@@ -93,19 +93,23 @@ fn one(operation: &Operation, base: &str) -> Markup {
     }
 }
 
-/// Paragraphs, with words in backticks as code and between asterisks strong: all that
-/// descriptions have of CommonMark.
+/// Paragraphs.
 fn text(description: &str) -> Markup {
-    let spans = |text: &str, mark: &str| text.split(mark).map(str::to_string).collect::<Vec<_>>();
     html! {
         @for paragraph in description.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
-            p {
-                @for (index, part) in spans(paragraph, "`").iter().enumerate() {
-                    @if index % 2 == 1 { code { (part) } } @else {
-                        @for (index, part) in spans(part, "**").iter().enumerate() {
-                            @if index % 2 == 1 { strong { (part) } } @else { (part) }
-                        }
-                    }
+            p { (inline(paragraph)) }
+        }
+    }
+}
+
+/// Words in backticks as code and between asterisks strong: all that descriptions have of
+/// CommonMark, paragraphs aside.
+fn inline(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else {
+                @for (index, part) in part.split("**").enumerate() {
+                    @if index % 2 == 1 { strong { (part) } } @else { (part) }
                 }
             }
         }
@@ -125,7 +129,7 @@ fn parameters(operation: &Operation) -> Markup {
                                 th scope="row" { code { (parameter.name) } }
                                 td { (parameter.place.name()) @if parameter.is_required() { ", required" } }
                                 td { (schema(&parameter.schema)) }
-                                td { (text(parameter.says)) }
+                                td { (inline(parameter.says)) }
                             }
                         }
                     }
@@ -164,14 +168,14 @@ fn answers(operation: &Operation) -> Markup {
                         tr {
                             th scope="row" { (answer.status) }
                             td {
-                                (text(answer.says))
-                                @for (name, says, _) in &answer.headers { p { code { (name) } ": " (text(says)) } }
+                                p { (inline(answer.says)) }
+                                @for (name, says, _) in &answer.headers { p { code { (name) } ": " (inline(says)) } }
                             }
                             td { @for content in &answer.contents { p { code { (content.media) } " " (shape(content)) } } }
                         }
                     }
                     @if operation.is_tagged {
-                        tr { th scope="row" { "304" } td { p { "What was answered before still holds." } } td {} }
+                        tr { th scope="row" { "304" } td { "What was answered before still holds." } td {} }
                     }
                     @for (status, causes) in refusals(operation) {
                         tr {
