@@ -2,7 +2,8 @@
 //! and nobody else may.
 
 /// CloudEvents `type` of an event about a verdict. What its `data` has is part of the
-/// name: another shape would be another type.
+/// name: another shape would be another type. Other systems are told more under it, and all
+/// of this (`outgoing/FORMAT.md`).
 pub const VERDICT_TYPE: &str = "dev.ephor.verdict.v1";
 
 /// What the types begin with that only the runtime submits.
@@ -29,6 +30,13 @@ pub fn is_own_source(source: &str) -> bool {
 /// the same.
 pub fn verdicts_on(source: &str) -> String {
     format!("{VERDICTS}{}", judged_by(source).unwrap_or(source))
+}
+
+/// The source of what another system is told about verdicts on a source, by a log of this
+/// name: other logs number their entries alike, and source and id together name an event
+/// everywhere (CloudEvents 1.0.2, section "source").
+pub(crate) fn verdicts_of(log: &str, source: &str) -> String {
+    format!("{SOURCES}verdicts:{log}#{}", judged_by(source).unwrap_or(source))
 }
 
 /// The source of the platform whose verdicts come from this source; nothing for others.

@@ -153,4 +153,8 @@ fn an_allowance_takes_a_reason_and_something_to_allow() {
         std::fs::write(&code, before).expect("written");
     }
     assert!(said(&lint(folder.path(), &["no-such-crate"]), 2).contains("has no Cargo.toml"));
+    // Rules in a file are no crate, and there is something else that can be done with them.
+    std::fs::write(folder.path().join("rules.toml"), "").expect("written");
+    let of_rules = said(&lint(folder.path(), &["."]), 2);
+    assert!(of_rules.contains("has no Cargo.toml but rules.toml") && of_rules.contains("ephor policy build ."), "{of_rules}");
 }

@@ -111,9 +111,36 @@ impl Remote {
         try_open(self.0, version, &[]).await.ok()
     }
 
+    /// Opens a connection for one request after the other; nothing, if nobody is there.
+    pub async fn connect(&self) -> Option<Kept> {
+        let socket = TcpStream::connect(self.0).await.ok()?;
+        socket.set_nodelay(true).ok()?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.ok()?;
+        tokio::spawn(connection);
+        Some(Kept { sender, address: self.0 })
+    }
+
     async fn whole(&self, request: Request<Full<Bytes>>) -> Option<Answer> {
         let sent = try_sending(self.0, Version::Http1, request).await.ok()?;
         let (head, body) = soon("a response", sent).await.ok()?.into_parts();
+        let body = soon("the whole response", body.collect()).await.ok()?.to_bytes();
+        Some(Answer { status: head.status, headers: head.headers, body })
+    }
+}
+
+/// A connection that is kept open between requests.
+pub struct Kept {
+    sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>,
+    address: SocketAddr,
+}
+
+impl Kept {
+    /// Posts events; nothing, if no whole answer came: then the connection is of no use.
+    pub async fn post(&mut self, content_type: &str, body: impl Into<Bytes>) -> Option<Answer> {
+        soon("a kept connection", self.sender.ready()).await.ok()?;
+        let request = Request::post(format!("http://{}/v1/events", self.address)).header(CONTENT_TYPE, content_type);
+        let request = with_host(request.body(Full::new(body.into())).expect("a well-formed request"));
+        let (head, body) = soon("a response", self.sender.send_request(request)).await.ok()?.into_parts();
         let body = soon("the whole response", body.collect()).await.ok()?.to_bytes();
         Some(Answer { status: head.status, headers: head.headers, body })
     }

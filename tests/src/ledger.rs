@@ -185,6 +185,20 @@ pub fn verify(data: &Path) -> Output {
     Command::new(binary()).args(["log", "verify"]).arg(data).output().expect("the ephor binary starts")
 }
 
+/// The entries in a data directory that nobody writes to, one line each.
+///
+/// # Panics
+///
+/// If they cannot be read.
+pub fn exported(data: &Path) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("entries.ndjson");
+    let output =
+        Command::new(binary()).args(["log", "export"]).arg(data).arg("--out").arg(&file).output().expect("the ephor binary starts");
+    assert!(output.status.success(), "log export: {}", printed(&output));
+    std::fs::read_to_string(&file).expect("the entries").lines().map(str::to_string).collect()
+}
+
 /// Everything that a program has printed.
 pub fn printed(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))

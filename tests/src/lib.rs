@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod prometheus;
 pub mod random;
 pub mod raw;
+pub mod receiver;
 pub mod tls;
 
 use std::fmt::Write as _;

@@ -394,3 +394,16 @@ pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<P
         .with_context(|| format!("cannot write {}", file.display()))?;
     Ok(file)
 }
+
+/// Why a folder is none of a policy's crate, for verbs that want one, and what can be done
+/// with what is there instead.
+pub fn no_crate(folder: &Path, takes_components: bool) -> String {
+    let shown = folder.display();
+    let component = if takes_components { ", or a component" } else { "" };
+    match [policy_table::RULES, "policy.js", "policy.py"].into_iter().find(|name| folder.join(name).is_file()) {
+        Some(name) => format!(
+            "{shown} has no Cargo.toml but {name}; this reads crates{component}. `ephor policy build {shown}` makes a component of it, and `ephor policy test {shown}` tests it"
+        ),
+        None => format!("{shown} has no Cargo.toml; name the folder of a policy's crate{component}"),
+    }
+}

@@ -88,8 +88,7 @@ impl PolicyArgs {
 pub fn read(policy: &Path, with: &With) -> Outcome<Parts> {
     let is_crate = policy.is_dir();
     if is_crate && !policy.join("Cargo.toml").is_file() {
-        let problem = format!("{} has no Cargo.toml; name the folder of a policy's crate, or a component", policy.display());
-        return Err(failed(Exit::Usage, problem));
+        return Err(failed(Exit::Usage, policy_build::no_crate(policy, true)));
     }
     let beside = match is_crate {
         true => policy.join("settings.json"),

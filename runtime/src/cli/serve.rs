@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ephor::outgoing::Outgoing;
 use ephor::publishers::Publishers;
 use ephor::server::{Options, Server};
 use ephor::telemetry::collector::Collector;
@@ -96,7 +97,9 @@ async fn serve(args: Args) -> Outcome {
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
     let is_open = access.is_none();
-    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone(), access };
+    let outgoing = tell_others(&runtime, &config, args.config.as_deref(), data.as_deref())?;
+    let ingest = config.ingest.clone();
+    let options = Options { dev: args.dev, ingest, publishers: publishers.clone(), access, outgoing: outgoing.clone() };
     let limits = match &args.config {
         Some(file) => reload::with_base(&config, file).server,
         None => config.server.clone(),
@@ -154,6 +157,9 @@ async fn serve(args: Args) -> Outcome {
         task.abort();
         let _ = task.await;
     }
+    if let Some(outgoing) = outgoing {
+        outgoing.drain().await;
+    }
     // A client that is still connected may hold on to the runtime.
     if tokio::time::timeout(CLOSE_PATIENCE, runtime.close()).await.is_err() {
         tracing::warn!("Not everything has ended; what was answered for is in the ledger");
@@ -210,6 +216,19 @@ fn follow_publishers(runtime: &Runtime, config: &Config, file: Option<&Path>, da
     };
     let publishers = Publishers::new(runtime.clone(), &config.publishers, &config::base(file), &data.join("publishers"));
     publishers.context("cannot follow a publisher").or_exit(Exit::Usage).map(Some)
+}
+
+/// The other systems of the configuration that are told verdicts, if it has any.
+fn tell_others(runtime: &Runtime, config: &Config, file: Option<&Path>, data: Option<&Path>) -> Outcome<Option<Arc<Outgoing>>> {
+    if config.outgoing.is_empty() {
+        return Ok(None);
+    }
+    let Some(data) = data else {
+        let why = "the configuration tells verdicts to others ([outgoing]), which takes a ledger: leave out --in-memory";
+        return Err(failed(Exit::Usage, why));
+    };
+    let outgoing = Outgoing::start(runtime, &config.outgoing, &config::base(file), &data.join("outgoing"));
+    outgoing.context("cannot tell verdicts to others").or_exit(Exit::Usage).map(|outgoing| Some(Arc::new(outgoing)))
 }
 
 /// Looks into all repositories at the same time. One that is not there in time is no

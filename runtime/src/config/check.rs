@@ -124,7 +124,10 @@ impl Checked {
         let access = self.config.access.files(base);
         let headers = self.config.telemetry.traces.headers_file.iter();
         let headers = headers.map(|file| (vec!["telemetry", "traces", "headers-file"], base.join(file)));
-        let gone = gone.chain(doors).chain(access).chain(headers).filter(|(_, file)| !file.is_file());
+        let told = self.config.outgoing.iter().flat_map(|(name, destination)| {
+            destination.files().into_iter().map(move |([table, key], file)| (vec!["outgoing", name.as_str(), table, key], base.join(file)))
+        });
+        let gone = gone.chain(doors).chain(access).chain(headers).chain(told).filter(|(_, file)| !file.is_file());
         in_order(gone.map(|(key, file)| self.gone(&key, "file", &file)).collect())
     }
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::outgoing::Destination;
 use crate::policy::Publisher;
 use crate::policy::publisher::Misfit;
 use crate::repository::Location;
@@ -45,6 +46,8 @@ pub struct Config {
     pub telemetry: telemetry::Settings,
     /// Whose policies may run, and what each was granted: a table for each publisher.
     pub publishers: BTreeMap<String, Publisher>,
+    /// Other systems that are told verdicts: a table for each.
+    pub outgoing: BTreeMap<String, Destination>,
 }
 
 /// Why a configuration is not taken.
@@ -120,7 +123,7 @@ impl Config {
 
 /// What is wrong beyond the types and ranges of single keys.
 fn misfits(config: &Config) -> Vec<Misfit> {
-    let Config { spine, ledger, sandbox, server, access, publishers, telemetry, .. } = config;
+    let Config { spine, ledger, sandbox, server, access, publishers, telemetry, outgoing, .. } = config;
     let key = |parts: &[&str]| parts.iter().map(ToString::to_string).collect();
     let mut found = access.problems();
     if ledger.witnesses_required > ledger.witnesses.len() {
@@ -152,6 +155,14 @@ fn misfits(config: &Config) -> Vec<Misfit> {
         {
             let shown = words::without_credentials(&error.to_string());
             found.push(Misfit { key: key(&["publishers", name, "repository"]), message: format!("is wrong: {shown}") });
+        }
+    }
+    found.extend(crate::outgoing::problems(outgoing));
+    for (name, destination) in outgoing {
+        let publisher = &destination.publisher;
+        if !publisher.is_empty() && !publishers.contains_key(publisher) {
+            let message = format!("is {publisher:?}, and there is no [publishers.{publisher}]");
+            found.push(Misfit { key: key(&["outgoing", name, "publisher"]), message });
         }
     }
     found

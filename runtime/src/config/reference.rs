@@ -30,6 +30,14 @@ pub(super) fn write() -> String {
     out.out
 }
 
+/// What a table of the operator's own is called in an example.
+fn example_name(table: &str) -> &'static str {
+    match table {
+        "outgoing" => "fraud-team",
+        _ => "transport-office",
+    }
+}
+
 struct Writer {
     out: String,
     /// All names of keys: in comments they are written as in the file.
@@ -49,10 +57,12 @@ impl Writer {
             path.push(name.clone());
             match &node.shape {
                 Shape::Named { of, .. } if is_table(of) => {
-                    path.push(if name == "publishers" { "transport-office" } else { "NAME" }.into());
-                    self.table_head(&node.doc, path);
-                    let _ = writeln!(self.out, "#[{}]", path.join("."));
-                    self.tables(of, path, true);
+                    let mut shown = path.clone();
+                    shown.push(example_name(name).to_string());
+                    path.push("NAME".into());
+                    self.table_head(&node.doc, &shown);
+                    let _ = writeln!(self.out, "#[{}]", shown.join("."));
+                    self.tables(of, &mut shown, true);
                     path.pop();
                 }
                 Shape::Named { of, .. } => {

@@ -347,7 +347,7 @@ pub(super) fn check_pointer(pointer: &str) -> Result<(), &'static str> {
 
 /// Whether a pattern of event types has a type, or a narrower pattern. Types that only the
 /// runtime submits have to be named: `*` is whatever a platform sends.
-pub(super) fn names(pattern: &str, kind: &str) -> bool {
+pub(crate) fn names(pattern: &str, kind: &str) -> bool {
     matches(pattern, kind) && (reserved::is_own_type(pattern) || !reserved::is_own_type(kind))
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::admit::Slot;
 use super::keep;
+use super::verdicts::Live;
 use crate::ledger::kept::Writer;
 use crate::ledger::{self, Answer, Batch, Committed, Ledger, Line, Recorded, Refusal, WriteError};
 use crate::sequencer::Submission;
@@ -53,7 +54,7 @@ pub(super) struct Waiting {
 /// Where judged batches go.
 pub(super) enum Keeper {
     /// Nowhere: they are answered at once.
-    Memory { stats: Arc<Stats> },
+    Memory { stats: Arc<Stats>, live: Live },
     /// To the thread that commits them.
     Disk(SyncSender<Work>),
 }
@@ -85,7 +86,8 @@ impl Keeper {
     /// Takes a batch: makes it durable, then answers.
     pub fn take(&self, work: Work) -> Result<(), Ended> {
         match self {
-            Keeper::Memory { stats } => {
+            Keeper::Memory { stats, live } => {
+                live.tell(&work);
                 reply(work, ledger::in_memory(), &Known::new(), stats);
                 Ok(())
             }

@@ -24,6 +24,7 @@ mod cold;
 mod commit;
 mod contents;
 mod echo;
+mod entries;
 mod evaluate;
 mod evidence;
 mod gate;
@@ -36,6 +37,7 @@ mod recover;
 mod set;
 mod spine;
 mod timed;
+mod verdicts;
 mod withdrawn;
 
 use std::collections::BTreeMap;
@@ -75,6 +77,7 @@ use line::{Installed, Lines};
 use numbers::Numbers;
 use recover::Noted;
 use spine::{Beginning, Memory, Spine};
+use verdicts::{Live, WeakLive};
 use withdrawn::Withdrawn;
 
 pub use crate::ledger::{Answer, Refusal};
@@ -85,9 +88,11 @@ pub use blind::{Blind, Blindness, Cause, Spell};
 pub use change::By;
 pub use contents::{Erase, EraseError, Erased, RawEvent, RawEventError};
 pub use echo::verdict_event;
+pub use entries::Entries;
 pub use gate::{Difference, Shown};
 pub use line::Stale;
 pub use publish::{Offer, PromoteError};
+pub use verdicts::{About, Failed, Found, Notice, Verdicts, VerdictsError};
 
 /// Who changes policies that are not published.
 const DEVELOPMENT: &str = "development";
@@ -252,6 +257,8 @@ struct Inner {
     /// Why the ledger takes nothing any more.
     failure: Arc<OnceLock<String>>,
     durable: watch::Receiver<u64>,
+    /// Where verdicts are told that are kept nowhere; nothing where there is a ledger.
+    live: WeakLive,
     /// What pseudonyms are derived from.
     secret: Secret,
     /// What names keys in entries.
@@ -394,6 +401,8 @@ impl Builder {
         let threads = |error: std::io::Error| BuildError::Threads(error.to_string());
         let failure = Arc::new(OnceLock::new());
         let (durable_out, durable) = watch::channel(0);
+        let told = Live::new();
+        let live = told.weak();
         let mut recorded = LineRecords::new();
         let withdrawn = Arc::new(RwLock::new(Withdrawn::default()));
         let (mut keep, mut archive, mut secrets) = (None, None, None);
@@ -412,7 +421,7 @@ impl Builder {
                     withdrawn: withdrawn.clone(),
                     outstanding: Vec::new(),
                 };
-                (memory, Keeper::Memory { stats: stats.clone() }, None, Secret::random().map_err(BuildError::Random)?)
+                (memory, Keeper::Memory { stats: stats.clone(), live: told }, None, Secret::random().map_err(BuildError::Random)?)
             }
             Some(directory) => {
                 let (ledger, mut memory, noted) = recover::open(directory, &self.ledger, &self.spine)?;
@@ -474,6 +483,7 @@ impl Builder {
             contents,
             failure,
             durable,
+            live,
             secret,
             secrets,
         })))

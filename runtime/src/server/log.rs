@@ -17,7 +17,12 @@ const COSIGNATURE_BYTES_MAX: usize = 64 << 10;
 
 /// The ledger, if there is one.
 pub(super) fn of(shared: &Shared) -> Result<&Arc<Log>, Problem> {
-    shared.runtime.log().ok_or_else(|| Problem::new(Cause::NoLedger, "This server keeps nothing; start it with a data directory."))
+    shared.runtime.log().ok_or_else(none)
+}
+
+/// That there is none.
+pub(super) fn none() -> Problem {
+    Problem::new(Cause::NoLedger, "This server keeps nothing; start it with a data directory.")
 }
 
 /// What is asked for below `/v1/log/`.

@@ -56,6 +56,7 @@ pub use routes::{Surface, surface};
 
 use crate::access::Access;
 use crate::ingest;
+use crate::outgoing::Outgoing;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use crate::tls::Door;
@@ -89,6 +90,8 @@ pub struct Options {
     /// Who is let in, and what for. Without it, whoever can connect may do everything
     /// that is done from this machine.
     pub access: Option<Arc<Access>>,
+    /// The other systems that are told verdicts.
+    pub outgoing: Option<Arc<Outgoing>>,
 }
 
 /// Where the server is in its life. Only ever moves on.

@@ -15,6 +15,7 @@ use super::protocol::preferred;
 use super::releases::{self, View};
 use super::viewer::Viewer;
 use crate::ledger::Durability;
+use crate::outgoing::DestinationStatus;
 use crate::publishers::PublisherStatus;
 
 /// The first line of the note. No checkpoint begins so, and no status like one.
@@ -41,6 +42,8 @@ pub(super) struct Status {
     narrowed_to: Option<Vec<String>>,
     releases: Vec<View>,
     publishers: Vec<PublisherStatus>,
+    /// Other systems that are told verdicts.
+    outgoing: Vec<DestinationStatus>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -66,6 +69,7 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
         narrowed_to: viewer.narrowed_to(),
         releases: releases::views(shared, &viewer),
         publishers: releases::publishers(shared, &viewer),
+        outgoing: shared.options.outgoing.as_ref().map(|outgoing| outgoing.status()).unwrap_or_default(),
     };
     let json = serde_json::to_string_pretty(&status).map_err(|error| {
         tracing::error!(%error, "The status could not be rendered");

@@ -2,7 +2,7 @@
 //! on, as lines or as server-sent events.
 
 use std::borrow::Cow;
-use std::mem;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +19,10 @@ use super::problem::{Cause, Problem};
 use super::protocol::{preferred, query};
 use super::viewer::Viewer;
 use super::{Phase, Shared, log};
+use crate::ledger::Log;
 use crate::ledger::entry::{ChangeEntry, Entry};
-use crate::ledger::{Log, LogError};
 use crate::policy::Mode;
+use crate::runtime::Entries;
 use crate::verdict::Decision;
 
 /// What they come as.
@@ -30,9 +31,6 @@ const SERVER_SENT: &str = "text/event-stream";
 
 /// Bytes of entries in one frame, about.
 const FRAME_BYTES: usize = 128 << 10;
-
-/// Entries that are looked at for one frame, at most, where most are left out.
-const FRAME_ENTRIES: usize = 16 << 10;
 
 /// Entries of a page, at most.
 pub(super) const LIMIT_MAX: usize = 1_000;
@@ -236,12 +234,12 @@ pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<
         None => {
             let (frames_out, frames_in) = body::frames(FRAMES_MAX);
             let feed = Feed {
-                log: Arc::clone(log),
-                durable: shared.runtime.durable(),
+                entries: shared.runtime.entries(query.from).ok_or_else(log::none)?,
                 phase: shared.phase.clone(),
                 patience: shared.limits.write_timeout(),
                 events,
-                query,
+                follow: query.follow,
+                query: Arc::new(query),
                 narrow,
             };
             tokio::spawn(feed.run(frames_out));
@@ -324,12 +322,12 @@ async fn page(
 
 /// One client that reads along.
 struct Feed {
-    log: Arc<Log>,
-    durable: watch::Receiver<u64>,
+    entries: Entries,
     phase: watch::Receiver<Phase>,
     patience: Duration,
     events: bool,
-    query: Query,
+    follow: bool,
+    query: Arc<Query>,
     /// Absent for whoever sees everything.
     narrow: Option<Arc<Narrow>>,
 }
@@ -337,25 +335,21 @@ struct Feed {
 impl Feed {
     async fn run(mut self, frames: FrameSender) {
         loop {
-            let Some((frame, next, more)) = self.read().await else { return };
-            self.query.from = next;
+            let Some((frame, more)) = self.read().await else { return };
             if !frame.is_empty() && frames.send(frame, self.patience).await.is_err() {
                 return;
             }
             if more {
                 continue;
             }
-            if !self.query.follow {
+            if !self.follow {
                 break;
             }
             // The next entry, the end of everything, or a sign of life.
-            let from = self.query.from;
-            let (durable, phase) = (&mut self.durable, &mut self.phase);
-            // What is waited for gives out a lock, which must not be held any longer.
-            let entries = async { durable.wait_for(|durable| *durable >= from).await.is_ok() };
+            let phase = &mut self.phase;
             let stopping = async { phase.wait_for(|phase| *phase != Phase::Running).await.is_err() };
             let woken = tokio::select! {
-                woken = entries => woken,
+                woken = self.entries.wait() => woken,
                 _ = stopping => false,
                 () = tokio::time::sleep(KEEP_ALIVE) => {
                     let sign: &'static [u8] = if self.events { b": nothing new\n\n" } else { b"\n" };
@@ -369,39 +363,22 @@ impl Feed {
         frames.complete();
     }
 
-    /// The next frame, the sequence that follows it, and whether there may be more
-    /// already.
-    async fn read(&mut self) -> Option<(Bytes, u64, bool)> {
-        let (log, events, query) = (Arc::clone(&self.log), self.events, mem::take(&mut self.query));
-        let narrow = self.narrow.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut frame = Vec::new();
-            let mut next = query.from;
-            let mut more = false;
-            for (count, item) in log.entries(query.from).enumerate() {
-                let (sequence, line) = match item {
-                    Ok(item) => item,
-                    Err(error) => return (query, Err(error)),
-                };
-                next = sequence + 1;
-                if let Some(line) = Narrow::shown(narrow.as_deref(), &line, &query) {
-                    if events {
-                        frame.extend_from_slice(format!("id: {sequence}\ndata: {line}\n\n").as_bytes());
-                    } else {
-                        frame.extend_from_slice(line.as_bytes());
-                        frame.push(b'\n');
-                    }
-                }
-                if frame.len() >= FRAME_BYTES || count + 1 == FRAME_ENTRIES {
-                    more = true;
-                    break;
+    /// The next frame, and whether there may be more already.
+    async fn read(&mut self) -> Option<(Bytes, bool)> {
+        let (events, query, narrow) = (self.events, Arc::clone(&self.query), self.narrow.clone());
+        let read = self.entries.read(Vec::new(), move |frame: &mut Vec<u8>, sequence, line| {
+            if let Some(line) = Narrow::shown(narrow.as_deref(), &line, &query) {
+                if events {
+                    frame.extend_from_slice(format!("id: {sequence}\ndata: {line}\n\n").as_bytes());
+                } else {
+                    frame.extend_from_slice(line.as_bytes());
+                    frame.push(b'\n');
                 }
             }
-            (query, Ok::<_, LogError>((Bytes::from(frame), next, more)))
+            if frame.len() < FRAME_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        let (query, read) = read.await.ok()?;
-        self.query = query;
-        read.inspect_err(|error| tracing::error!(%error, "The ledger cannot be read")).ok()
+        let read = read.await.inspect_err(|error| tracing::error!(%error, "The ledger cannot be read"));
+        read.ok().map(|(frame, more)| (Bytes::from(frame), more))
     }
 }
 

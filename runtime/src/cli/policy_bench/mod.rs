@@ -145,9 +145,10 @@ async fn measure(args: &Args, parts: &Parts, events: &[Event]) -> Outcome<Figure
             ),
         ));
     }
+    let lines = lines(events);
     let folder = tempfile::tempdir().context("cannot make a folder for temporary files")?;
     let mut native = match args.path.is_dir() {
-        true => Some(natively(args, parts, events, folder.path())?),
+        true => Some(natively(args, parts, &lines, folder.path())?),
         false => None,
     };
     if let Some(native) = &native
@@ -189,7 +190,6 @@ async fn measure(args: &Args, parts: &Parts, events: &[Event]) -> Outcome<Figure
     }
     let spread = |rounds: Vec<f64>| (!rounds.is_empty()).then(|| Spread::of(rounds));
     let release = policy.release();
-    let lines = lines(events);
     let mut measured_on: Vec<&[u8]> = vec![&lines, settings];
     let of_lists: Vec<[u8; 32]> = lists.iter().map(|list| *list.digest().bytes()).collect();
     measured_on.extend(of_lists.iter().map(|digest| digest.as_slice()));
@@ -231,15 +231,15 @@ fn pass(policy: &Policy, batches: &[Prepared], passes: u32) -> Judged {
     all
 }
 
-/// Starts the native policy on the same events.
-fn natively(args: &Args, parts: &Parts, events: &[Event], folder: &Path) -> Outcome<Native> {
+/// Starts the native policy on the same events, one a line.
+fn natively(args: &Args, parts: &Parts, lines: &[u8], folder: &Path) -> Outcome<Native> {
     let lists = parts.lists.iter().map(|list| {
         let entries: Map<String, Value> = list.iter().map(|(key, value)| (key.to_string(), value.into())).collect();
         (list.name().to_string(), Value::from(entries))
     });
     let lists = Value::from(lists.collect::<Map<String, Value>>()).to_string();
     let files = ["settings.json", "events.ndjson", "lists.json"].map(|name| folder.join(name));
-    let contents: [&[u8]; 3] = [&parts.settings, &lines(events), lists.as_bytes()];
+    let contents: [&[u8]; 3] = [&parts.settings, lines, lists.as_bytes()];
     for (file, content) in files.iter().zip(contents) {
         let written = std::fs::File::create(file).and_then(|mut file| file.write_all(content));
         written.with_context(|| format!("cannot write {}", file.display()))?;

@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::exit::{self, Exit, Outcome, failed};
+use super::policy_build::no_crate;
 use super::policy_test::Paint;
 use super::table::plain;
 use allow::Allows;
@@ -230,7 +231,7 @@ pub(super) fn refuse_impure(folder: &Path, shown: &Path) -> Outcome {
 /// Everything that there is to say about a crate.
 fn look(path: &Path) -> Outcome<Report> {
     if !path.join("Cargo.toml").is_file() {
-        return Err(failed(Exit::Usage, format!("{} has no Cargo.toml; name the folder of a policy's crate", path.display())));
+        return Err(failed(Exit::Usage, no_crate(path, false)));
     }
     let sources = Crate::read(path, path)?;
     let mut findings = Vec::new();

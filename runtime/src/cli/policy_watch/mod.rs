@@ -50,8 +50,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome {
     if !args.path.join("Cargo.toml").is_file() {
-        let problem = format!("{} has no Cargo.toml; name the folder of a policy's crate", args.path.display());
-        return Err(failed(Exit::Usage, problem));
+        return Err(failed(Exit::Usage, policy_build::no_crate(&args.path, false)));
     }
     // Goes at the end, with everything that rounds leave in it.
     let folder = tempfile::tempdir().context("cannot make a folder for temporary files")?;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, MapAccess, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::Digest;
 
@@ -111,6 +111,12 @@ impl JsonSchema for Evidence<'_> {
 
 /// The versions of reference lists, by the lists' names: the same shape.
 pub(crate) type Lists<'a> = Evidence<'a>;
+
+impl Serialize for Evidence<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (&**name, &**value)))
+    }
+}
 
 /// Writes an object of strings.
 pub(super) fn strings(out: &mut Vec<u8>, Evidence(members): &Evidence<'_>) {

@@ -34,7 +34,7 @@ use fields::parse_digest;
 
 pub(crate) use change::{ChangeEntry, What};
 pub(crate) use configuration::ConfigurationEntry;
-pub(crate) use echo::Echo;
+pub(crate) use echo::{About, AboutTimer, Document, Echo, Failed, Found, structured, subject_of};
 pub(crate) use event::{Asked, EventEntry, Fault, Finding};
 pub(crate) use fields::{Evidence, Lists, Time, number, string};
 pub(crate) use kept::{AboutContent, ErasureEntry, KeepEntry};
