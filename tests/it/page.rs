@@ -116,7 +116,6 @@ async fn figures_and_findings_stand_in_the_markup() {
     ] {
         assert!(english.contains(said), "{said:?} is missing");
     }
-    assert!(english.contains("contains the listed word CIGAR"), "what was found is said");
     assert!(english.contains("UTC</time>"), "times are in UTC");
     for (path, header) in [("/?lang=zh", ""), ("/", "accept-language: zh-CN,en;q=0.5\r\n"), ("/", "cookie: lang=zh\r\n")] {
         let chinese = page(&ephor, path, header);
@@ -128,7 +127,12 @@ async fn figures_and_findings_stand_in_the_markup() {
     let denied = page(&ephor, "/?verdict=deny", "").text();
     let rows =
         |page: &str| page.split("id=\"feed-rows\"").nth(1).and_then(|rest| rest.split("</tbody>").next()).unwrap_or_default().to_string();
+    assert!(rows(&denied).contains("contains the listed word CIGAR"), "what was found is said");
     assert!(rows(&denied).contains("badge deny") && !rows(&denied).contains("badge flag"));
+    assert!(
+        rows(&page(&ephor, "/?verdict=deny&lang=zh", "").text()).contains("商品描述包含负面清单词语 CIGAR"),
+        "in the viewer's language"
+    );
     assert!(rows(&page(&ephor, "/?verdict=undetermined", "").text()).contains("failed to answer: unreadable"));
     assert!(!rows(&page(&ephor, "/?subject=nobody", "").text()).contains("<tr"));
 }
@@ -195,7 +199,7 @@ async fn the_view_is_for_everybody() {
     browser.open(&ephor.url("/?lang=en")).await;
     let shown = browser.value("document.querySelector('footer time').textContent").await;
     let expected = format!(
-        "new Intl.DateTimeFormat('en', {{dateStyle: 'medium', timeStyle: 'medium', timeZone: '{ZONE}'}}).format(new Date(document.querySelector('footer time').dateTime))"
+        "new Intl.DateTimeFormat('en', {{dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23', timeZone: '{ZONE}'}}).format(new Date(document.querySelector('footer time').dateTime))"
     );
     assert_eq!(shown, browser.value(&expected).await);
     assert!(browser.value("document.querySelector('footer time').title").await.as_str().is_some_and(|title| title.ends_with("UTC")));

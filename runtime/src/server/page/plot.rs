@@ -20,6 +20,9 @@ use time::OffsetDateTime;
 use super::context::{Context, link};
 use super::parts;
 
+/// Pixels of a colour in a legend, with the spaces around it.
+const KEY_PIXELS: i32 = 17 + 14;
+
 /// Pixels of a plot in a wide window, and in a narrow one.
 const WIDE: (u32, u32) = (1_000, 320);
 const NARROW: (u32, u32) = (400, 360);
@@ -344,14 +347,14 @@ fn legend(area: &Area<'_>, panel: &Panel<'_>) -> Result<(), DrawError> {
     if panel.series.len() < 2 {
         return Ok(());
     }
-    // From the right, because the unit stands at the left.
-    let mut right = area.dim_in_pixel().0 as i32 - 22;
-    for series in panel.series.iter().rev() {
-        let style = letters(Ink::Text, 12.0).pos(Pos::new(HPos::Right, VPos::Center));
-        area.draw(&Text::new(series.name.to_string(), (right, 14), style))?;
-        right -= width_of(series.name) + 6;
-        area.draw(&Rectangle::new([(right - 11, 9), (right, 20)], ShapeStyle::from(series.ink.colour()).filled()))?;
-        right -= 11 + 16;
+    // Against the right edge, because the unit stands at the left.
+    let whole: i32 = panel.series.iter().map(|series| width_of(series.name) + KEY_PIXELS).sum();
+    let mut left = (area.dim_in_pixel().0 as i32 - 12 - whole).max(8 + width_of(panel.unit) + 16);
+    for series in &panel.series {
+        area.draw(&Rectangle::new([(left, 9), (left + 11, 20)], ShapeStyle::from(series.ink.colour()).filled()))?;
+        let style = letters(Ink::Text, 12.0).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new(series.name.to_string(), (left + 17, 14), style))?;
+        left += width_of(series.name) + KEY_PIXELS;
     }
     Ok(())
 }

@@ -52,8 +52,9 @@ pub(super) async fn section(context: &Context<'_>) -> Markup {
         // Said now and then, not for each row: who hears the page could not follow.
         p.heard #feed-heard role="status" aria-live="polite" {}
         div.scroll tabindex="0" role="region" aria-label=(context.text("feed.title")) {
-            table #feed-table data-from=(durable + 1) {
-                thead { tr {
+            // The roles are said because a narrow window shows rows otherwise than as rows.
+            table #feed-table role="table" data-from=(durable + 1) {
+                thead role="rowgroup" { tr role="row" {
                     @for column in [
                         Column::text(context.text("feed.when")),
                         Column::text(context.text("feed.verdict")),
@@ -61,9 +62,9 @@ pub(super) async fn section(context: &Context<'_>) -> Markup {
                         Column::text(context.text("feed.subject")),
                         Column::text(context.text("feed.source")),
                         Column::number(context.text("feed.entry")),
-                    ] { th scope="col" class=[column.numeric.then_some("number")] { (column.name) } }
+                    ] { th scope="col" role="columnheader" class=[column.numeric.then_some("number")] { (column.name) } }
                 } }
-                tbody #feed-rows { @for row in &rows { (row) } }
+                tbody #feed-rows role="rowgroup" { @for row in &rows { (row) } }
             }
         }
         @if rows.is_empty() { div.unscripted { (parts::empty(context.text("feed.none"))) } }
@@ -151,10 +152,10 @@ fn row(context: &Context<'_>, releases: &BTreeMap<String, Arc<Release>>, entry: 
     };
     let sequence = entry.sequence();
     Some(html! {
-        tr {
-            td.when { (parts::time_micros(at.micros())) }
-            td { (parts::verdict(context, verdict)) }
-            td.said {
+        tr role="row" {
+            td.when role="cell" { (parts::time_micros(at.micros())) }
+            td.verdict role="cell" { (parts::verdict(context, verdict)) }
+            td.said role="cell" {
                 @for (policy, mode, findings, fault) in &said {
                     @for finding in *findings {
                         p {
@@ -167,9 +168,9 @@ fn row(context: &Context<'_>, releases: &BTreeMap<String, Arc<Release>>, entry: 
                     }
                 }
             }
-            td { @if let Some(subject) = subject { (parts::subject(source, subject)) } }
-            td { (**source) }
-            td.number { (parts::event(sequence)) }
+            td.subject role="cell" { @if let Some(subject) = subject { (parts::subject(source, subject)) } }
+            td.source role="cell" { (**source) }
+            td.number role="cell" { (parts::event(sequence)) }
         }
     })
 }

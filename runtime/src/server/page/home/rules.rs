@@ -1,5 +1,7 @@
 //! Which rules found what, and which policies are judged with.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::super::context::Context;
@@ -46,21 +48,46 @@ pub(super) fn findings(context: &Context<'_>) -> Markup {
     parts::live_section("rules", context.text("rules.title"), &body)
 }
 
+/// What policies have said in all.
+#[derive(Default)]
+struct Said {
+    findings: BTreeMap<(String, Mode), u64>,
+    faults: BTreeMap<String, u64>,
+}
+
+impl Said {
+    fn of(context: &Context<'_>) -> Self {
+        let mut said = Said::default();
+        let Some(overview) = &context.shared.overview else { return said };
+        overview.look(|sums| {
+            for (key, sum) in &sums.rules {
+                *said.findings.entry((key.policy.to_string(), key.mode)).or_default() += sum.findings;
+            }
+            for ((policy, _), count) in &sums.faults {
+                *said.faults.entry(policy.to_string()).or_default() += count;
+            }
+        });
+        said
+    }
+}
+
 pub(super) fn policies(context: &Context<'_>) -> Markup {
     let mut standing = context.shared.runtime.policies();
     standing.retain(|standing| context.viewer.sees(standing.release.policy()));
+    let said = Said::of(context);
     let head = [
         Column::text(context.text("policies.policy")),
         Column::text(context.text("policies.mode")),
-        Column::number(context.text("policies.asked")),
+        Column::number(context.text("policies.since")),
+        Column::number(context.text("policies.findings")),
         Column::number(context.text("policies.faults")),
-        Column::number(context.text("policies.cost")),
     ];
     let rows = html! {
         @for one in &standing {
+            @let policy = one.release.policy();
             tr {
                 th scope="row" {
-                    (parts::policy(one.release.policy()))
+                    (parts::policy(policy))
                     span.note { br; (one.release.manifest.summary) br; code { (one.release.id) } }
                 }
                 td {
@@ -68,9 +95,9 @@ pub(super) fn policies(context: &Context<'_>) -> Markup {
                     @if one.mode == Mode::Canary { " " (percent(u64::from(one.share), 10_000)) }
                     @if one.stale.is_some() { " " span.badge.flag { (context.text("policies.stale")) } }
                 }
-                td.number { (number(one.shown.events)) }
-                td.number { (number(one.shown.faults)) }
-                td.number { @if one.shown.events > 0 { (format!("{:.1} µs", one.shown.p50_us)) } @else { "—" } }
+                td.number { (parts::event(one.since)) }
+                td.number { (number(said.findings.get(&(policy.to_string(), one.mode)).copied().unwrap_or_default())) }
+                td.number { (number(said.faults.get(policy).copied().unwrap_or_default())) }
             }
         }
     };
@@ -79,7 +106,6 @@ pub(super) fn policies(context: &Context<'_>) -> Markup {
             (parts::empty(context.text("policies.none")))
         } @else {
             (parts::table(context.text("policies.title"), &head, &rows))
-            p.note { (context.text("policies.note")) }
         }
     };
     parts::live_section("policies", context.text("policies.title"), &body)
