@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use maud::Markup;
 
-use super::context::Context;
+use super::context::{Context, Viewer};
 use super::{files, home, layout};
 use crate::server::Shared;
 use crate::server::body::ResponseBody;
@@ -84,7 +84,7 @@ async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Markup, Problem> 
 /// The plot of a name, as a file that stands for itself.
 fn plot(context: &Context<'_>, name: &str) -> Option<String> {
     match name {
-        "verdicts.svg" => Some(home::verdicts(context).to_file()),
+        "verdicts.svg" if context.viewer == Viewer::Whole => Some(home::verdicts(context).to_file()),
         _ => None,
     }
 }
