@@ -135,6 +135,30 @@ async fn figures_and_findings_stand_in_the_markup() {
     );
     assert!(rows(&page(&ephor, "/?verdict=undetermined", "").text()).contains("failed to answer: unreadable"));
     assert!(!rows(&page(&ephor, "/?subject=nobody", "").text()).contains("<tr"));
+    // What is asked with comes back as text.
+    let asked = page(&ephor, "/?policy=%3Cscript%3Ealert(1)%3C/script%3E&subject=%22%3E%3Cb%3E", "").text();
+    assert!(!asked.contains("<script>alert") && asked.contains("&lt;script&gt;alert") && asked.contains("value=\"&quot;&gt;&lt;b&gt;\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_are_there_again_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ephor = Ephor::start_in(folder.path(), "", &[]);
+    for name in [GOOD, FENCE] {
+        ephor.put(name, &policy(name), &settings(name)).await.succeeded();
+    }
+    with_events(&ephor).await;
+    let part = |ephor: &Ephor, id: &str| {
+        let text = page(ephor, "/", "").text();
+        let begin = text.find(&format!("<section class=\"card\" id=\"{id}\"")).unwrap_or_else(|| panic!("there is a part {id}"));
+        text[begin..].split("</section>").next().expect("an end").to_string()
+    };
+    let (rules, changes) = (part(&ephor, "rules"), part(&ephor, "changes"));
+    assert!(rules.contains("listed-word") && changes.contains("Put in force"));
+    assert!(ephor.stop().success());
+    let again = Ephor::start_in(folder.path(), "", &[]);
+    again.wait_until("rules are counted again", || part(&again, "rules") == rules);
+    assert_eq!(part(&again, "changes"), changes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,6 @@ pub(super) fn findings(context: &Context<'_>) -> Markup {
     let largest = rules.first().map(|(_, sum)| sum.findings).unwrap_or_default();
     let head = [
         Column::text(context.text("rules.rule")),
-        Column::text(context.text("rules.mode")),
         Column::number(context.text("rules.findings")),
         Column::text(context.text("rules.share")),
         Column::text(context.text("rules.last")),
@@ -29,8 +28,7 @@ pub(super) fn findings(context: &Context<'_>) -> Markup {
     let rows = html! {
         @for (key, sum) in rules.iter().take(RULES_SHOWN) {
             tr {
-                th scope="row" { (key.rule) span.note { br; (parts::policy(&key.policy)) } }
-                td { (parts::mode(context, key.mode)) }
+                th scope="row" { (key.rule) " " (parts::mode(context, key.mode)) span.note { br; (parts::policy(&key.policy)) } }
                 td.number { (number(sum.findings)) }
                 td.bars { (parts::bar(sum.findings, largest)) }
                 td { (parts::time_micros(sum.at)) }
@@ -77,7 +75,6 @@ pub(super) fn policies(context: &Context<'_>) -> Markup {
     let said = Said::of(context);
     let head = [
         Column::text(context.text("policies.policy")),
-        Column::text(context.text("policies.mode")),
         Column::number(context.text("policies.since")),
         Column::number(context.text("policies.findings")),
         Column::number(context.text("policies.faults")),
@@ -87,13 +84,10 @@ pub(super) fn policies(context: &Context<'_>) -> Markup {
             @let policy = one.release.policy();
             tr {
                 th scope="row" {
-                    (parts::policy(policy))
-                    span.note { br; (one.release.manifest.summary) br; code { (one.release.id) } }
-                }
-                td {
-                    (parts::mode(context, one.mode))
+                    (parts::policy(policy)) " " (parts::mode(context, one.mode))
                     @if one.mode == Mode::Canary { " " (percent(u64::from(one.share), 10_000)) }
                     @if one.stale.is_some() { " " span.badge.flag { (context.text("policies.stale")) } }
+                    span.note { br; (one.release.manifest.summary) br; code { (one.release.id) } }
                 }
                 td.number { (parts::event(one.since)) }
                 td.number { (number(said.findings.get(&(policy.to_string(), one.mode)).copied().unwrap_or_default())) }
