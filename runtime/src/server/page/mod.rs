@@ -29,9 +29,11 @@ mod context;
 mod files;
 mod home;
 mod layout;
+mod login;
 mod parts;
 mod plot;
 mod route;
 mod texts;
 
+pub(super) use login::login;
 pub(super) use route::{Path, get};
