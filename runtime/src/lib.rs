@@ -58,6 +58,7 @@ mod stats;
 pub mod telemetry;
 pub mod trace;
 
+pub mod overview;
 pub mod publishers;
 pub mod repository;
 pub mod trial;

@@ -33,6 +33,7 @@ mod modes;
 mod once;
 mod outgoing;
 mod package;
+mod page;
 mod parser;
 mod policy_bench;
 mod policy_explain;

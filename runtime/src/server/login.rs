@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::header::{ACCEPT, CACHE_CONTROL, COOKIE, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Response, StatusCode};
-use maud::{DOCTYPE, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded;
 
-use super::Shared;
 use super::body::{RequestBody, ResponseBody};
 use super::events::MediaType;
 use super::problem::{Cause, Problem};
+use super::{Shared, page};
 use crate::access::Access;
 
 /// The cookie.
@@ -43,11 +42,11 @@ pub(super) fn lead(parts: &Parts) -> Response<ResponseBody> {
 }
 
 /// The form.
-pub(super) fn form(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
+pub(super) fn form(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
     of(shared)?;
     let query = parts.uri.query().unwrap_or_default();
     let back = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "to").map(|(_, value)| value.into_owned());
-    Ok(page(StatusCode::OK, &back.unwrap_or_default(), false))
+    Ok(page::login(shared, parts, StatusCode::OK, &back.unwrap_or_default(), false))
 }
 
 /// Takes a token from the form, and gives it to the browser to keep.
@@ -68,7 +67,7 @@ pub(super) async fn enter(shared: &Arc<Shared>, parts: &Parts, body: &mut Reques
     }
     let is_text = token.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte));
     let Some(identity) = Some(&token).filter(|_| is_text).and_then(|token| access.bearer(token)) else {
-        return Ok(page(StatusCode::UNAUTHORIZED, &back, true));
+        return Ok(page::login(shared, parts, StatusCode::UNAUTHORIZED, &back, true));
     };
     tracing::info!(who = %identity, "Logged in");
     let mut response = see(if is_own(&back) { &back } else { "/" });
@@ -111,44 +110,6 @@ fn see(place: &str) -> Response<ResponseBody> {
         response.headers_mut().insert(LOCATION, place);
     }
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn page(status: StatusCode, back: &str, was_wrong: bool) -> Response<ResponseBody> {
-    let text = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width";
-                title { "Ephor: log in" }
-            }
-            body {
-                main {
-                    h1 { "Log in" }
-                    @if was_wrong {
-                        p role="alert" { "This token is not in force." }
-                    }
-                    form method="post" action="/login" {
-                        input type="hidden" name="to" value=(back);
-                        p {
-                            label for="token" { "Token" } " "
-                            input id="token" name="token" type="password" autocomplete="off" spellcheck="false" required autofocus;
-                        }
-                        p { button { "Log in" } }
-                    }
-                    p { "Whoever runs this server makes one with " code { "ephor token create" } "." }
-                }
-            }
-        }
-    };
-    let mut response = Response::new(ResponseBody::full(text.into_string()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let policy = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
 }
 

@@ -4,8 +4,8 @@
 //! be silent), `handshake` (TLS, and who is at the other end), `routes` (path and method),
 //! `protocol` (what HTTP asks of all of them, as `openapi` describes them), `body` (expanded and bounded),
 //! `events` and `stream` (the four forms of events), `answer` (verdicts as JSON),
-//! `problem` (errors as JSON, and their status), `policies`, `metrics`. All
-//! bounds are in `limits`.
+//! `problem` (errors as JSON, and their status), `policies`, `metrics`, `page` (what
+//! people look at). All bounds are in `limits`.
 //!
 //! Knows the runtime by its embedding API only, and nothing of how an event is
 //! decoded, a policy run, or a verdict kept.
@@ -26,6 +26,7 @@ mod log;
 mod login;
 mod metrics;
 pub mod openapi;
+mod page;
 mod peer;
 mod policies;
 mod problem;
@@ -57,6 +58,7 @@ pub use routes::{Surface, surface};
 use crate::access::Access;
 use crate::ingest;
 use crate::outgoing::Outgoing;
+use crate::overview::Overview;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use crate::tls::Door;
@@ -119,6 +121,8 @@ struct Shared {
     room: Room,
     turns: Turns,
     phase: watch::Receiver<Phase>,
+    /// Sums over the ledger, for the page; absent without a ledger.
+    overview: Option<Arc<Overview>>,
 }
 
 /// The HTTP server in front of a runtime.
@@ -195,6 +199,7 @@ impl Server {
         });
         let connections_max = connections_within(rustix::process::getrlimit(Resource::Nofile).current, limits.connections_max);
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
+        let overview = runtime.log().map(|log| Overview::start(Arc::clone(log), runtime.durable())).transpose()?;
         let clients = Registry::new(&limits.clients, &counters);
         let shared = Arc::new(Shared {
             runtime,
@@ -207,6 +212,7 @@ impl Server {
             room,
             turns: Turns::default(),
             phase: phase_seen,
+            overview,
         });
         let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase, connections_max })

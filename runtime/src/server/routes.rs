@@ -15,13 +15,18 @@ use super::guard::{self, Right};
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
 use super::protocol::Checked;
-use super::{Phase, Shared, contents, events, log, login, metrics, openapi, policies, protocol, releases, repositories, status, verdicts};
+use super::{
+    Phase, Shared, contents, events, log, login, metrics, openapi, page, policies, protocol, releases, repositories, status, verdicts,
+};
 use crate::ledger::Durability;
 use crate::trace::Context;
 
 /// One path for each route, in braces the names of what stands in its place, and as it may
 /// be sent. `runtime/ROLES.md` has a row for each of them.
-const SAMPLES: [(&str, &str); 27] = [
+const SAMPLES: [(&str, &str); 30] = [
+    ("/", "/"),
+    ("/plots/{plot}", "/plots/verdicts.svg"),
+    ("/static/{file}", "/static/style.css"),
     ("/v1/events", "/v1/events"),
     ("/v1/events/{sequence}", "/v1/events/1"),
     ("/v1/erasures", "/v1/erasures"),
@@ -96,6 +101,8 @@ enum Route<'a> {
     Metrics,
     Login,
     Logout,
+    /// The page for people.
+    Page(page::Path<'a>),
 }
 
 impl<'a> Route<'a> {
@@ -133,7 +140,8 @@ impl<'a> Route<'a> {
                 if let Some(name) = below("/v1/publishers/").and_then(|rest| rest.strip_suffix("/look")) {
                     return Some(Route::Look(name));
                 }
-                return below("/v1/log/").map(Route::Log).or(below("/v1/repositories/").map(Route::Repository));
+                let of_interface = below("/v1/log/").map(Route::Log).or(below("/v1/repositories/").map(Route::Repository));
+                return of_interface.or_else(|| page::Path::of(path).map(Route::Page));
             }
         })
     }
@@ -158,6 +166,7 @@ impl<'a> Route<'a> {
             Route::Live => "livez",
             Route::Ready => "readyz",
             Route::Metrics => "metrics",
+            Route::Page(path) => path.name(),
             Route::Login => "login",
             Route::Logout => "logout",
         }
@@ -168,6 +177,7 @@ impl<'a> Route<'a> {
         match self {
             Route::Login => Some("GET, HEAD, POST"),
             Route::Logout => Some("POST"),
+            Route::Page(_) => Some("GET, HEAD"),
             _ => None,
         }
     }
@@ -195,6 +205,9 @@ impl<'a> Route<'a> {
             Route::Metrics => Right::Measure,
             Route::Login | Route::Logout => Right::Anybody,
             Route::Live | Route::Ready => Right::Probe,
+            // Styles and scripts are the same for everybody, and the form to log in needs them.
+            Route::Page(page::Path::File(_)) => Right::Anybody,
+            Route::Page(_) => Right::See,
         }
     }
 }
@@ -291,6 +304,7 @@ async fn dispatch(
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
+        Route::Page(path) if read => Ok(page::get(shared, parts, path).await),
         Route::Login if read => login::form(shared, parts),
         Route::Login if parts.method == Method::POST => login::enter(shared, parts, body).await,
         Route::Logout if parts.method == Method::POST => login::leave(shared),
@@ -382,7 +396,6 @@ mod tests {
         assert_eq!(Route::of("/v1/repositories/office/root.json"), Some(Route::Repository("office/root.json")));
         assert_eq!(Route::of("/v1/repositories/"), None);
         for path in [
-            "/",
             "",
             "/v1/events/",
             "/v1/events/1x",

@@ -1,8 +1,10 @@
 //! `GET /v1/verdicts`: the ledger's entries as they become durable, from any sequence
-//! on, as lines or as server-sent events.
+//! on, as lines or as server-sent events; all of them, or, for somebody who looks on, the
+//! latest of what comes, with a count of what was left out.
 
 use std::borrow::Cow;
-use std::ops::ControlFlow;
+use std::collections::VecDeque;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +21,8 @@ use super::problem::{Cause, Problem};
 use super::protocol::{preferred, query};
 use super::viewer::Viewer;
 use super::{Phase, Shared, log};
-use crate::ledger::Log;
 use crate::ledger::entry::{ChangeEntry, Entry};
+use crate::ledger::{Log, LogError};
 use crate::policy::Mode;
 use crate::runtime::Entries;
 use crate::verdict::Decision;
@@ -41,6 +43,16 @@ const PAGE_ENTRIES: usize = 256 << 10;
 
 /// Frames that wait for the client to read.
 const FRAMES_MAX: usize = 4;
+
+/// Between two frames for somebody who looks on.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// Entries that are looked at for such a frame, at most. Those before count as left out:
+/// who looks on wants to see what is now.
+const GLANCE_ENTRIES: u64 = 128 << 10;
+
+/// Entries a second that somebody may ask to look on.
+pub(super) const RATE_MAX: u32 = 1_000;
 
 /// A sign of life for whoever waits for the next entry, so that a proxy does not take
 /// the connection for dead.
@@ -63,6 +75,8 @@ struct Query {
     mode: Option<Mode>,
     subject: Option<String>,
     source: Option<String>,
+    /// Entries a second at most, for somebody who looks on; all of them if that is not said.
+    rate: Option<u32>,
 }
 
 impl Query {
@@ -83,6 +97,10 @@ impl Query {
                 "policy" => parsed.policy = Some(value),
                 "subject" => parsed.subject = Some(value),
                 "source" => parsed.source = Some(value),
+                "rate" => match value.parse().ok().filter(|rate| (2..=RATE_MAX).contains(rate)) {
+                    Some(rate) => parsed.rate = Some(rate),
+                    None => return wrong(format!("rate={value} is not a number of entries from 2 to {RATE_MAX}.")),
+                },
                 "verdict" => match Decision::ALL.into_iter().find(|decision| decision.name() == value) {
                     Some(decision) => parsed.verdict = Some(decision),
                     None => return wrong(format!("verdict={value} is none of {}.", Decision::ALL.map(Decision::name).join(", "))),
@@ -110,8 +128,19 @@ impl Query {
         self.policy.is_none() && self.subject.is_none() && self.source.is_none() && !self.is_about_verdicts()
     }
 
+    /// Whether a line may be taken, by its bytes: true where only reading it can tell.
+    fn may_take(&self, line: &str) -> bool {
+        let verdict = self.verdict.is_none_or(|verdict| line.contains(&format!("\"verdict\":\"{}\"", verdict.name())));
+        let plain = |text: &String| text.bytes().all(|byte| byte != b'"' && byte != b'\\' && byte >= b' ');
+        let names = [&self.policy, &self.subject, &self.source];
+        verdict && names.into_iter().flatten().all(|name| !plain(name) || line.contains(name.as_str()))
+    }
+
     fn takes(&self, line: &str) -> bool {
-        self.takes_all() || Entry::parse(line.as_bytes()).is_ok_and(|entry| self.takes_entry(&entry))
+        if self.takes_all() {
+            return true;
+        }
+        self.may_take(line) && Entry::parse(line.as_bytes()).is_ok_and(|entry| self.takes_entry(&entry))
     }
 
     fn takes_entry(&self, entry: &Entry<'_>) -> bool {
@@ -224,6 +253,10 @@ pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<
         return Err(Problem::new(Cause::Query, "Server-sent events go on; ask for a page, with `limit`, as application/x-ndjson."));
     }
     query.follow |= events;
+    if query.rate.is_some() && !events {
+        let detail = "rate is for server-sent events, which say what was left out; ask with accept: text/event-stream.";
+        return Err(Problem::new(Cause::Query, detail));
+    }
     if let Some(policy) = &query.policy {
         check_known(shared, log, &Viewer::of(parts), policy).await?;
     }
@@ -234,6 +267,7 @@ pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<
         None => {
             let (frames_out, frames_in) = body::frames(FRAMES_MAX);
             let feed = Feed {
+                log: Arc::clone(log),
                 entries: shared.runtime.entries(query.from).ok_or_else(log::none)?,
                 phase: shared.phase.clone(),
                 patience: shared.limits.write_timeout(),
@@ -322,6 +356,7 @@ async fn page(
 
 /// One client that reads along.
 struct Feed {
+    log: Arc<Log>,
     entries: Entries,
     phase: watch::Receiver<Phase>,
     patience: Duration,
@@ -335,7 +370,11 @@ struct Feed {
 impl Feed {
     async fn run(mut self, frames: FrameSender) {
         loop {
-            let Some((frame, more)) = self.read().await else { return };
+            let read = match self.query.rate {
+                Some(rate) => self.glance(rate).await,
+                None => self.read().await,
+            };
+            let Some((frame, more)) = read else { return };
             if !frame.is_empty() && frames.send(frame, self.patience).await.is_err() {
                 return;
             }
@@ -344,6 +383,9 @@ impl Feed {
             }
             if !self.follow {
                 break;
+            }
+            if self.query.rate.is_some() {
+                tokio::time::sleep(GLANCE).await;
             }
             // The next entry, the end of everything, or a sign of life.
             let phase = &mut self.phase;
@@ -363,6 +405,17 @@ impl Feed {
         frames.complete();
     }
 
+    /// A frame for somebody who looks on: the latest entries of what is new, and how many
+    /// were left out.
+    async fn glance(&mut self, rate: u32) -> Option<(Bytes, bool)> {
+        let most = (f64::from(rate) * GLANCE.as_secs_f64()) as usize;
+        let new = self.entries.next()..=self.entries.last();
+        let (log, query, narrow, end) = (Arc::clone(&self.log), Arc::clone(&self.query), self.narrow.clone(), *new.end() + 1);
+        let read = tokio::task::spawn_blocking(move || latest(&log, &query, narrow.as_deref(), &new, most)).await.ok()?;
+        self.entries.on_to(end);
+        read.inspect_err(|error| tracing::error!(%error, "The ledger cannot be read")).ok().map(|frame| (frame, false))
+    }
+
     /// The next frame, and whether there may be more already.
     async fn read(&mut self) -> Option<(Bytes, bool)> {
         let (events, query, narrow) = (self.events, Arc::clone(&self.query), self.narrow.clone());
@@ -380,6 +433,39 @@ impl Feed {
         let read = read.await.inspect_err(|error| tracing::error!(%error, "The ledger cannot be read"));
         read.ok().map(|(frame, more)| (Bytes::from(frame), more))
     }
+}
+
+/// Of the new entries the `most` latest that are asked for, as server-sent
+/// events, and one more, `left-out`, with the number of those before.
+fn latest(log: &Log, query: &Query, narrow: Option<&Narrow>, new: &RangeInclusive<u64>, most: usize) -> Result<Bytes, LogError> {
+    let (from, durable) = (*new.start(), *new.end());
+    let takes_all = query.takes_all() && narrow.is_none();
+    let looked_at = if takes_all { most as u64 } else { GLANCE_ENTRIES };
+    let first = from.max((durable + 1).saturating_sub(looked_at));
+    // To whom a part is shown the number of the others is not said either.
+    let mut left_out = if narrow.is_none() { first - from } else { 0 };
+    let mut kept = VecDeque::with_capacity(most + 1);
+    for item in log.entries(first) {
+        let (sequence, line) = item?;
+        if sequence > durable {
+            break;
+        }
+        if let Some(line) = Narrow::shown(narrow, &line, query).map(Cow::into_owned) {
+            kept.push_back((sequence, line));
+            if kept.len() > most {
+                kept.pop_front();
+                left_out += 1;
+            }
+        }
+    }
+    let mut frame = String::new();
+    for (sequence, line) in kept {
+        frame.push_str(&format!("id: {sequence}\ndata: {line}\n\n"));
+    }
+    if left_out > 0 {
+        frame.push_str(&format!("id: {durable}\nevent: left-out\ndata: {left_out}\n\n"));
+    }
+    Ok(frame.into())
 }
 
 #[cfg(test)]
@@ -409,6 +495,7 @@ mod tests {
             ("limit=1001", "1 to 1000"),
             ("follow=1", "neither"),
             ("follow=true&limit=1", "one of"),
+            ("rate=0", "from 2 to 1000"),
         ] {
             assert!(Query::parse(bad).is_err_and(|problem| problem.detail.contains(names)), "{bad}");
         }
@@ -419,5 +506,13 @@ mod tests {
         let asked = "/v1/verdicts?from=3&limit=2&policy=office%2Fgeofence&mode=shadow";
         let (path, text) = asked.split_once('?').expect("a query");
         assert_eq!(Query::parse(text).expect("a query").page_from(path, 3), asked);
+    }
+
+    #[test]
+    fn a_look_at_the_bytes_leaves_nothing_out() {
+        let query = Query::parse("verdict=deny&subject=a%22b").expect("a query");
+        assert!(query.may_take(r#"{"subject":"a\"b","verdict":"deny"}"#), "what is written otherwise has to be read");
+        assert!(!query.may_take(r#"{"subject":"a\"b","verdict":"allow"}"#));
+        assert!(!Query::parse("source=%2Fshop").expect("a query").may_take(r#"{"source":"/other"}"#));
     }
 }

@@ -8,7 +8,7 @@ use crate::ledger::Witnessed;
 use crate::ledger::entry::Entry;
 use crate::policy::Mode;
 use crate::server::problem::Cause;
-use crate::server::verdicts::LIMIT_MAX;
+use crate::server::verdicts::{LIMIT_MAX, RATE_MAX};
 use crate::verdict::Decision;
 
 pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
@@ -35,6 +35,11 @@ fn verdicts(schemas: &mut Schemas) -> Operation {
         .with(Parameter::query("from", "The first sequence; the first there is without it.", whole.clone()))
         .with(limit(LIMIT_MAX).tried("10"))
         .with(Parameter::query("follow", "Waits for what is still to come.", json!({ "type": "boolean" })))
+        .with(Parameter::query(
+            "rate",
+            "For somebody who looks on: the latest entries, so many a second, as server-sent events, and behind them one of the type `left-out` with the number of those that were left out.",
+            json!({ "type": "integer", "minimum": 2, "maximum": RATE_MAX }),
+        ))
         .with(Parameter::query("policy", "Only what this policy was asked about, and its changes: NAME, or PUBLISHER/NAME.", text.clone()))
         .with(Parameter::query("verdict", "Only entries with this verdict.", decision))
         .with(Parameter::query(
