@@ -140,7 +140,7 @@ impl Wrong {
     fn lines(&self) -> Vec<String> {
         match self {
             Wrong::Unreadable(error) => {
-                vec![format!("{:#}", anyhow::Chain::new(error).map(ToString::to_string).collect::<Vec<_>>().join(": "))]
+                vec![anyhow::Chain::new(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")]
             }
             Wrong::Problems(report) => report.problems.iter().map(|problem| format!("{}:{problem}", report.file.display())).collect(),
         }
