@@ -89,7 +89,7 @@ enum PolicyVerb {
     // A sentence here would be shown in the place of all that their files say.
     Watch(cli::policy_watch::Args),
     Run(cli::policy_run::Args),
-    Explain(cli::policy_explain::Args),
+    Explain(Box<cli::policy_explain::Args>),
     Bench(cli::policy_bench::Args),
     Lint(cli::policy_lint::Args),
     Build(cli::policy_build::Args),

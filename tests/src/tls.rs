@@ -84,6 +84,15 @@ impl Authority {
 
     /// A list of what it has revoked.
     pub fn revoke(&self, pairs: &[&Pair]) -> String {
+        self.list(pairs, 2100)
+    }
+
+    /// A list of nothing, whose successor should have come long ago.
+    pub fn late_list(&self) -> String {
+        self.list(&[], 2021)
+    }
+
+    fn list(&self, pairs: &[&Pair], next_year: i32) -> String {
         let revoked = pairs.iter().map(|pair| RevokedCertParams {
             serial_number: SerialNumber::from(pair.serial),
             revocation_time: date_time_ymd(2020, 1, 2),
@@ -92,7 +101,7 @@ impl Authority {
         });
         let params = CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 2),
-            next_update: date_time_ymd(2100, 1, 1),
+            next_update: date_time_ymd(next_year, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),

@@ -39,7 +39,7 @@ pub struct Target {
     host: String,
     port: u16,
     prefix: String,
-    way: Way,
+    way: Arc<Way>,
 }
 
 /// What [`Connection`](super::connection::Connection) says about every connection and
@@ -72,7 +72,7 @@ impl FromStr for Target {
             host: authority.host().trim_matches(['[', ']']).to_string(),
             port: authority.port_u16().unwrap_or(if is_secure { 443 } else { 80 }),
             prefix: uri.path().trim_end_matches('/').to_string(),
-            way: Way::default(),
+            way: Arc::default(),
         })
     }
 }
@@ -92,7 +92,7 @@ impl Target {
 
     /// The same server, spoken to in this way.
     pub fn by(&self, way: Way) -> Target {
-        Target { way, ..self.clone() }
+        Target { way: Arc::new(way), ..self.clone() }
     }
 
     /// A stream to the server, in clear or after the handshake.

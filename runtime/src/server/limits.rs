@@ -132,7 +132,13 @@ pub struct Limits {
     /// configuration. No bound, but the one other thing that the surface is told.
     #[schemars(extend("examples" = [{"transport-office": "/srv/transport-office"}]))]
     pub repositories: BTreeMap<String, PathBuf>,
+    /// TLS at this server's own door, in versions 1.2 and 1.3, with HTTP/2 and HTTP/1.1 in it.
+    /// Without it the server listens in clear: on this machine, or behind a proxy that does
     /// TLS.
+    ///
+    /// The files are PEM, relative to the folder of the configuration. They are read again
+    /// when they change, and on SIGHUP; what cannot be used is said in the log, and what was
+    /// read before goes on.
     pub tls: tls::Settings,
 }
 

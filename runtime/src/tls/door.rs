@@ -116,7 +116,7 @@ impl Door {
 
     /// Reads the files again and says in the log what came of it.
     pub fn read_again(&self, why: &str) {
-        let settings = self.now().settings.clone();
+        let Now { settings, .. } = self.now();
         self.follow().taken = stamps(&settings);
         match self.settle(&settings) {
             Ok(()) => self.say(why),

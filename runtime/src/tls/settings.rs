@@ -6,12 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// TLS at this server's own door, in versions 1.2 and 1.3, with HTTP/2 and HTTP/1.1 in it.
-/// Without it the server listens in clear: on this machine, or behind a proxy that does TLS.
-///
-/// The files are PEM, relative to the folder of the configuration. They are read again when
-/// they change, and on SIGHUP; what cannot be used is said in the log, and what was read
-/// before goes on.
+/// TLS at a server's door.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {

@@ -105,9 +105,9 @@ impl Source {
         let opened = in_full(Checkpoint::open(&bytes, &key)).with_context(|| format!("the checkpoint of {self} is not to be believed"));
         let (checkpoint, note) = opened.or_exit(Exit::Damaged)?;
         let tiles = match (self, fetcher) {
-            (_, Some(fetcher)) => Tiles::Server(fetcher),
+            (_, Some(fetcher)) => Tiles::Server(Box::new(fetcher)),
             (Source::Directory(directory), None) => Tiles::Tree(Box::new(tree(directory, checkpoint.size)?)),
-            (Source::Server(target), None) => Tiles::Server(Fetcher::new(target)),
+            (Source::Server(target), None) => Tiles::Server(Box::new(Fetcher::new(target))),
         };
         Ok(Signed { prover: Prover::new(tiles, checkpoint.size), checkpoint, note, key, place: self.to_string() })
     }
