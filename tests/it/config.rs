@@ -114,8 +114,8 @@ async fn a_changed_configuration_is_taken_over_as_far_as_it_can_be() {
     said("Needs a restart: spine.threads: 0 -> 1");
     // What is other is in the ledger too, with what made it so.
     let entries = ephor.entries(1).await;
-    let noted: Vec<serde_json::Value> = entries.iter().map(|line| ephor_tests::ledger::parse(line)).collect();
-    let noted: Vec<&serde_json::Value> = noted.iter().filter_map(|entry| entry.get("configuration")).collect();
+    let noted: Vec<Value> = entries.iter().map(|line| ephor_tests::ledger::parse(line)).collect();
+    let noted: Vec<&Value> = noted.iter().filter_map(|entry| entry.get("configuration")).collect();
     let changed = ["ingest.event-bytes-max: 262_144 -> 1024", "spine.heartbeats.\"/shop\": 86_400 -> 1"];
     assert_eq!((&noted[0]["changed"], &noted[0]["by"]), (&serde_json::json!(changed), &"configuration".into()), "{noted:?}");
     ephor.wait_until("the source is silent", || ephor.metric("ephor_silent_sources", "") == 1.0);
