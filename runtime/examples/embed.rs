@@ -8,6 +8,8 @@
 //! cargo run --release --example embed serve    # goes on until Ctrl-C
 //! ```
 
+#![allow(clippy::print_stdout, reason = "what it does is what it is for")]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -242,7 +242,7 @@ async fn nothing_is_left_out_over_kill_9() {
     let ephor = Ephor::start_in(&data, &config, &[]);
     let last = *sequences.last().expect("events");
     receiver.wait_until("it has all", |receiver| receiver.taken().contains(&last)).await;
-    ephor.wait_until("the file has all", || ephor.metric("ephor_outgoing_lag_entries", "") == 0.0);
+    ephor.wait_until("the file has all", || lines(&file).iter().any(|event| event["data"]["sequence"] == last));
     assert!(ephor.stop().success());
     let written: Vec<u64> = lines(&file).iter().map(|event| event["data"]["sequence"].as_u64().expect("a sequence")).collect();
     for told in [receiver.taken(), written] {
@@ -291,7 +291,7 @@ async fn a_file_is_rotated_and_has_every_verdict() {
     );
     let ephor = with_policy(Ephor::start_with(&config, &[])).await;
     let sequences = judge(&ephor, listings(0, 100)).await;
-    ephor.wait_until("it has all", || ephor.metric("ephor_outgoing_lag_entries", "archive") == 0.0);
+    ephor.wait_until("it has all", || ephor.metric("ephor_outgoing_delivered_total", "archive") == 100.0);
     let files = [".2", ".1", ""].map(path);
     assert!(!path(".3").exists(), "no more than are kept");
     for file in &files {
@@ -449,7 +449,7 @@ async fn a_collector_is_told_in_otlp() {
     );
     let ephor = with_policy(Ephor::start_with(&config, &[])).await;
     let sequences = judge(&ephor, listings(0, 40)).await;
-    ephor.wait_until("it has all", || ephor.metric("ephor_outgoing_lag_entries", "collector") == 0.0);
+    ephor.wait_until("it has all", || ephor.metric("ephor_outgoing_delivered_total", "collector") == 40.0);
     let mut found = Vec::new();
     let seen = receiver.seen();
     assert_eq!(seen[0].body, seen[1].body, "the same again");

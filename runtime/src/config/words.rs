@@ -223,6 +223,10 @@ pub(super) fn of_unknown(root: &Node, table: &Node, path: &[String]) -> String {
     if let Some(meant) = keys.iter().find(|key| **key == as_written) {
         return format!("{is}; did you mean `{meant}`?");
     }
+    // A table that is misspelt may have the name of a key in another one.
+    if let Some(meant) = alike(name, keys.iter().copied()).filter(|_| tables.is_empty()) {
+        return format!("{is}; did you mean `{meant}`?");
+    }
     let mut elsewhere = Vec::new();
     root.walk(&mut Vec::new(), &mut |other, _| {
         if other.last() == Some(&as_written.as_str()) && other.len() > 1 {
