@@ -76,7 +76,7 @@ async fn every_answer_of_the_page_says_what_a_browser_must_forbid() {
         }
         assert!(!policy.contains("unsafe") && !policy.contains("http"), "{path}: {policy}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
         assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin", "{path}");
         // What the policy forbids is not there in the first place.
         let text = answer.text();
@@ -331,4 +331,41 @@ async fn a_plot_becomes_a_picture() {
     assert_eq!((&saved["name"], &saved["begin"]), (&json!("ephor-verdicts.png"), &json!("data:image/png;base64,")));
     assert!(saved["length"].as_u64().is_some_and(|length| length > 10_000), "{saved}");
     browser.is_quiet(ephor.address());
+}
+
+/// Where somebody has to show who they are: the form, what a regulator sees, and the way out.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_looks_sees_what_is_theirs() {
+    let Some(mut browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let tokens = folder.path().join("tokens.json");
+    let config = format!("[access]\ntokens = {tokens:?}\n");
+    let create = |role: &str| {
+        let args = ["token", "create", "alice", "--role", role, "--tokens", tokens.to_str().expect("a path in UTF-8")];
+        let made = std::process::Command::new(ephor_tests::binary()).args(args).output().expect("ephor starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8_lossy(&made.stdout).trim().to_string()
+    };
+    let (operator, regulator) = (create("operator"), create("regulator:office"));
+    let ephor = Ephor::start_with(&config, &[]);
+    browser.open(&ephor.url("/?lang=en")).await;
+    browser.wait_until("the form is shown", "document.querySelector('form.login') !== null").await;
+    browser.screenshot("login").await;
+    browser.is_accessible("the form to log in").await;
+    let enter = async |token: &str| {
+        let field = browser.client().find(fantoccini::Locator::Css("#token")).await.expect("a field");
+        field.send_keys(token).await.expect("a token");
+        browser.click("form.login button").await;
+    };
+    enter("wrong").await;
+    browser.wait_until("it is refused", "document.querySelector('[role=alert]') !== null").await;
+    enter(&operator).await;
+    browser.wait_until("the view is shown", "document.getElementById('verdicts') !== null").await;
+    browser.click("form.who button").await;
+    browser.wait_until("the form is shown again", "document.querySelector('form.login') !== null").await;
+    enter(&regulator).await;
+    browser.wait_until("the view is shown", "document.getElementById('sight') !== null").await;
+    assert_eq!(browser.value("document.getElementById('verdicts') === null").await, true, "sums over everything are not for a regulator");
+    browser.screenshot("home-regulator").await;
+    browser.is_accessible("the view of a regulator").await;
 }

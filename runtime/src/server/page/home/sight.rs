@@ -22,7 +22,7 @@ struct Blind {
 
 /// What is known about our sight.
 struct Sight {
-    /// Of the last day; absent without a ledger.
+    /// Of the last day; absent without a ledger, and for who may see a part.
     day: Option<Counts>,
     /// Policies with a release that counts, and those that are only tried out.
     in_force: usize,
@@ -30,6 +30,40 @@ struct Sight {
     silent: u64,
     missing: u64,
     blind: Vec<Blind>,
+}
+
+/// Policies that are judged with, by how they stand.
+#[derive(Default)]
+struct Stand {
+    all: BTreeSet<String>,
+    /// With a release that counts.
+    in_force: BTreeSet<String>,
+    /// Out of date, and asked all the same.
+    stale: BTreeSet<String>,
+    /// Out of date, and not asked.
+    stopped: BTreeSet<String>,
+}
+
+impl Stand {
+    fn of(context: &Context<'_>) -> Self {
+        let mut stand = Stand::default();
+        for one in context.shared.runtime.policies() {
+            let name = one.release.policy();
+            if !context.viewer.sees_policy(name) {
+                continue;
+            }
+            stand.all.insert(name.to_string());
+            if one.mode != Mode::Shadow {
+                stand.in_force.insert(name.to_string());
+            }
+            match one.stale {
+                Some(Stale::Keep) => drop(stand.stale.insert(name.to_string())),
+                Some(Stale::Stop) => drop(stand.stopped.insert(name.to_string())),
+                None => {}
+            }
+        }
+        stand
+    }
 }
 
 impl Sight {
@@ -40,69 +74,23 @@ impl Sight {
         // Sums of everything are not for who may see a part.
         let is_whole = context.viewer.is_whole();
         let (silent, missing) = if is_whole { (count(stats.silent.get()), count(stats.missing.get())) } else { (0, 0) };
-        let day = shared
-            .overview
-            .as_ref()
-            .filter(|_| is_whole)
-            .map(|overview| overview.look(|sums| sums.last(BACK_S, context.now.unix_timestamp())));
-        let standing: Vec<_> = shared.runtime.policies();
-        let standing = standing.iter().filter(|standing| context.viewer.sees_policy(standing.release.policy()));
-        let (mut in_force, mut all, mut stale, mut stopped) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for one in standing {
-            let name = one.release.policy();
-            all.insert(name);
-            if one.mode != Mode::Shadow {
-                in_force.insert(name);
-            }
-            match one.stale {
-                Some(Stale::Keep) => drop(stale.insert(name)),
-                Some(Stale::Stop) => drop(stopped.insert(name)),
-                None => {}
-            }
-        }
-        let mut blind = Vec::new();
-        let mut add = |level, why| blind.push(Blind { level, why });
-        if let Some(failure) = shared.runtime.failure() {
-            add(Level::Bad, context.text_with("sight.ledger-failed", &[("why", failure)]));
-        } else if !shared.runtime.is_ready() {
-            add(Level::Bad, context.text("sight.stopped").to_string());
-        }
-        if let Some(publishers) = shared.options.publishers.as_deref() {
-            for (publisher, _) in publishers.unknown().into_iter().filter(|(name, _)| context.viewer.sees_publisher(name)) {
-                add(Level::Bad, context.text_with("sight.publisher-unknown", &[("publisher", publisher)]));
-            }
-        }
-        for policy in &stopped {
-            add(Level::Bad, context.text_with("sight.policy-stopped", &[("policy", policy)]));
-        }
-        if all.is_empty() {
-            add(Level::Bad, context.text("sight.no-policy").to_string());
-        } else if in_force.is_empty() {
-            add(Level::Uncertain, context.text("sight.only-shadow").to_string());
-        }
-        if let Some(day) = day {
-            let undetermined = day.of(Decision::Undetermined);
-            if undetermined > 0 {
-                let share = percent(undetermined, day.events());
-                add(Level::Uncertain, context.count_with("sight.undetermined", undetermined, &[("share", &share)]));
-            }
-            if day.faults > undetermined {
-                add(Level::Uncertain, context.count("sight.faults", day.faults));
-            }
-        }
-        for policy in &stale {
-            add(Level::Uncertain, context.text_with("sight.policy-stale", &[("policy", policy)]));
-        }
-        for status in releases::publishers(shared, &context.viewer).iter().filter(|status| status.problem.is_some()) {
-            add(Level::Uncertain, context.text_with("sight.publisher-problem", &[("publisher", &status.publisher)]));
-        }
+        let overview = shared.overview.as_ref().filter(|_| is_whole);
+        let day = overview.map(|overview| overview.look(|sums| sums.last(BACK_S, context.now.unix_timestamp())));
+        let stand = Stand::of(context);
+        let mut blind = of_runtime(context);
+        blind.extend(of_policies(context, &stand));
+        blind.extend(day.iter().flat_map(|day| of_events(context, day)));
+        let uncertain = |why| Blind { level: Level::Uncertain, why };
         if silent > 0 {
-            add(Level::Uncertain, context.count("sight.silent", silent));
+            blind.push(uncertain(context.count("sight.silent", silent)));
         }
         if missing > 0 {
-            add(Level::Uncertain, context.count("sight.missing", missing));
+            blind.push(uncertain(context.count("sight.missing", missing)));
         }
-        let (in_force, tried) = (in_force.len(), all.len() - in_force.len());
+        if overview.is_some_and(|overview| overview.has_ended()) && shared.runtime.failure().is_none() {
+            blind.push(uncertain(context.text("sight.uncounted").to_string()));
+        }
+        let (in_force, tried) = (stand.in_force.len(), stand.all.len() - stand.in_force.len());
         Sight { day, in_force, tried, silent, missing, blind }
     }
 
@@ -111,12 +99,58 @@ impl Sight {
     }
 }
 
+/// Whether anything is taken at all, and whether it is known what is to be judged with.
+fn of_runtime(context: &Context<'_>) -> Vec<Blind> {
+    let shared = context.shared;
+    let mut blind = Vec::new();
+    let mut bad = |why| blind.push(Blind { level: Level::Bad, why });
+    if let Some(failure) = shared.runtime.failure() {
+        bad(context.text_with("sight.ledger-failed", &[("why", failure)]));
+    } else if !shared.runtime.is_ready() {
+        bad(context.text("sight.stopped").to_string());
+    }
+    if let Some(publishers) = shared.options.publishers.as_deref() {
+        for (publisher, _) in publishers.unknown().into_iter().filter(|(name, _)| context.viewer.sees_publisher(name)) {
+            bad(context.text_with("sight.publisher-unknown", &[("publisher", publisher)]));
+        }
+    }
+    for status in releases::publishers(shared, &context.viewer).iter().filter(|status| status.problem.is_some()) {
+        let why = context.text_with("sight.publisher-problem", &[("publisher", &status.publisher)]);
+        blind.push(Blind { level: Level::Uncertain, why });
+    }
+    blind
+}
+
+fn of_policies(context: &Context<'_>, stand: &Stand) -> Vec<Blind> {
+    let about = |level, key, policy: &String| Blind { level, why: context.text_with(key, &[("policy", policy)]) };
+    let stopped = stand.stopped.iter().map(|policy| about(Level::Bad, "sight.policy-stopped", policy));
+    let stale = stand.stale.iter().map(|policy| about(Level::Uncertain, "sight.policy-stale", policy));
+    let mut blind: Vec<Blind> = stopped.chain(stale).collect();
+    let none = match (stand.all.is_empty(), stand.in_force.is_empty(), context.viewer.is_whole()) {
+        (true, _, true) => Some((Level::Bad, context.text("sight.no-policy"))),
+        (true, _, false) => Some((Level::Uncertain, context.text("sight.no-policy-own"))),
+        (false, true, _) => Some((Level::Uncertain, context.text("sight.only-shadow"))),
+        (false, false, _) => None,
+    };
+    blind.extend(none.map(|(level, why)| Blind { level, why: why.to_string() }));
+    blind
+}
+
+fn of_events(context: &Context<'_>, day: &Counts) -> Vec<Blind> {
+    let undetermined = day.of(Decision::Undetermined);
+    let share = percent(undetermined, day.events());
+    let undecided = (undetermined > 0).then(|| context.count_with("sight.undetermined", undetermined, &[("share", &share)]));
+    let failed = (day.faults > undetermined).then(|| context.count("sight.faults", day.faults));
+    undecided.into_iter().chain(failed).map(|why| Blind { level: Level::Uncertain, why }).collect()
+}
+
 /// The one line.
 pub(super) fn headline(context: &Context<'_>) -> Markup {
     let sight = Sight::of(context);
     let level = sight.level();
     let events = sight.day.map(|day| day.events()).unwrap_or_default();
     let says = match level {
+        Level::Good if !context.viewer.is_whole() => context.text("sight.good-own"),
         Level::Good if events == 0 => context.text("sight.waiting"),
         Level::Good => context.text("sight.good"),
         Level::Uncertain => context.text("sight.uncertain"),
@@ -132,7 +166,7 @@ pub(super) fn headline(context: &Context<'_>) -> Markup {
             (level.icon())
             p.says { span.heard { (word) ": " } (says) }
             @if sight.blind.is_empty() {
-                p.why { (context.count("sight.good-why", events)) }
+                @if sight.day.is_some() { p.why { (context.count("sight.good-why", events)) } }
             } @else {
                 ul.why { @for blind in &sight.blind { li { (blind.why) } } }
             }
