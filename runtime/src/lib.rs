@@ -20,6 +20,7 @@ mod projection;
 pub mod state;
 mod stats;
 
+pub mod overview;
 pub mod publishers;
 pub mod repository;
 pub mod trial;
