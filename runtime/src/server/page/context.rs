@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 
 use super::texts::{self, Language};
 use crate::server::Shared;
+use crate::server::policies::check_local;
 
 /// Seconds for which a browser remembers language and theme: a year.
 const REMEMBERED_S: u32 = 365 * 86_400;
@@ -67,6 +68,8 @@ pub(in crate::server) struct Context<'a> {
     pub(in crate::server) language: Language,
     pub(in crate::server) theme: Theme,
     pub(in crate::server) viewer: Viewer,
+    /// Whether the request comes from this machine, as for what of events is kept.
+    is_local: bool,
     pub(in crate::server) now: OffsetDateTime,
     /// The path that was asked for.
     pub(in crate::server) path: &'a str,
@@ -88,10 +91,16 @@ impl<'a> Context<'a> {
             language,
             theme: theme.unwrap_or_default(),
             viewer: Viewer::Whole,
+            is_local: check_local(shared, parts).is_ok(),
             now: OffsetDateTime::now_utc(),
             path: parts.uri.path(),
             query,
         }
+    }
+
+    /// Whether what came in events may be shown, as it is given out by `/v1/events/`.
+    pub(in crate::server) fn sees_content(&self) -> bool {
+        self.viewer == Viewer::Whole && self.is_local
     }
 
     /// A value of the query; absent if it is empty.

@@ -26,12 +26,15 @@
 //! every answer has forbids them, and anything from another host.
 
 mod context;
+mod event;
 mod files;
 mod home;
 mod layout;
 mod parts;
 mod plot;
+mod policy;
 mod route;
+mod subject;
 mod texts;
 
 pub(super) use route::{Path, get};

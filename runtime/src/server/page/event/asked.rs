@@ -35,7 +35,7 @@ pub fn section(context: &Context<'_>, asked: &Asked<'_>, raw: Option<&Result<Raw
         (seen(context, asked, standing.as_ref(), raw))
         (parts_of(context, asked, standing.as_ref()))
     };
-    card(context, &asked.policy, &asked.release, &body)
+    card(&asked.policy, &asked.release, &body)
 }
 
 /// The same of a timer, which fires without an event.
@@ -52,15 +52,15 @@ pub fn timer(context: &Context<'_>, timer: &TimerEntry<'_>) -> Markup {
         @if let Some(fault) = &timer.fault { (no_answer(context, fault)) }
         p.note { (context.text("event.timer-saw")) }
     };
-    card(context, &timer.policy, &timer.release, &body)
+    card(&timer.policy, &timer.release, &body)
 }
 
-fn card(context: &Context<'_>, name: &str, release: &str, body: &Markup) -> Markup {
+fn card(name: &str, release: &str, body: &Markup) -> Markup {
     // Two releases of a policy may have been asked.
     let id = format!("asked-{}-{}", name.replace('/', "-"), release.replace('.', "-"));
     html! {
         section.card.asked id=(id) aria-labelledby={ (id) "-title" } {
-            h2 id={ (id) "-title" } { a href=(policy::link(name)) { (name) } }
+            h2 id={ (id) "-title" } { (parts::policy(name)) }
             (body)
         }
     }

@@ -27,7 +27,7 @@ use read::Found;
 
 /// Where the view of an entry is.
 pub(in crate::server) fn link(sequence: u64) -> String {
-    format!("/events/{sequence}")
+    format!("/event/{sequence}")
 }
 
 /// The view of an entry.
@@ -92,7 +92,7 @@ fn missing(context: &Context<'_>, last: u64, says: &str) -> Viewed {
 /// Where a sequence is typed.
 fn go(context: &Context<'_>) -> Markup {
     html! {
-        form.filters method="get" action="/events" {
+        form.filters method="get" action="/event" {
             label.field { (context.text("event.go")) input name="sequence" inputmode="numeric" pattern="[0-9]*" required autocomplete="off"; }
             button type="submit" { (context.text("event.go-button")) }
         }

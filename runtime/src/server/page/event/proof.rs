@@ -17,8 +17,8 @@ pub fn section(context: &Context<'_>, found: &Found) -> Markup {
     };
     let sequence = found.sequence;
     html! {
-        section.card id="proof" aria-labelledby="proof-title" data-sequence=(sequence) data-entry={ "/events/" (sequence) "/entry" }
-            data-path={ "/events/" (sequence) "/path" } data-proof={ "/v1/log/proof/" (sequence) } data-key="/v1/log/key" {
+        section.card id="proof" aria-labelledby="proof-title" data-sequence=(sequence) data-entry={ "/event/" (sequence) "/entry" }
+            data-path={ "/event/" (sequence) "/path" } data-proof={ "/v1/log/proof/" (sequence) } data-key="/v1/log/key" {
             h2 id="proof-title" { (context.text("event.proof")) }
             (body)
         }

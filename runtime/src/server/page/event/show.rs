@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::read::{Found, Near};
 use super::{Context, link};
 use crate::ledger::entry::{Entry, EventEntry, TimerEntry};
-use crate::server::page::{parts, policy, subject};
+use crate::server::page::{parts, policy};
 use crate::verdict::{Decision, Handling};
 
 /// The neighbours of an entry, and the nearest with findings.
@@ -48,7 +48,7 @@ pub fn event(context: &Context<'_>, event: &EventEntry<'_>) -> Markup {
             dt { (context.text("event.subject")) }
             dd {
                 @match event.subject.as_deref() {
-                    Some(name) => a href=(subject::link(&event.source, name)) { code { (name) } },
+                    Some(name) => (parts::subject(&event.source, name)),
                     None => (context.text("event.no-subject")),
                 }
             }
@@ -94,7 +94,7 @@ pub fn without(context: &Context<'_>, event: &EventEntry<'_>) -> Markup {
     }
     let body = html! {
         p { (context.text("event.without-why")) }
-        ul { @for name in names { li { a href=(policy::link(name)) { (name) } } } }
+        ul { @for name in names { li { (parts::policy(name)) } } }
     };
     parts::section("without", context.text("event.without"), &body)
 }
@@ -139,7 +139,7 @@ pub fn other(context: &Context<'_>, entry: &Entry<'_>) -> Markup {
             (fact(context.text("event.noted"), parts::time_micros(silence.noted.micros())))
         },
         Entry::Change(_, change) => html! {
-            (fact(context.text("event.policy"), html! { a href=(policy::link(&change.policy)) { (&*change.policy) } }))
+            (fact(context.text("event.policy"), parts::policy(&change.policy)))
             (fact(context.text("event.act"), html! { (policy::act(context, change.what.name())) " " (parts::mode(context, change.mode)) }))
             (fact(context.text("event.release"), html! { code { (&*change.release) } }))
             @if let Some(replaced) = &change.replaced { (fact(context.text("event.replaced"), html! { code { (&**replaced) } })) }

@@ -5,7 +5,6 @@ use maud::{Markup, html};
 use super::super::context::Context;
 use super::super::layout::{Tab, layout};
 use super::super::parts::{self, Column};
-use super::link;
 use crate::runtime::Standing;
 
 /// The list of policies.
@@ -16,7 +15,7 @@ pub(in crate::server) fn view(context: &Context<'_>) -> Markup {
         Column::text(context.text("policy.policy")),
         Column::text(context.text("policy.mode")),
         Column::text(context.text("policy.what")),
-        Column::number(context.text("policy.since")),
+        Column::number(context.text("policy.since-column")),
         Column::number(context.text("policy.events")),
         Column::number(context.text("policy.found")),
         Column::number(context.text("policy.faults")),
@@ -33,7 +32,7 @@ fn row(context: &Context<'_>, standing: &Standing) -> Markup {
     let (release, shown) = (&standing.release, &standing.shown);
     html! {
         tr {
-            th scope="row" { a href=(link(release.policy())) { (release.policy()) } br; code.note { (release.id) } }
+            th scope="row" { (parts::policy(release.policy())) br; code.note { (release.id) } }
             td { (parts::mode(context, standing.mode)) }
             td.long lang="en" { (release.manifest.summary) }
             td.number { (parts::number(standing.since)) }

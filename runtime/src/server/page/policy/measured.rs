@@ -5,7 +5,6 @@ use maud::{Markup, html};
 
 use super::super::context::Context;
 use super::super::parts::{self, Column, Figure, Level};
-use super::super::event;
 use crate::overview::{RuleKey, RuleSum};
 use crate::runtime::{Shown, Standing};
 use crate::stats::PolicyLabel;
@@ -36,7 +35,7 @@ fn found(context: &Context<'_>, name: &str) -> Markup {
         Column::text(context.text("event.rule")),
         Column::text(context.text("policy.mode")),
         Column::number(context.text("policy.findings")),
-        Column::text(""),
+        Column::text(context.text("policy.share-column")),
         Column::text(context.text("policy.last")),
     ];
     let rows = html! {
@@ -46,7 +45,7 @@ fn found(context: &Context<'_>, name: &str) -> Markup {
                 td { (parts::mode(context, key.mode)) }
                 td.number { (parts::number(sum.findings)) }
                 td.bars { (parts::bar(sum.findings, largest)) }
-                td { a href=(event::link(sum.last)) { (parts::number(sum.last)) } " · " (parts::time_micros(sum.at)) }
+                td { (parts::event(sum.last)) " · " (parts::time_micros(sum.at)) }
             }
         }
     };
@@ -103,7 +102,7 @@ fn difference(context: &Context<'_>, standing: &Standing) -> Markup {
     let rows = html! {
         @for example in &shown.examples {
             tr {
-                td.number { a href=(event::link(example.sequence)) { (parts::number(example.sequence)) } }
+                td.number { (parts::event(example.sequence)) }
                 td { (parts::verdict(context, example.in_force)) }
                 td { (parts::verdict(context, example.candidate)) }
                 td.long { code { (example.id) } }

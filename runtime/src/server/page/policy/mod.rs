@@ -3,16 +3,17 @@
 
 mod list;
 mod measured;
+mod over_time;
 mod release;
 mod timeline;
 
 use hyper::StatusCode;
 use maud::{Markup, html};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::context::Context;
 use super::layout::{Tab, layout};
 use super::parts::{self, Level};
+use super::plot::Plot;
 use super::route::Viewed;
 use crate::overview::Moved;
 use crate::policy::manifest::Field;
@@ -21,30 +22,28 @@ use crate::verdict::Mode;
 
 pub(in crate::server) use list::view as list;
 
-/// What is encoded in a path: everything that a policy's name cannot have.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'/');
-
-/// Where the view of a policy is.
-pub(in crate::server) fn link(name: &str) -> String {
-    format!("/policies/{}", utf8_percent_encode(name, ENCODED))
-}
-
-/// The view of a policy, by its name as the path has it.
-pub(in crate::server) fn view(context: &Context<'_>, encoded: &str) -> Viewed {
-    let name = percent_decode_str(encoded).decode_utf8_lossy();
+/// The view of a policy, by its full name.
+pub(in crate::server) fn view(context: &Context<'_>, name: &str) -> Viewed {
     let standing: Vec<Standing> = context.shared.runtime.policies();
     let standing: Vec<Standing> = standing.into_iter().filter(|standing| standing.release.policy() == name).collect();
-    let moved = moved(context, &name);
-    if !context.viewer.sees(&name) || (standing.is_empty() && moved.is_empty()) {
+    let moved = moved(context, name);
+    if !context.viewer.sees(name) || (standing.is_empty() && moved.is_empty()) {
         return unknown(context);
     }
     let body = html! {
         (stands(context, &standing))
         @for one in &standing { (release::section(context, one, standing.len() > 1)) }
         (timeline::section(context, &moved))
-        (measured::section(context, &name, &standing))
+        (over_time::section(context, name))
+        (measured::section(context, name, &standing))
     };
-    layout(context, &name, Some(Tab::Policies), &body).into()
+    layout(context, name, Some(Tab::Policies), &body).into()
+}
+
+/// The plot of the policy that the query names; nothing for one that nobody knows here.
+pub(in crate::server) fn plot(context: &Context<'_>) -> Option<Plot> {
+    let name = context.asked("policy").filter(|name| context.viewer.sees(name))?;
+    Some(over_time::plot(context, name))
 }
 
 /// Nothing is known of a policy with this name, or this viewer does not see it.
@@ -57,7 +56,7 @@ fn unknown(context: &Context<'_>) -> Viewed {
             p { (context.text("policy.unknown")) }
             @if known.is_empty() { p { (context.text("policy.none")) } } @else {
                 p { (context.text("policy.known")) }
-                ul { @for name in &known { li { a href=(link(name)) { (name) } } } }
+                ul { @for name in &known { li { (parts::policy(name)) } } }
             }
             p { a href="/" { (context.text("frame.to-home")) } }
         }
@@ -95,7 +94,7 @@ fn stands(context: &Context<'_>, standing: &[Standing]) -> Markup {
                     (parts::mode(context, one.mode)) " " code { (one.release.id) } " "
                     @if one.mode == Mode::Canary { (context.text_with("policy.share", &[("share", &parts::percent(one.share.into(), 10_000))])) " " }
                     (context.text("policy.since")) " "
-                    a href=(super::event::link(one.since.saturating_sub(1).max(1))) { (parts::number(one.since)) }
+                    (parts::event(one.since))
                 }
             }
         }

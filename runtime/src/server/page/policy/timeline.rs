@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::context::Context;
-use super::super::{event, parts};
+use super::super::parts;
 use super::act;
 use crate::overview::Moved;
 
@@ -24,7 +24,7 @@ pub fn section(context: &Context<'_>, moved: &[Moved]) -> Markup {
                     }
                     p.note {
                         (parts::time_micros(change.at)) " · "
-                        a href=(event::link(change.sequence)) { (context.text_with("event.title", &[("n", &parts::number(change.sequence))])) } " · "
+                        (context.text("policy.entry")) " " (parts::event(change.sequence)) " · "
                         (context.text_with("policy.by", &[("who", &change.by)]))
                         @if let Some(reason) = &change.reason { " · " (reason) }
                         @if let Some(state) = change.state.as_deref().and_then(|state| states(context, state)) { " · " (state) }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::context::Context;
 use super::super::layout::{Tab, layout};
 use super::super::parts::{self, Column};
-use super::{NAME_BYTES_MAX, link, overview};
+use super::{NAME_BYTES_MAX, overview};
 use crate::overview::{SubjectKey, SubjectSum};
 use crate::server::problem::Problem;
 
@@ -37,7 +37,7 @@ pub(in crate::server) fn view(context: &Context<'_>) -> Result<Markup, Problem> 
     let rows = html! {
         @for (key, sum) in &found {
             tr {
-                th scope="row" { a href=(link(&key.source, &key.subject)) { (key.subject) } }
+                th scope="row" { (parts::subject(&key.source, &key.subject)) }
                 td.long { code { (key.source) } }
                 td.number { (parts::number(sum.verdicts.iter().sum())) }
                 td.number { (sum.entries.back().map(|last| parts::number(*last)).unwrap_or_default()) }

@@ -16,9 +16,10 @@ use maud::{Markup, html};
 use super::context::{self, Context, Viewer};
 use super::layout::{Tab, layout};
 use super::parts::{self, Column};
+use super::plot::Plot;
 use super::route::Viewed;
-use super::{event, policy};
-use crate::overview::Overview;
+use crate::ledger::Log;
+use crate::overview::{Overview, SubjectSum};
 use crate::server::log;
 use crate::server::problem::{Cause, Problem};
 use crate::verdict::Decision;
@@ -28,11 +29,6 @@ pub(in crate::server) use list::view as list;
 
 /// Bytes of a source or subject that are looked for: no event has a longer one.
 const NAME_BYTES_MAX: usize = 4 << 10;
-
-/// Where the view of a subject is.
-pub(in crate::server) fn link(source: &str, subject: &str) -> String {
-    context::link("/subject", &[("source", source), ("subject", subject)])
-}
 
 /// What is known of subjects.
 fn overview<'c>(context: &'c Context<'_>) -> Result<&'c Arc<Overview>, Problem> {
@@ -50,16 +46,7 @@ pub(in crate::server) async fn view(context: &Context<'_>) -> Result<Viewed, Pro
     if source.len() > NAME_BYTES_MAX || subject.len() > NAME_BYTES_MAX || subject.is_empty() {
         return Ok(missing(context, StatusCode::BAD_REQUEST, &html! { p { (context.text("subject.unclear")) } }));
     }
-    let sum = overview(context)?.look(|sums| sums.subject(source, subject).cloned().map(|sum| (sum, sums.from)));
-    let Some((sum, from)) = sum else { return Ok(unknown(context, source, subject)) };
-    let (viewer, language) = (context.viewer.clone(), context.language);
-    let standing = context.shared.runtime.policies();
-    let sequences: Vec<u64> = sum.entries.iter().copied().collect();
-    let reading = move |log: &crate::ledger::Log| read::read(log, &sequences, &standing, language, |policy| viewer.sees(policy));
-    let found = log::blocking(log::of(context.shared)?, reading).await?;
-    if found.entries.is_empty() {
-        return Ok(unknown(context, source, subject));
-    }
+    let Some((sum, from, found)) = find(context, source, subject).await? else { return Ok(unknown(context, source, subject)) };
     let all: u64 = sum.verdicts.iter().sum();
     let body = html! {
         (list::form(context, ""))
@@ -69,6 +56,30 @@ pub(in crate::server) async fn view(context: &Context<'_>) -> Result<Viewed, Pro
         (entries(context, &found.entries, all, from))
     };
     Ok(layout(context, subject, Some(Tab::Subjects), &body).into())
+}
+
+/// What is known of a subject: its sum, the first entry that was counted, and what the
+/// ledger has; nothing if there is nothing for this viewer.
+async fn find(context: &Context<'_>, source: &str, subject: &str) -> Result<Option<(SubjectSum, u64, Found)>, Problem> {
+    let sum = overview(context)?.look(|sums| sums.subject(source, subject).cloned().map(|sum| (sum, sums.from)));
+    let Some((sum, from)) = sum else { return Ok(None) };
+    let (viewer, language) = (context.viewer.clone(), context.language);
+    let standing = context.shared.runtime.policies();
+    let sequences: Vec<u64> = sum.entries.iter().copied().collect();
+    let reading = move |log: &Log| read::read(log, &sequences, &standing, language, |policy| viewer.sees(policy));
+    let found = log::blocking(log::of(context.shared)?, reading).await?;
+    Ok((!found.entries.is_empty()).then_some((sum, from, found)))
+}
+
+/// The plot of the subject that the query names, if anything is known of it.
+///
+/// # Errors
+///
+/// If the ledger cannot be read.
+pub(in crate::server) async fn plot(context: &Context<'_>) -> Result<Option<Plot>, Problem> {
+    let (source, subject) = (context.asked("source").unwrap_or_default(), context.asked("subject").unwrap_or_default());
+    let found = find(context, source, subject).await?;
+    Ok(found.map(|(_, _, found)| over_time::plot(context, subject, &found.entries)))
 }
 
 /// Nothing is known of a subject.
@@ -122,7 +133,7 @@ fn rules(context: &Context<'_>, found: &Found) -> Markup {
     let rows = html! {
         @for rule in &found.rules {
             tr {
-                th scope="row" { a href=(policy::link(&rule.policy)) { (rule.policy) } br; code { (rule.rule) } " " (parts::mode(context, rule.mode)) }
+                th scope="row" { (parts::policy(&rule.policy)) br; code { (rule.rule) } " " (parts::mode(context, rule.mode)) }
                 td.long.clause { (rule.clause) }
                 td.number { (parts::number(rule.findings)) }
                 td.bars { (parts::bar(rule.findings, largest)) }
@@ -147,7 +158,7 @@ fn entries(context: &Context<'_>, entries: &[Entry], all: u64, from: u64) -> Mar
     let rows = html! {
         @for entry in entries.iter().rev() {
             tr {
-                td.number { a href=(event::link(entry.sequence)) { (parts::number(entry.sequence)) } }
+                td.number { (parts::event(entry.sequence)) }
                 td { (parts::time_micros(entry.at)) }
                 td { (parts::verdict(context, entry.verdict)) }
                 td.long {
