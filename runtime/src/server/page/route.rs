@@ -123,8 +123,8 @@ pub(in crate::server) async fn get(shared: &Arc<Shared>, parts: &Parts, path: Pa
             Err(error) => problem(&context, &error),
         },
         // Scripts are told what is wrong as others are that read no pages.
-        Path::EventEntry(sequence) => event::entry(&context, sequence).await.unwrap_or_else(Problem::response),
-        Path::EventPath(sequence) => event::path(&context, sequence).await.unwrap_or_else(Problem::response),
+        Path::EventEntry(sequence) => event::entry(&context, sequence).await.unwrap_or_else(|problem| problem.response()),
+        Path::EventPath(sequence) => event::path(&context, sequence).await.unwrap_or_else(|problem| problem.response()),
         path => match view(&context, path).await {
             Ok(Viewed { status, markup }) => page(&context, status, markup),
             Err(error) => problem(&context, &error),

@@ -6,7 +6,8 @@ use super::super::context::Context;
 use super::super::parts::{self, Column};
 use super::{form, granted, is_in};
 use crate::policy::manifest::Rule;
-use crate::policy::{Form, Statement};
+use crate::policy::Statement;
+use crate::policy::form::Form;
 use crate::runtime::Standing;
 use crate::verdict::Action;
 
@@ -133,7 +134,7 @@ fn made_of(context: &Context<'_>, standing: &Standing) -> Markup {
                 dt { (context.text("event.component")) }
                 dd {
                     code.hash { (release.component.hex()) } " " span.note { (context.text_with("policy.bytes", &[("n", &parts::number(release.component_bytes))])) }
-                    @if let Some(language) = release.language { " " span.note { (language.name()) } }
+                    @if let Some(language) = release.language { " " span.note { (language.word()) } }
                 }
                 dt { (context.text("event.settings")) } dd { code.hash { (release.settings.hex()) } }
                 @for list in &release.lists {
