@@ -74,7 +74,7 @@ fn outcome(context: &Context<'_>, findings: &[Finding<'_>], fault: Option<&Fault
 fn findings(context: &Context<'_>, findings: &[Finding<'_>], standing: Option<&Standing>) -> Markup {
     html! {
         @for finding in findings {
-            article.finding {
+            article class={ "finding " (finding.action.name()) } {
                 p.says lang=[spoken(context, finding, standing)] { (said(context, finding, standing)) }
                 dl.facts {
                     dt { (context.text("event.clause")) } dd.clause { (&*finding.legal_basis) }

@@ -39,7 +39,7 @@ pub fn event(context: &Context<'_>, event: &EventEntry<'_>) -> Markup {
         @if let Some(handling) = event.handling { p { (handled(context, handling)) } }
         dl.facts {
             dt { (context.text("event.time")) }
-            dd { @match event.time.as_deref() { Some(time) => (sent(context, time)), None => (context.text("event.no-time")) } }
+            dd { @match event.time.as_deref() { Some(time) => (sent(time)), None => (context.text("event.no-time")) } }
             dt { (context.text("event.arrived")) }
             dd { (parts::time_micros(event.arrived.micros())) @if event.late { " " strong { (context.text("event.late")) } } }
             dt { (context.text("event.source")) } dd { code { (&*event.source) } }
@@ -79,7 +79,7 @@ fn handled(context: &Context<'_>, handling: Handling) -> &'static str {
 }
 
 /// A time as it was sent, which may be in any zone: shown as others are, if it is one.
-fn sent(context: &Context<'_>, text: &str) -> Markup {
+fn sent(text: &str) -> Markup {
     match time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339) {
         Ok(at) => html! { (parts::time(at)) " " code.note { (text) } },
         Err(_) => html! { code { (text) } },

@@ -108,11 +108,10 @@ pub fn plot(context: &Context<'_>, name: &str) -> Plot {
     let all = rules.iter().flat_map(|(_, values)| values).sum();
     let title = format!("{}: {}", context.text_with("policy.plot", &[("policy", name)]), period.text(context));
     Plot::draw(title, context.count("policy.plot-what", all), |area| {
-        let panel = |(unit, (rule, values)): (&'_ _, &'_ (String, Vec<u64>))| Panel {
-            unit,
-            series: vec![Series { name: rule, ink: Ink::Flag, values: values.clone() }],
-        };
-        let panels: Vec<Panel<'_>> = units.iter().map(String::as_str).zip(&rules).map(panel).collect();
+        let mut panels = Vec::new();
+        for (unit, (rule, values)) in units.iter().zip(&rules) {
+            panels.push(Panel { unit, series: vec![Series { name: rule, ink: Ink::Flag, values: values.clone() }] });
+        }
         bars(area, from, step, &panels)
     })
 }

@@ -66,7 +66,7 @@ fn of_rule(context: &Context<'_>, rule: &Rule) -> Markup {
         Action::Flag => context.text("event.asks-flag"),
     };
     html! {
-        article.finding {
+        article class={ "finding " (rule.action.name()) } {
             @if let Some(message) = message { p.says lang=[own.is_none().then_some(&message.language)] { (message.text) } }
             dl.facts {
                 dt { (context.text("event.clause")) } dd.clause { (rule.legal_basis) }
