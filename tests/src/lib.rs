@@ -8,6 +8,7 @@ pub mod event;
 pub mod files;
 pub mod forge;
 pub mod ledger;
+pub mod proxy;
 pub mod random;
 pub mod raw;
 

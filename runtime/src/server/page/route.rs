@@ -217,8 +217,21 @@ mod tests {
         assert_eq!(Path::of("/policy/geofence"), Some(Path::Policy("geofence")));
         assert_eq!(Path::of("/policy/office/geofence"), Some(Path::Policy("office/geofence")));
         for other in [
-            "", "/static/", "/static/a/b", "/v1/events", "//", "/event/", "/event/x", "/event/18/", "/event/18/x",
-            "/event/99999999999999999999", "/policy/", "/policy/a/b/c", "/policy/..", "/policy/A", "/policy/a%2fb",
+            "",
+            "/static/",
+            "/static/a/b",
+            "/v1/events",
+            "//",
+            "/event/",
+            "/event/x",
+            "/event/18/",
+            "/event/18/x",
+            "/event/99999999999999999999",
+            "/policy/",
+            "/policy/a/b/c",
+            "/policy/..",
+            "/policy/A",
+            "/policy/a%2fb",
         ] {
             assert_eq!(Path::of(other), None, "{other}");
         }

@@ -51,13 +51,7 @@ pub struct Proof {
 /// # Errors
 ///
 /// If the log cannot be read.
-pub fn read(
-    runtime: &Runtime,
-    log: &Log,
-    sequence: u64,
-    with_raw: bool,
-    counts: impl Fn(&str) -> bool,
-) -> Result<Option<Found>, LogError> {
+pub fn read(runtime: &Runtime, log: &Log, sequence: u64, with_raw: bool, counts: impl Fn(&str) -> bool) -> Result<Option<Found>, LogError> {
     let Some(line) = line(log, sequence)? else { return Ok(None) };
     let last = log.size();
     let is_event = matches!(Entry::parse(line.as_bytes()), Ok(Entry::Event(_)));

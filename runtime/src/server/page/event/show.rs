@@ -14,7 +14,9 @@ pub fn walk(context: &Context<'_>, found: &Found) -> Markup {
     let near = |near: &Near, text: &str, key: &str| match near {
         Near::At(at) => html! { a.button href=(link(*at)) rel=(key) { (text) " " (parts::number(*at)) } },
         Near::Nowhere => html! { span.note { (text) ": " (context.text("event.near-none")) } },
-        Near::Beyond(within) => html! { span.note { (text) ": " (context.text_with("event.near-beyond", &[("n", &parts::number(*within))])) } },
+        Near::Beyond(within) => {
+            html! { span.note { (text) ": " (context.text_with("event.near-beyond", &[("n", &parts::number(*within))])) } }
+        }
     };
     html! {
         nav.walk aria-label=(context.text("event.walk")) {

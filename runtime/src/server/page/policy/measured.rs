@@ -71,8 +71,18 @@ fn cost(context: &Context<'_>, standing: &Standing) -> Markup {
     let no_answer = if *faults == 0 { Level::Good } else { Level::Uncertain };
     let figures = [
         figure(context.text("policy.events"), html! { (parts::number(*events)) }, None, Level::Good),
-        figure(context.text("policy.found"), html! { (parts::number(*found)) }, Some(html! { (parts::percent(*found, *events)) }), Level::Good),
-        figure(context.text("policy.faults"), html! { (parts::number(*faults)) }, Some(html! { (parts::percent(*faults, *events)) }), no_answer),
+        figure(
+            context.text("policy.found"),
+            html! { (parts::number(*found)) },
+            Some(html! { (parts::percent(*found, *events)) }),
+            Level::Good,
+        ),
+        figure(
+            context.text("policy.faults"),
+            html! { (parts::number(*faults)) },
+            Some(html! { (parts::percent(*faults, *events)) }),
+            no_answer,
+        ),
         figure(context.text("policy.time"), micros(*p50_us), Some(html! { "p99 " (micros(*p99_us)) }), Level::Good),
         figure(context.text("policy.core"), html! { (format!("{:.2}%", core_share * 100.0)) }, None, Level::Good),
     ];
@@ -109,7 +119,11 @@ fn difference(context: &Context<'_>, standing: &Standing) -> Markup {
             }
         }
     };
-    let values = [("n", parts::number(shown.differences)), ("all", parts::number(shown.events)), ("share", parts::percent(shown.differences, shown.events))];
+    let values = [
+        ("n", parts::number(shown.differences)),
+        ("all", parts::number(shown.events)),
+        ("share", parts::percent(shown.differences, shown.events)),
+    ];
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let body = html! {
         p { (context.text_with("policy.differs", &values)) }

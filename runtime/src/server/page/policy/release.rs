@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::super::context::Context;
 use super::super::parts::{self, Column};
 use super::{form, granted, is_in};
-use crate::policy::manifest::Rule;
 use crate::policy::Statement;
 use crate::policy::form::Form;
+use crate::policy::manifest::Rule;
 use crate::runtime::Standing;
 use crate::verdict::Action;
 

@@ -90,13 +90,7 @@ fn entry(
     sees: &impl Fn(&str) -> bool,
     rules: &mut Rules,
 ) -> Option<Entry> {
-    let mut entry = Entry {
-        sequence: event.sequence,
-        at: happened(event),
-        verdict: event.verdict,
-        said: Vec::new(),
-        faults: Vec::new(),
-    };
+    let mut entry = Entry { sequence: event.sequence, at: happened(event), verdict: event.verdict, said: Vec::new(), faults: Vec::new() };
     let mut is_all = true;
     for asked in &event.asked {
         if !sees(&asked.policy) {
