@@ -22,7 +22,7 @@ async fn server(config: &str) -> (Ephor, [u64; 3]) {
     ephor.post("application/x-ndjson", lines).await.succeeded();
     let mut broken = event::listing("broken", "");
     broken["data"] = json!({"description": 7});
-    let answers = ephor.judge([event::listing("denied", LISTED), event::listing("allowed", "WINE GLASS LANTERN"), broken]).await;
+    let answers = ephor.judge([event::listing("denied", LISTED), event::listing("allowed", "LANTERN"), broken]).await;
     let sequences = [0, 1, 2].map(|at| event::sequence(&answers[at]));
     signed(&ephor, sequences[2]).await;
     (ephor, sequences)

@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use maud::Markup;
 
-use super::context::Context;
+use super::context::{Context, Viewer};
 use super::{event, files, home, layout, policy, subject};
 use crate::policy::manifest::is_name;
 use crate::server::Shared;
@@ -151,7 +151,7 @@ async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Viewed, Problem> 
 /// The plot of a name, as a file that stands for itself.
 async fn plot(context: &Context<'_>, name: &str) -> Result<String, Problem> {
     match name {
-        "verdicts.svg" => Ok(home::verdicts(context).to_file()),
+        "verdicts.svg" if context.viewer == Viewer::Whole => Ok(home::verdicts(context).to_file()),
         "findings.svg" => policy::plot(context).ok_or_else(nothing_here).map(|plot| plot.to_file()),
         "subject.svg" => Ok(subject::plot(context).await?.ok_or_else(nothing_here)?.to_file()),
         _ => Err(nothing_here()),
