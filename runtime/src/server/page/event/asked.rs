@@ -30,8 +30,7 @@ pub fn section(context: &Context<'_>, asked: &Asked<'_>, raw: Option<&Result<Raw
             @if asked.stale { strong { (context.text("event.stale")) } }
         }
         @if let Some(standing) = &standing { p.note { (standing.release.manifest.summary) } }
-        (findings(context, &asked.findings, standing.as_ref()))
-        @if let Some(fault) = &asked.fault { (no_answer(context, fault)) }
+        (findings(context, &asked.findings, asked.fault.as_ref(), standing.as_ref()))
         (seen(context, asked, standing.as_ref(), raw))
         (parts_of(context, asked, standing.as_ref()))
     };
@@ -48,8 +47,7 @@ pub fn timer(context: &Context<'_>, timer: &TimerEntry<'_>) -> Markup {
             span { (context.text("event.release")) " " code { (&*timer.release) } }
         }
         @if let Some(standing) = &standing { p.note { (standing.release.manifest.summary) } }
-        (findings(context, &timer.findings, standing.as_ref()))
-        @if let Some(fault) = &timer.fault { (no_answer(context, fault)) }
+        (findings(context, &timer.findings, timer.fault.as_ref(), standing.as_ref()))
         p.note { (context.text("event.timer-saw")) }
     };
     card(&timer.policy, &timer.release, &body)
@@ -71,7 +69,7 @@ fn outcome(context: &Context<'_>, findings: &[Finding<'_>], fault: Option<&Fault
     parts::verdict(context, worst.unwrap_or(Decision::Allow))
 }
 
-fn findings(context: &Context<'_>, findings: &[Finding<'_>], standing: Option<&Standing>) -> Markup {
+fn findings(context: &Context<'_>, findings: &[Finding<'_>], fault: Option<&Fault<'_>>, standing: Option<&Standing>) -> Markup {
     html! {
         @for finding in findings {
             article class={ "finding " (finding.action.name()) } {
@@ -84,7 +82,11 @@ fn findings(context: &Context<'_>, findings: &[Finding<'_>], standing: Option<&S
                 }
             }
         }
-        @if findings.is_empty() { p { (context.text("event.found-nothing")) } }
+        @match fault {
+            Some(fault) => (no_answer(context, fault)),
+            None if findings.is_empty() => p { (context.text("event.found-nothing")) },
+            None => {}
+        }
     }
 }
 
@@ -191,7 +193,7 @@ fn values(context: &Context<'_>, fields: &[Seen]) -> Markup {
     let rows = html! {
         @for field in fields {
             tr {
-                th scope="row" { code { (field.pointer) } }
+                th.pointer scope="row" { code { (field.pointer) } }
                 td.long {
                     @match &field.value {
                         SeenValue::Absent => span.note { (context.text("event.value-absent")) },
@@ -214,7 +216,7 @@ fn forms(context: &Context<'_>, standing: &Standing) -> Markup {
     let rows = html! {
         @for field in &standing.release.manifest.fields {
             tr {
-                th scope="row" { code { (field.pointer) } }
+                th.pointer scope="row" { code { (field.pointer) } }
                 td { (policy::form(context, &policy::granted(standing, field))) }
                 td.long { (field.purpose) }
             }

@@ -13,9 +13,9 @@ pub fn walk(context: &Context<'_>, found: &Found) -> Markup {
     let Found { sequence, last, before, behind, .. } = found;
     let near = |near: &Near, text: &str, key: &str| match near {
         Near::At(at) => html! { a.button href=(link(*at)) rel=(key) { (text) " " (parts::number(*at)) } },
-        Near::Nowhere => html! { span.note { (text) ": " (context.text("event.near-none")) } },
+        Near::Nowhere => html! { span.note { (text) " " (context.text("event.near-none")) } },
         Near::Beyond(within) => {
-            html! { span.note { (text) ": " (context.text_with("event.near-beyond", &[("n", &parts::number(*within))])) } }
+            html! { span.note { (text) " " (context.text_with("event.near-beyond", &[("n", &parts::number(*within))])) } }
         }
     };
     html! {
@@ -142,7 +142,7 @@ pub fn other(context: &Context<'_>, entry: &Entry<'_>) -> Markup {
         },
         Entry::Change(_, change) => html! {
             (fact(context.text("event.policy"), parts::policy(&change.policy)))
-            (fact(context.text("event.act"), html! { (policy::act(context, change.what.name())) " " (parts::mode(context, change.mode)) }))
+            (fact(context.text("event.act"), html! { (policy::act(context, change.what.name(), change.mode)) " " (parts::mode(context, change.mode)) }))
             (fact(context.text("event.release"), html! { code { (&*change.release) } }))
             @if let Some(replaced) = &change.replaced { (fact(context.text("event.replaced"), html! { code { (&**replaced) } })) }
             (fact(context.text("event.by"), html! { (&*change.by) }))

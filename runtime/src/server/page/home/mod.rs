@@ -12,6 +12,7 @@ use super::context::{Context, Viewer};
 use super::layout::{Tab, layout};
 use super::parts;
 
+pub(super) use rules::policies;
 pub(super) use verdicts::plot as verdicts;
 
 pub(super) async fn view(context: &Context<'_>) -> Markup {

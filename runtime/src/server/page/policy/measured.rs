@@ -69,7 +69,8 @@ fn cost(context: &Context<'_>, standing: &Standing) -> Markup {
     let micros = |micros: f64| html! { (format!("{micros:.1}")) " µs" };
     let figure = |name, value: Markup, remark: Option<Markup>, level| Figure { name, value, remark, level };
     let no_answer = if *faults == 0 { Level::Good } else { Level::Uncertain };
-    let figures = [
+    // Of a release in force these are not counted.
+    let tried = [
         figure(context.text("policy.events"), html! { (parts::number(*events)) }, None, Level::Good),
         figure(
             context.text("policy.found"),
@@ -83,9 +84,12 @@ fn cost(context: &Context<'_>, standing: &Standing) -> Markup {
             Some(html! { (parts::percent(*faults, *events)) }),
             no_answer,
         ),
+    ];
+    let all = [
         figure(context.text("policy.time"), micros(*p50_us), Some(html! { "p99 " (micros(*p99_us)) }), Level::Good),
         figure(context.text("policy.core"), html! { (format!("{:.2}%", core_share * 100.0)) }, None, Level::Good),
     ];
+    let figures: Vec<Figure<'_>> = tried.into_iter().filter(|_| standing.mode != Mode::Enforce).chain(all).collect();
     let body = html! {
         p { (parts::mode(context, standing.mode)) " " code { (standing.release.id) } }
         (parts::figures(&figures))

@@ -36,6 +36,7 @@ pub(in crate::server) fn view(context: &Context<'_>, name: &str) -> Viewed {
         (timeline::section(context, &moved))
         (over_time::section(context, name))
         (measured::section(context, name, &standing))
+        (parts::script("plot.js"))
     };
     layout(context, name, Some(Tab::Policies), &body).into()
 }
@@ -102,8 +103,9 @@ fn stands(context: &Context<'_>, standing: &[Standing]) -> Markup {
 }
 
 /// What became of a release, in a word.
-pub(super) fn act(context: &Context<'_>, what: &str) -> &'static str {
+pub(super) fn act(context: &Context<'_>, what: &str, mode: Mode) -> &'static str {
     match what {
+        "install" if mode != Mode::Enforce => context.text("policy.act-begin"),
         "install" => context.text("policy.act-install"),
         "promote" => context.text("policy.act-promote"),
         "demote" => context.text("policy.act-demote"),

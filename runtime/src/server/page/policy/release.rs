@@ -22,7 +22,7 @@ pub fn section(context: &Context<'_>, standing: &Standing, is_one_of_several: bo
     let id = format!("release-{}", release.digest.short());
     let body = html! {
         @if is_one_of_several { p { (parts::mode(context, standing.mode)) } }
-        p.summary lang="en" { (release.manifest.summary) }
+        p.summary { (release.manifest.summary) }
         @if let Some(statement) = &statement { (law(context, statement)) }
         h3 { (context.text("policy.rules")) }
         @for rule in &release.manifest.rules { (of_rule(context, rule)) }
@@ -44,6 +44,7 @@ fn statement(context: &Context<'_>, standing: &Standing) -> Option<Statement> {
 fn law(context: &Context<'_>, statement: &Statement) -> Markup {
     html! {
         dl.facts {
+            dt { (context.text("policy.version")) } dd { (statement.version) }
             dt { (context.text("policy.legal-basis")) } dd.clause { (statement.legal_basis) }
             dt { (context.text("policy.jurisdiction")) } dd { (statement.jurisdiction) }
             dt { (context.text("policy.issued")) } dd { (parts::time(statement.issued)) }
@@ -87,8 +88,8 @@ fn fields(context: &Context<'_>, standing: &Standing) -> Markup {
     let rows = html! {
         @for field in &standing.release.manifest.fields {
             tr {
-                th scope="row" { code { (field.pointer) } }
-                td.long lang="en" { (field.purpose) }
+                th.pointer scope="row" { code { (field.pointer) } }
+                td.long { (field.purpose) }
                 td { (form(context, field.form.name())) }
                 td { (form(context, &granted(standing, field))) }
                 td { (field.kind) @if field.required { " · " (context.text("policy.required")) } }

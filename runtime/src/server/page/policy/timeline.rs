@@ -19,7 +19,7 @@ pub fn section(context: &Context<'_>, moved: &[Moved]) -> Markup {
             @for change in moved.iter().rev().take(SHOWN_MAX) {
                 li class=(if change.replaced.is_some() { "swap" } else { change.what }) {
                     p {
-                        strong { (act(context, change.what)) } " " (parts::mode(context, change.mode)) " " code { (change.release) }
+                        strong { (act(context, change.what, change.mode)) } " " (parts::mode(context, change.mode)) " " code { (change.release) }
                         @if let Some(replaced) = &change.replaced { " " (context.text("policy.in-place-of")) " " code { (replaced) } }
                     }
                     p.note {

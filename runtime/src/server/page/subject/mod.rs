@@ -54,6 +54,7 @@ pub(in crate::server) async fn view(context: &Context<'_>) -> Result<Viewed, Pro
         (over_time::section(context, source, subject, &found.entries))
         (rules(context, &found))
         (entries(context, &found.entries, all, from))
+        (parts::script("plot.js"))
     };
     Ok(layout(context, subject, Some(Tab::Subjects), &body).into())
 }
