@@ -10,7 +10,9 @@ use time::OffsetDateTime;
 
 use super::texts::{self, Language};
 use crate::server::Shared;
+use crate::server::guard::Caller;
 use crate::server::policies::check_local;
+use crate::server::viewer::Viewer;
 
 /// Seconds for which a browser remembers language and theme: a year.
 const REMEMBERED_S: u32 = 365 * 86_400;
@@ -42,42 +44,17 @@ impl Theme {
     }
 }
 
-/// Whose page it is: what a view may show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::server) enum Viewer {
-    /// Everything.
-    Whole,
-    /// The policies of one publisher, and what they found.
-    #[expect(dead_code, reason = "made once there are identities")]
-    Publisher(String),
-}
-
-impl Viewer {
-    /// Whether findings of this policy, by its full name, may be shown.
-    pub(in crate::server) fn sees(&self, policy: &str) -> bool {
-        match self {
-            Viewer::Whole => true,
-            Viewer::Publisher(name) => policy.split_once('/').is_some_and(|(publisher, _)| publisher == name),
-        }
-    }
-
-    /// Whether what is said of this publisher may be shown.
-    pub(in crate::server) fn is_or_sees(&self, publisher: &str) -> bool {
-        match self {
-            Viewer::Whole => true,
-            Viewer::Publisher(name) => name == publisher,
-        }
-    }
-}
-
 /// What every view is given.
 pub(in crate::server) struct Context<'a> {
     pub(in crate::server) shared: &'a Arc<Shared>,
     pub(in crate::server) language: Language,
     pub(in crate::server) theme: Theme,
+    /// What may be shown.
     pub(in crate::server) viewer: Viewer,
     /// Whether the request comes from this machine, as for what of events is kept.
     is_local: bool,
+    /// Who looks, where somebody has to show who they are.
+    pub(in crate::server) caller: Caller,
     pub(in crate::server) now: OffsetDateTime,
     /// The path that was asked for.
     pub(in crate::server) path: &'a str,
@@ -98,8 +75,9 @@ impl<'a> Context<'a> {
             shared,
             language,
             theme: theme.unwrap_or_default(),
-            viewer: Viewer::Whole,
+            viewer: Viewer::of(parts),
             is_local: check_local(shared, parts).is_ok(),
+            caller: Caller::of(parts),
             now: OffsetDateTime::now_utc(),
             path: parts.uri.path(),
             query,
@@ -108,7 +86,12 @@ impl<'a> Context<'a> {
 
     /// Whether what came in events may be shown, as it is given out by `/v1/events/`.
     pub(in crate::server) fn sees_content(&self) -> bool {
-        self.viewer == Viewer::Whole && self.is_local
+        self.viewer.is_whole() && self.is_local
+    }
+
+    /// Whether subjects of events may be shown.
+    pub(in crate::server) fn sees_subjects(&self) -> bool {
+        self.viewer.subject_is_open(self.shared)
     }
 
     /// A value of the query; absent if it is empty.

@@ -30,6 +30,7 @@ mod event;
 mod files;
 mod home;
 mod layout;
+mod login;
 mod parts;
 mod plot;
 mod policy;
@@ -37,4 +38,5 @@ mod route;
 mod subject;
 mod texts;
 
+pub(super) use login::login;
 pub(super) use route::{Path, get};

@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use maud::Markup;
 
-use super::context::{Context, Viewer};
+use super::context::Context;
 use super::{event, files, home, layout, policy, subject};
 use crate::policy::manifest::is_name;
 use crate::server::Shared;
@@ -151,7 +151,7 @@ async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Viewed, Problem> 
 /// The plot of a name, as a file that stands for itself.
 async fn plot(context: &Context<'_>, name: &str) -> Result<String, Problem> {
     match name {
-        "verdicts.svg" if context.viewer == Viewer::Whole => Ok(home::verdicts(context).to_file()),
+        "verdicts.svg" if context.viewer.is_whole() => Ok(home::verdicts(context).to_file()),
         "findings.svg" => policy::plot(context).ok_or_else(nothing_here).map(|plot| plot.to_file()),
         "subject.svg" => Ok(subject::plot(context).await?.ok_or_else(nothing_here)?.to_file()),
         _ => Err(nothing_here()),
@@ -160,6 +160,13 @@ async fn plot(context: &Context<'_>, name: &str) -> Result<String, Problem> {
 
 fn nothing_here() -> Problem {
     Problem::new(Cause::NotFound, "The page has nothing at this path.")
+}
+
+/// A view that is none of a path of the page.
+pub(super) fn answer(context: &Context<'_>, status: StatusCode, markup: Markup) -> Response<ResponseBody> {
+    let mut response = page(context, status, markup);
+    secure(&mut response);
+    response
 }
 
 fn page(context: &Context<'_>, status: StatusCode, markup: Markup) -> Response<ResponseBody> {

@@ -194,19 +194,19 @@ fn values(context: &Context<'_>, fields: &[Seen]) -> Markup {
         @for field in fields {
             tr {
                 th.pointer scope="row" { code { (field.pointer) } }
-                td.long {
+                td.long data-is=(context.text("event.value")) {
                     @match &field.value {
                         SeenValue::Absent => span.note { (context.text("event.value-absent")) },
                         SeenValue::Mistyped(found) => strong { (context.text_with("event.value-mistyped", &[("found", found)])) },
                         SeenValue::Value(value) => code { (value) },
                     }
                 }
-                td { (policy::form(context, &field.form)) }
-                td.long { (field.purpose) }
+                td data-is=(context.text("event.form")) { (policy::form(context, &field.form)) }
+                td.long data-is=(context.text("event.purpose")) { (field.purpose) }
             }
         }
     };
-    parts::table(context.text("event.saw"), &head, &rows)
+    html! { div.stacked { (parts::table(context.text("event.saw"), &head, &rows)) } }
 }
 
 /// The fields without what stood in them.
@@ -217,12 +217,12 @@ fn forms(context: &Context<'_>, standing: &Standing) -> Markup {
         @for field in &standing.release.manifest.fields {
             tr {
                 th.pointer scope="row" { code { (field.pointer) } }
-                td { (policy::form(context, &policy::granted(standing, field))) }
-                td.long { (field.purpose) }
+                td data-is=(context.text("event.form")) { (policy::form(context, &policy::granted(standing, field))) }
+                td.long data-is=(context.text("event.purpose")) { (field.purpose) }
             }
         }
     };
-    parts::table(context.text("event.saw"), &head, &rows)
+    html! { div.stacked { (parts::table(context.text("event.saw"), &head, &rows)) } }
 }
 
 /// The commitment in the entry, held against what is shown.

@@ -14,7 +14,7 @@ use hyper::{Response, StatusCode};
 use maud::{Markup, html};
 use serde::Serialize;
 
-use super::context::{Context, Viewer};
+use super::context::Context;
 use super::layout::layout;
 use super::parts;
 use super::route::Viewed;
@@ -23,6 +23,7 @@ use crate::ledger::tree::Hash;
 use crate::server::body::ResponseBody;
 use crate::server::log;
 use crate::server::problem::{Cause, Problem};
+use crate::server::viewer::Viewer;
 use read::Found;
 
 /// Where the view of an entry is.
@@ -43,9 +44,11 @@ pub(in crate::server) async fn view(context: &Context<'_>, sequence: u64) -> Res
     let found = log::blocking(log, move |_| read::read(&runtime, &reading, sequence, with_raw, counts)).await?;
     let Some(found) = found else { return Ok(unknown(context, sequence, log.size())) };
     let entry = Entry::parse(found.line.as_bytes()).map_err(|_| unreadable(sequence))?;
-    if !sees(&context.viewer, &entry) {
-        return Ok(missing(context, log.size(), context.text("event.not-yours")));
-    }
+    let shown = match context.viewer.is_whole() {
+        true => Some(entry),
+        false => entry.narrowed(|policy| context.viewer.sees_policy(policy), context.sees_subjects()),
+    };
+    let Some(entry) = shown else { return Ok(missing(context, log.size(), context.text("event.not-yours"))) };
     let title = context.text_with("event.title", &[("n", &parts::number(sequence))]);
     let body = html! {
         (show::walk(context, &found))
@@ -55,7 +58,7 @@ pub(in crate::server) async fn view(context: &Context<'_>, sequence: u64) -> Res
             other => (show::other(context, other)),
         }
         // What others' policies said is in the line as well.
-        @if context.viewer == Viewer::Whole {
+        @if context.viewer.is_whole() {
             (show::line(context, &found.line))
             (proof::section(context, &found))
             (parts::script("proof.js"))
@@ -115,7 +118,7 @@ pub(in crate::server) async fn asked_for(context: &Context<'_>) -> Result<Viewed
 fn of_event(context: &Context<'_>, event: &EventEntry<'_>, found: &Found) -> Markup {
     html! {
         (show::event(context, event))
-        @for asked in event.asked.iter().filter(|asked| context.viewer.sees(&asked.policy)) {
+        @for asked in &event.asked {
             (asked::section(context, asked, found.raw.as_ref()))
         }
         @if event.asked.is_empty() {
@@ -136,25 +139,14 @@ fn unreadable(sequence: u64) -> Problem {
     Problem::new(Cause::Internal, format!("Entry {sequence} cannot be read by this version."))
 }
 
-/// Whether an entry is about a policy that the viewer sees.
-fn sees(viewer: &Viewer, entry: &Entry<'_>) -> bool {
-    match (viewer, entry) {
-        (Viewer::Whole, _) => true,
-        (viewer, Entry::Event(event)) => event.asked.iter().any(|asked| viewer.sees(&asked.policy)),
-        (viewer, Entry::Timer(_, timer)) => viewer.sees(&timer.policy),
-        (viewer, Entry::Change(_, change)) => viewer.sees(&change.policy),
-        _ => false,
-    }
-}
-
 /// Whether a line has findings of policies that the viewer sees.
 fn is_about(viewer: &Viewer, line: &str) -> bool {
-    if *viewer == Viewer::Whole {
+    if viewer.is_whole() {
         return true;
     }
     match Entry::parse(line.as_bytes()) {
-        Ok(Entry::Event(event)) => event.asked.iter().any(|asked| viewer.sees(&asked.policy) && !asked.findings.is_empty()),
-        Ok(Entry::Timer(_, timer)) => viewer.sees(&timer.policy) && !timer.findings.is_empty(),
+        Ok(Entry::Event(event)) => event.asked.iter().any(|asked| viewer.sees_policy(&asked.policy) && !asked.findings.is_empty()),
+        Ok(Entry::Timer(_, timer)) => viewer.sees_policy(&timer.policy) && !timer.findings.is_empty(),
         _ => false,
     }
 }
@@ -167,7 +159,7 @@ fn is_about(viewer: &Viewer, line: &str) -> bool {
 pub(in crate::server) async fn entry(context: &Context<'_>, sequence: u64) -> Result<Response<ResponseBody>, Problem> {
     let log = log::of(context.shared)?;
     let line = log::blocking(log, move |log| read::line(log, sequence)).await?;
-    match line.filter(|_| context.viewer == Viewer::Whole) {
+    match line.filter(|_| context.viewer.is_whole()) {
         Some(line) => Ok(json(line)),
         None => Err(Problem::new(Cause::NotFound, format!("There is no entry {sequence} for you."))),
     }

@@ -35,8 +35,9 @@ pub fn walk(context: &Context<'_>, found: &Found) -> Markup {
 /// An event: its verdict, and what tells it from others.
 pub fn event(context: &Context<'_>, event: &EventEntry<'_>) -> Markup {
     let body = html! {
+        @if !context.viewer.is_whole() { p.note { (context.text("event.narrowed")) } }
         div.beside {
-            p.verdict { (parts::verdict(context, event.verdict)) " " (says(context, event.verdict)) }
+            p.judged { (parts::verdict(context, event.verdict)) " " (says(context, event.verdict)) }
         }
         @if let Some(handling) = event.handling { p { (handled(context, handling)) } }
         dl.facts {
@@ -51,11 +52,13 @@ pub fn event(context: &Context<'_>, event: &EventEntry<'_>) -> Markup {
             dd {
                 @match event.subject.as_deref() {
                     Some(name) => (parts::subject(&event.source, name)),
-                    None => (context.text("event.no-subject")),
+                    None if context.sees_subjects() => (context.text("event.no-subject")),
+                    None => (context.text("event.subject-withheld")),
                 }
             }
             @if let Some(number) = event.number { dt { (context.text("event.number")) } dd { (parts::number(number)) } }
-            dt { (context.text("event.digest")) } dd { code.hash { (event.digest.hex()) } }
+            // Whoever can guess an event whole could see that it was right.
+            @if context.viewer.is_whole() { dt { (context.text("event.digest")) } dd { code.hash { (event.digest.hex()) } } }
             @if event.echo.is_some() { dt { (context.text("event.echo")) } dd { (context.text("event.echo-comes")) } }
         }
     };
@@ -90,7 +93,7 @@ fn sent(text: &str) -> Markup {
 
 /// Policies that were not asked because none of their releases was in force then.
 pub fn without(context: &Context<'_>, event: &EventEntry<'_>) -> Markup {
-    let names: Vec<&str> = event.without.iter().map(|name| &**name).filter(|name| context.viewer.sees(name)).collect();
+    let names: Vec<&str> = event.without.iter().map(|name| &**name).collect();
     if names.is_empty() {
         return html! {};
     }
@@ -104,7 +107,7 @@ pub fn without(context: &Context<'_>, event: &EventEntry<'_>) -> Markup {
 /// A timer that fired.
 pub fn timer(context: &Context<'_>, timer: &TimerEntry<'_>) -> Markup {
     let body = html! {
-        p.verdict { (parts::verdict(context, timer.verdict)) " " (context.text("event.timer-what")) }
+        p.judged { (parts::verdict(context, timer.verdict)) " " (context.text("event.timer-what")) }
         dl.facts {
             dt { (context.text("event.timer-due")) } dd { (parts::time_micros(timer.due.micros())) }
             dt { (context.text("event.arrived")) } dd { (parts::time_micros(timer.arrived.micros())) }

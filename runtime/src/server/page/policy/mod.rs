@@ -27,7 +27,7 @@ pub(in crate::server) fn view(context: &Context<'_>, name: &str) -> Viewed {
     let standing: Vec<Standing> = context.shared.runtime.policies();
     let standing: Vec<Standing> = standing.into_iter().filter(|standing| standing.release.policy() == name).collect();
     let moved = moved(context, name);
-    if !context.viewer.sees(name) || (standing.is_empty() && moved.is_empty()) {
+    if !context.viewer.sees_policy(name) || (standing.is_empty() && moved.is_empty()) {
         return unknown(context);
     }
     let body = html! {
@@ -43,7 +43,7 @@ pub(in crate::server) fn view(context: &Context<'_>, name: &str) -> Viewed {
 
 /// The plot of the policy that the query names; nothing for one that nobody knows here.
 pub(in crate::server) fn plot(context: &Context<'_>) -> Option<Plot> {
-    let name = context.asked("policy").filter(|name| context.viewer.sees(name))?;
+    let name = context.asked("policy").filter(|name| context.viewer.sees_policy(name))?;
     Some(over_time::plot(context, name))
 }
 
@@ -51,7 +51,7 @@ pub(in crate::server) fn plot(context: &Context<'_>) -> Option<Plot> {
 fn unknown(context: &Context<'_>) -> Viewed {
     let mut known: Vec<String> = context.shared.runtime.policies().iter().map(|standing| standing.release.policy().to_string()).collect();
     known.dedup();
-    known.retain(|name| context.viewer.sees(name));
+    known.retain(|name| context.viewer.sees_policy(name));
     let body = html! {
         div.card.empty {
             p { (context.text("policy.unknown")) }

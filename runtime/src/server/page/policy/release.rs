@@ -89,17 +89,17 @@ fn fields(context: &Context<'_>, standing: &Standing) -> Markup {
         @for field in &standing.release.manifest.fields {
             tr {
                 th.pointer scope="row" { code { (field.pointer) } }
-                td.long { (field.purpose) }
-                td { (form(context, field.form.name())) }
-                td { (form(context, &granted(standing, field))) }
-                td { (field.kind) @if field.required { " · " (context.text("policy.required")) } }
+                td.long data-is=(context.text("event.purpose")) { (field.purpose) }
+                td data-is=(context.text("policy.asked-form")) { (form(context, field.form.name())) }
+                td data-is=(context.text("policy.granted-form")) { (form(context, &granted(standing, field))) }
+                td data-is=(context.text("policy.kind")) { (field.kind) @if field.required { " · " (context.text("policy.required")) } }
             }
         }
     };
     let types = standing.release.manifest.events.join(", ");
     html! {
         p.note { (context.text("policy.asked-about")) " " code { (types) } }
-        (parts::table(context.text("policy.fields"), &head, &rows))
+        div.stacked { (parts::table(context.text("policy.fields"), &head, &rows)) }
     }
 }
 

@@ -19,6 +19,10 @@ const SHOWN_MAX: usize = 100;
 ///
 /// If there is no ledger.
 pub(in crate::server) fn view(context: &Context<'_>) -> Result<Markup, Problem> {
+    // Which subjects there are follows from what all policies found.
+    if !context.viewer.is_whole() {
+        return Ok(narrowed(context));
+    }
     let begin = context.asked("q").unwrap_or_default();
     let begin = &begin[..begin.floor_char_boundary(NAME_BYTES_MAX)];
     let (found, matching, known, from) = overview(context)?.look(|sums| {
@@ -63,6 +67,23 @@ pub(in crate::server) fn view(context: &Context<'_>) -> Result<Markup, Problem> 
         }
     };
     Ok(layout(context, context.text("subject.all"), Some(Tab::Subjects), &body))
+}
+
+/// Where a viewer of some policies types a subject, if they may see subjects at all.
+fn narrowed(context: &Context<'_>) -> Markup {
+    let body = html! {
+        section.card {
+            @if context.sees_subjects() {
+                p { (context.text("subject.narrowed")) }
+                form.filters method="get" action="/subject" role="search" {
+                    label.field { (context.text("event.source")) input name="source" required maxlength="512" autocomplete="off" spellcheck="false"; }
+                    label.field { (context.text("event.subject")) input name="subject" required maxlength="512" autocomplete="off" spellcheck="false"; }
+                    button type="submit" { (context.text("subject.find")) }
+                }
+            } @else { p { (context.text("subject.withheld")) } }
+        }
+    };
+    layout(context, context.text("subject.all"), Some(Tab::Subjects), &body)
 }
 
 /// The search.

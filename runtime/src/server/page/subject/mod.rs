@@ -13,7 +13,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::context::{self, Context, Viewer};
+use super::context::{self, Context};
 use super::layout::{Tab, layout};
 use super::parts::{self, Column};
 use super::plot::Plot;
@@ -43,11 +43,15 @@ fn overview<'c>(context: &'c Context<'_>) -> Result<&'c Arc<Overview>, Problem> 
 /// If nothing is known of it.
 pub(in crate::server) async fn view(context: &Context<'_>) -> Result<Viewed, Problem> {
     let (source, subject) = (context.asked("source").unwrap_or_default(), context.asked("subject").unwrap_or_default());
+    if !context.sees_subjects() {
+        return Ok(missing(context, StatusCode::FORBIDDEN, &html! { p { (context.text("subject.withheld")) } }));
+    }
     if source.len() > NAME_BYTES_MAX || subject.len() > NAME_BYTES_MAX || subject.is_empty() {
         return Ok(missing(context, StatusCode::BAD_REQUEST, &html! { p { (context.text("subject.unclear")) } }));
     }
     let Some((sum, from, found)) = find(context, source, subject).await? else { return Ok(unknown(context, source, subject)) };
-    let all: u64 = sum.verdicts.iter().sum();
+    // What others found is not for a viewer of some policies.
+    let all: u64 = if context.viewer.is_whole() { sum.verdicts.iter().sum() } else { found.entries.len() as u64 };
     let body = html! {
         (list::form(context, ""))
         (about(context, source, &found))
@@ -67,7 +71,7 @@ async fn find(context: &Context<'_>, source: &str, subject: &str) -> Result<Opti
     let (viewer, language) = (context.viewer.clone(), context.language);
     let standing = context.shared.runtime.policies();
     let sequences: Vec<u64> = sum.entries.iter().copied().collect();
-    let reading = move |log: &Log| read::read(log, &sequences, &standing, language, |policy| viewer.sees(policy));
+    let reading = move |log: &Log| read::read(log, &sequences, &standing, language, |policy| viewer.sees_policy(policy));
     let found = log::blocking(log::of(context.shared)?, reading).await?;
     Ok((!found.entries.is_empty()).then_some((sum, from, found)))
 }
@@ -79,7 +83,7 @@ async fn find(context: &Context<'_>, source: &str, subject: &str) -> Result<Opti
 /// If the ledger cannot be read.
 pub(in crate::server) async fn plot(context: &Context<'_>) -> Result<Option<Plot>, Problem> {
     let (source, subject) = (context.asked("source").unwrap_or_default(), context.asked("subject").unwrap_or_default());
-    let found = find(context, source, subject).await?;
+    let found = if context.sees_subjects() { find(context, source, subject).await? } else { None };
     Ok(found.map(|(_, _, found)| over_time::plot(context, subject, &found.entries)))
 }
 
@@ -88,7 +92,7 @@ fn unknown(context: &Context<'_>, source: &str, subject: &str) -> Viewed {
     let all = context::link("/v1/verdicts", &[("subject", subject), ("source", source)]);
     let says = html! {
         p { (context.text_with("subject.unknown", &[("subject", subject), ("source", source)])) }
-        @if context.viewer == Viewer::Whole { p { (context.text("subject.unknown-log")) " " a href=(all) { code { (all) } } } }
+        @if context.viewer.is_whole() { p { (context.text("subject.unknown-log")) " " a href=(all) { code { (all) } } } }
     };
     missing(context, StatusCode::NOT_FOUND, &says)
 }
@@ -98,7 +102,7 @@ fn missing(context: &Context<'_>, status: StatusCode, says: &Markup) -> Viewed {
     let body = html! {
         div.card.empty {
             (says)
-            (list::form(context, ""))
+            @if context.sees_subjects() { (list::form(context, "")) }
             p { a href="/subjects" { (context.text("subject.all")) } }
         }
     };
@@ -136,14 +140,14 @@ fn rules(context: &Context<'_>, found: &Found) -> Markup {
             tr {
                 th scope="row" { (parts::policy(&rule.policy)) br; code { (rule.rule) } " " (parts::mode(context, rule.mode)) }
                 td.long.clause { (rule.clause) }
-                td.number { (parts::number(rule.findings)) }
+                td.number data-is=(context.text("policy.findings")) { (parts::number(rule.findings)) }
                 td.bars { (parts::bar(rule.findings, largest)) }
             }
         }
     };
     let body = match found.rules.is_empty() {
         true => parts::empty(context.text("subject.only-faults")),
-        false => parts::table(context.text("subject.rules"), &head, &rows),
+        false => html! { div.stacked { (parts::table(context.text("subject.rules"), &head, &rows)) } },
     };
     parts::section("rules", context.text("subject.rules"), &body)
 }
@@ -159,7 +163,7 @@ fn entries(context: &Context<'_>, entries: &[Entry], all: u64, from: u64) -> Mar
     let rows = html! {
         @for entry in entries.iter().rev() {
             tr {
-                td.number { (parts::event(entry.sequence)) }
+                td.number data-is=(context.text("policy.entry")) { (parts::event(entry.sequence)) }
                 td { (parts::time_micros(entry.at)) }
                 td { (parts::verdict(context, entry.verdict)) }
                 td.long {
@@ -171,7 +175,7 @@ fn entries(context: &Context<'_>, entries: &[Entry], all: u64, from: u64) -> Mar
     };
     let shown = entries.len() as u64;
     let body = html! {
-        (parts::table(context.text("subject.entries"), &head, &rows))
+        div.stacked { (parts::table(context.text("subject.entries"), &head, &rows)) }
         p.note {
             (context.text("subject.not-counted")) " "
             @if all > shown {
