@@ -24,7 +24,7 @@ pub(super) async fn view(context: &Context<'_>) -> Markup {
         @if context.viewer.is_whole() { (verdicts::section(context)) }
         div.row {
             (rules::findings(context))
-            (rules::policies(context))
+            (policies(context))
         }
         (feed)
         div.row {
