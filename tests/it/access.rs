@@ -407,6 +407,20 @@ async fn ht21_a_regulator_sees_its_own_part_and_takes_back_its_own() {
     for path in [format!("/v1/events/{first}"), "/v1/log/tile/entries/000.p/1".into(), "/metrics".into()] {
         assert_eq!(kind(&ask(&ephor, &path, &office).await), "forbidden", "{path}");
     }
+    // The page shows it no more than that.
+    let page = ask(&ephor, &format!("/event/{first}"), &office).await.expect(200).text();
+    assert!(page.contains(OFFICE) && page.contains("Only what your policies said"), "{page}");
+    for hidden in [format!("/policy/{GOOD}\""), "sku/1".into(), "entry-line".into(), "BOX OF".into()] {
+        assert!(!page.contains(&hidden), "{hidden}: {page}");
+    }
+    assert_eq!(ask(&ephor, &format!("/event/{first}"), &other).await.status, 404);
+    assert_eq!(kind(&ask(&ephor, &format!("/event/{first}/entry"), &office).await), "forbidden");
+    assert_eq!(ask(&ephor, &format!("/policy/{GOOD}"), &office).await.status, 404);
+    ask(&ephor, &format!("/policy/{OFFICE}"), &office).await.expect(200);
+    assert_eq!(ask(&ephor, "/subject?source=%2Ftests&subject=sku%2F1", &office).await.status, 403);
+    assert!(!ask(&ephor, "/subjects", &office).await.expect(200).text().contains("sku/1"));
+    let whole = ask(&ephor, &format!("/event/{first}"), &op).await.expect(200).text();
+    assert!(whole.contains("entry-line") && whole.contains("BOX OF"), "{whole}");
 
     // The platform promotes; the office takes back.
     let path = |what: &str| format!("/v1/releases/{OFFICE}/{what}");

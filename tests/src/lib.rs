@@ -12,6 +12,7 @@ pub mod h2;
 pub mod jwt;
 pub mod ledger;
 pub mod prometheus;
+pub mod proxy;
 pub mod random;
 pub mod raw;
 pub mod receiver;

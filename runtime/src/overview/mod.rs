@@ -11,6 +11,7 @@
 
 mod count;
 mod follow;
+mod recent;
 mod sums;
 
 use std::io;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::ledger::Log;
 
+pub use recent::Recent;
 pub use sums::{Brief, Counts, Gap, Moved, Resolution, RuleKey, RuleSum, SubjectKey, SubjectSum, Sums};
 
 /// Entries that are counted again at a start, at most. What is older is in the ledger.

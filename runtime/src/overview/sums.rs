@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::recent::Recent;
 use crate::verdict::{Action, Decision, FaultKind, Mode};
 
 /// Rules, by policy and mode, that are counted apart. A policy has up to some hundred.
@@ -209,6 +210,8 @@ pub struct Sums {
     pub(super) days: BTreeMap<i64, Counts>,
     /// Findings by rule.
     pub rules: HashMap<RuleKey, RuleSum>,
+    /// When each of them found something lately.
+    pub recent: HashMap<RuleKey, Recent>,
     /// Faults by policy and kind.
     pub faults: HashMap<(Arc<str>, FaultKind), u64>,
     pub(super) subjects: HashMap<SubjectKey, SubjectSum>,
@@ -282,6 +285,11 @@ impl Sums {
     }
 
     pub(super) fn found(&mut self, key: RuleKey, action: Action, sequence: u64, at: i64) {
+        if let Some(recent) = self.recent.get_mut(&key) {
+            recent.count(at.div_euclid(1_000_000));
+        } else if self.rules.len() < RULES_MAX {
+            self.recent.entry(key.clone()).or_default().count(at.div_euclid(1_000_000));
+        }
         if let Some(sum) = self.rules.get_mut(&key) {
             (sum.findings, sum.action, sum.last, sum.at) = (sum.findings + 1, action, sequence, at);
         } else if self.rules.len() < RULES_MAX {

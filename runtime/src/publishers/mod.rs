@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::digest::Digest;
 use crate::policy::publisher::{Gate, WhenStale};
-use crate::policy::{Grant, Publisher};
+use crate::policy::{Grant, Publisher, Statement};
 use crate::repository::{Client, Location, Published, RepositoryError, Snapshot};
 use crate::runtime::{By, Offer, Runtime, Stale, Standing, Swap};
 use crate::sandbox::LoadError;
@@ -132,6 +132,8 @@ struct Seen {
     refused: BTreeMap<Digest, Refused>,
     /// Releases that wait for their time.
     pending: Vec<Pending>,
+    /// What the repository had at the last look that succeeded.
+    published: Vec<Published>,
 }
 
 impl Seen {
@@ -252,6 +254,13 @@ impl Publishers {
         self.followed.get(publisher).map(|followed| &followed.grant)
     }
 
+    /// What a publisher has signed of a release, by the digest of the statement; absent if
+    /// its repository did not have it at the last look, or there was none in this process.
+    pub fn statement(&self, publisher: &str, digest: &Digest) -> Option<Statement> {
+        let seen = self.followed.get(publisher)?.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.published.iter().find(|published| published.digest == *digest).map(|published| published.statement.clone())
+    }
+
     /// The publishers that are followed.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.followed.keys().map(String::as_str)
@@ -325,6 +334,7 @@ impl Publishers {
                 let looked = self.carry_out(name, followed, snapshot, before, now).await;
                 let mut seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.snapshot = Some(snapshot.version);
+                seen.published.clone_from(&snapshot.releases);
                 seen.checked = Some(now);
                 seen.problem = None;
                 Ok(looked)

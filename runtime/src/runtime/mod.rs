@@ -218,6 +218,8 @@ pub struct Standing {
     pub stale: Option<Stale>,
     /// What it has shown since it began.
     pub shown: Shown,
+    /// What its publisher may see of events, and in which form.
+    pub grant: Grant,
 }
 
 /// A handle to a running runtime; clones are handles to the same one. It ends,
@@ -744,6 +746,7 @@ impl Runtime {
             since: installed.since,
             stale,
             shown: installed.gate.shown(),
+            grant: installed.grant.clone(),
         };
         standing.values().flat_map(|line| line.releases().map(|installed| view(installed, line.stale))).collect()
     }

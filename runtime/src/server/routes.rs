@@ -23,8 +23,16 @@ use crate::trace::Context;
 
 /// One path for each route, in braces the names of what stands in its place, and as it may
 /// be sent. `runtime/ROLES.md` has a row for each of them.
-const SAMPLES: [(&str, &str); 30] = [
+const SAMPLES: [(&str, &str); 38] = [
     ("/", "/"),
+    ("/event", "/event"),
+    ("/event/{sequence}", "/event/1"),
+    ("/event/{sequence}/entry", "/event/1/entry"),
+    ("/event/{sequence}/path", "/event/1/path"),
+    ("/policies", "/policies"),
+    ("/policy/{policy}", "/policy/office/fleet-cap"),
+    ("/subject", "/subject"),
+    ("/subjects", "/subjects"),
     ("/plots/{plot}", "/plots/verdicts.svg"),
     ("/static/{file}", "/static/style.css"),
     ("/v1/events", "/v1/events"),
@@ -207,6 +215,8 @@ impl<'a> Route<'a> {
             Route::Live | Route::Ready => Right::Probe,
             // Styles and scripts are the same for everybody, and the form to log in needs them.
             Route::Page(page::Path::File(_)) => Right::Anybody,
+            // What others' policies said is in an entry as well.
+            Route::Page(page::Path::EventEntry(_)) => Right::SeeWhole,
             Route::Page(_) => Right::See,
         }
     }

@@ -207,11 +207,7 @@ impl Narrow {
     /// Nothing, for whoever sees everything.
     fn of(shared: &Shared, parts: &Parts) -> Option<Self> {
         let viewer = Viewer::of(parts);
-        let names = viewer.narrowed_to()?;
-        let publishers = shared.options.publishers.as_deref();
-        let is_plain =
-            |name: &String| publishers.and_then(|publishers| publishers.grant(name)).is_some_and(|grant| grant.is_plain("/subject"));
-        Some(Narrow { subject_is_open: names.iter().all(is_plain), viewer })
+        (!viewer.is_whole()).then(|| Narrow { subject_is_open: viewer.subject_is_open(shared), viewer })
     }
 
     /// What is shown of an entry, as a line, if something is and the query asks for it.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use hyper::http::request::Parts;
 
+use super::Shared;
 use crate::access::Role;
 
 /// How much somebody is shown.
@@ -47,6 +48,15 @@ impl Viewer {
             Viewer::Whole => None,
             Viewer::Of(publishers) => Some(publishers.iter().cloned().collect()),
         }
+    }
+
+    /// Whether the subject of events is shown: to publishers that were all granted it as
+    /// it is.
+    pub(super) fn subject_is_open(&self, shared: &Shared) -> bool {
+        let publishers = shared.options.publishers.as_deref();
+        let is_plain =
+            |name: &String| publishers.and_then(|publishers| publishers.grant(name)).is_some_and(|grant| grant.is_plain("/subject"));
+        self.narrowed_to().is_none_or(|names| names.iter().all(is_plain))
     }
 
     /// Whether what concerns a publisher is shown.

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use super::texts::{self, Language};
 use crate::server::Shared;
 use crate::server::guard::Caller;
+use crate::server::policies::check_local;
 use crate::server::viewer::Viewer;
 
 /// Seconds for which a browser remembers language and theme: a year.
@@ -50,6 +51,8 @@ pub(in crate::server) struct Context<'a> {
     pub(in crate::server) theme: Theme,
     /// What may be shown.
     pub(in crate::server) viewer: Viewer,
+    /// Whether the request comes from this machine, as for what of events is kept.
+    is_local: bool,
     /// Who looks, where somebody has to show who they are.
     pub(in crate::server) caller: Caller,
     pub(in crate::server) now: OffsetDateTime,
@@ -73,11 +76,22 @@ impl<'a> Context<'a> {
             language,
             theme: theme.unwrap_or_default(),
             viewer: Viewer::of(parts),
+            is_local: check_local(shared, parts).is_ok(),
             caller: Caller::of(parts),
             now: OffsetDateTime::now_utc(),
             path: parts.uri.path(),
             query,
         }
+    }
+
+    /// Whether what came in events may be shown, as it is given out by `/v1/events/`.
+    pub(in crate::server) fn sees_content(&self) -> bool {
+        self.viewer.is_whole() && self.is_local
+    }
+
+    /// Whether subjects of events may be shown.
+    pub(in crate::server) fn sees_subjects(&self) -> bool {
+        self.viewer.subject_is_open(self.shared)
     }
 
     /// A value of the query; absent if it is empty.

@@ -18,11 +18,13 @@ struct File {
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const FILES: [File; 5] = [
+const FILES: [File; 7] = [
     File { name: "icon.svg", media: "image/svg+xml", bytes: include_bytes!("static/icon.svg") },
     File { name: "style.css", media: STYLE, bytes: include_bytes!("static/style.css") },
     File { name: "frame.js", media: SCRIPT, bytes: include_bytes!("static/frame.js") },
     File { name: "feed.js", media: SCRIPT, bytes: include_bytes!("static/feed.js") },
+    File { name: "merkle.js", media: SCRIPT, bytes: include_bytes!("static/merkle.js") },
+    File { name: "proof.js", media: SCRIPT, bytes: include_bytes!("static/proof.js") },
     File { name: "plot.js", media: SCRIPT, bytes: include_bytes!("static/plot.js") },
 ];
 

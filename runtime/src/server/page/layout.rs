@@ -12,21 +12,27 @@ use crate::server::problem::Problem;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Tab {
     Home,
+    Policies,
+    Subjects,
 }
 
 impl Tab {
-    const ALL: [Tab; 1] = [Tab::Home];
+    const ALL: [Tab; 3] = [Tab::Home, Tab::Policies, Tab::Subjects];
 
     /// Where it leads.
     fn path(self) -> &'static str {
         match self {
             Tab::Home => "/",
+            Tab::Policies => "/policies",
+            Tab::Subjects => "/subjects",
         }
     }
 
     fn name(self, context: &Context<'_>) -> &'static str {
         match self {
             Tab::Home => context.text("frame.tab-home"),
+            Tab::Policies => context.text("policy.all"),
+            Tab::Subjects => context.text("subject.all"),
         }
     }
 }

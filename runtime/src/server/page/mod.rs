@@ -26,13 +26,16 @@
 //! every answer has forbids them, and anything from another host.
 
 mod context;
+mod event;
 mod files;
 mod home;
 mod layout;
 mod login;
 mod parts;
 mod plot;
+mod policy;
 mod route;
+mod subject;
 mod texts;
 
 pub(super) use login::login;

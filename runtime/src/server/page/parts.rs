@@ -101,7 +101,6 @@ pub(in crate::server) fn mode(context: &Context<'_>, mode: Mode) -> Markup {
 }
 
 /// How grave a finding is.
-#[allow(dead_code, reason = "for the views of a policy and an event")]
 pub(in crate::server) fn severity(context: &Context<'_>, severity: Severity) -> Markup {
     let word = match severity {
         Severity::Low => context.text("words.low"),

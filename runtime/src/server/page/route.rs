@@ -11,7 +11,8 @@ use hyper::{Response, StatusCode};
 use maud::Markup;
 
 use super::context::Context;
-use super::{files, home, layout};
+use super::{event, files, home, layout, policy, subject};
+use crate::policy::manifest::is_name;
 use crate::server::Shared;
 use crate::server::body::ResponseBody;
 use crate::server::problem::{Cause, Problem};
@@ -26,6 +27,19 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Path<'a> {
     Home,
+    /// Where the sequence of an entry is typed.
+    Events,
+    /// An entry, by its sequence.
+    Event(u64),
+    /// The line of an entry, and hashes of its proof, for a script.
+    EventEntry(u64),
+    EventPath(u64),
+    Policies,
+    /// A policy, by its full name.
+    Policy(&'a str),
+    Subjects,
+    /// A subject, which the query names.
+    Subject,
     /// A style, a script, or a picture of ours, by its name.
     File(&'a str),
     /// A plot of a view as a file, by its name.
@@ -38,6 +52,12 @@ impl<'a> Path<'a> {
         let below = |prefix: &str| path.strip_prefix(prefix).filter(|rest| !rest.is_empty() && !rest.contains('/'));
         match path {
             "/" => Some(Path::Home),
+            "/event" => Some(Path::Events),
+            "/policies" => Some(Path::Policies),
+            "/subjects" => Some(Path::Subjects),
+            "/subject" => Some(Path::Subject),
+            _ if path.starts_with("/event/") => of_event(path),
+            _ if path.starts_with("/policy/") => of_policy(path),
             _ => below("/static/").map(Path::File).or_else(|| below("/plots/").map(Path::Plot)),
         }
     }
@@ -46,9 +66,47 @@ impl<'a> Path<'a> {
     pub(in crate::server) fn name(self) -> &'static str {
         match self {
             Path::Home => "page",
+            Path::Events | Path::Event(_) => "page-event",
+            Path::EventEntry(_) => "page-event-entry",
+            Path::EventPath(_) => "page-event-path",
+            Path::Policies => "page-policies",
+            Path::Policy(_) => "page-policy",
+            Path::Subjects => "page-subjects",
+            Path::Subject => "page-subject",
             Path::File(_) => "page-file",
             Path::Plot(_) => "page-plot",
         }
+    }
+}
+
+/// A path below an entry.
+fn of_event(path: &str) -> Option<Path<'_>> {
+    let (sequence, rest) = path.strip_prefix("/event/").map(|rest| rest.split_once('/').unwrap_or((rest, "")))?;
+    let is_number = !sequence.is_empty() && sequence.bytes().all(|byte| byte.is_ascii_digit());
+    let sequence = is_number.then(|| sequence.parse().ok())??;
+    match rest {
+        "" if !path.ends_with('/') => Some(Path::Event(sequence)),
+        "entry" => Some(Path::EventEntry(sequence)),
+        "path" => Some(Path::EventPath(sequence)),
+        _ => None,
+    }
+}
+
+/// A policy: its own name, or its publisher's with it. Other words are names of none.
+fn of_policy(path: &str) -> Option<Path<'_>> {
+    let name = path.strip_prefix("/policy/").filter(|name| !name.is_empty())?;
+    name.split('/').all(is_name).then_some(Path::Policy(name)).filter(|_| name.split('/').count() <= 2)
+}
+
+/// A view, and the status of its answer.
+pub(super) struct Viewed {
+    pub(super) status: StatusCode,
+    pub(super) markup: Markup,
+}
+
+impl From<Markup> for Viewed {
+    fn from(markup: Markup) -> Self {
+        Viewed { status: StatusCode::OK, markup }
     }
 }
 
@@ -60,12 +118,15 @@ pub(in crate::server) async fn get(shared: &Arc<Shared>, parts: &Parts, path: Pa
             Some(response) => response,
             None => problem(&context, &nothing_here()),
         },
-        Path::Plot(name) => match plot(&context, name) {
-            Some(svg) => picture(name, svg),
-            None => problem(&context, &nothing_here()),
+        Path::Plot(name) => match plot(&context, name).await {
+            Ok(svg) => picture(name, svg),
+            Err(error) => problem(&context, &error),
         },
+        // Scripts are told what is wrong as others are that read no pages.
+        Path::EventEntry(sequence) => event::entry(&context, sequence).await.unwrap_or_else(|problem| problem.response()),
+        Path::EventPath(sequence) => event::path(&context, sequence).await.unwrap_or_else(|problem| problem.response()),
         path => match view(&context, path).await {
-            Ok(markup) => page(&context, StatusCode::OK, markup),
+            Ok(Viewed { status, markup }) => page(&context, status, markup),
             Err(error) => problem(&context, &error),
         },
     };
@@ -74,18 +135,26 @@ pub(in crate::server) async fn get(shared: &Arc<Shared>, parts: &Parts, path: Pa
 }
 
 /// The view of a path.
-async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Markup, Problem> {
+async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Viewed, Problem> {
     match path {
-        Path::Home => Ok(home::view(context).await),
-        Path::File(_) | Path::Plot(_) => Err(nothing_here()),
+        Path::Home => Ok(home::view(context).await.into()),
+        Path::Events => event::asked_for(context).await,
+        Path::Event(sequence) => event::view(context, sequence).await,
+        Path::Policies => Ok(policy::list(context).into()),
+        Path::Policy(name) => Ok(policy::view(context, name)),
+        Path::Subjects => subject::list(context).map(Viewed::from),
+        Path::Subject => subject::view(context).await,
+        Path::File(_) | Path::Plot(_) | Path::EventEntry(_) | Path::EventPath(_) => Err(nothing_here()),
     }
 }
 
 /// The plot of a name, as a file that stands for itself.
-fn plot(context: &Context<'_>, name: &str) -> Option<String> {
+async fn plot(context: &Context<'_>, name: &str) -> Result<String, Problem> {
     match name {
-        "verdicts.svg" if context.viewer.is_whole() => Some(home::verdicts(context).to_file()),
-        _ => None,
+        "verdicts.svg" if context.viewer.is_whole() => Ok(home::verdicts(context).to_file()),
+        "findings.svg" => policy::plot(context).ok_or_else(nothing_here).map(|plot| plot.to_file()),
+        "subject.svg" => Ok(subject::plot(context).await?.ok_or_else(nothing_here)?.to_file()),
+        _ => Err(nothing_here()),
     }
 }
 
@@ -152,7 +221,27 @@ mod tests {
         assert_eq!(Path::of("/"), Some(Path::Home));
         assert_eq!(Path::of("/static/style.css"), Some(Path::File("style.css")));
         assert_eq!(Path::of("/plots/verdicts.svg"), Some(Path::Plot("verdicts.svg")));
-        for other in ["", "/static/", "/static/a/b", "/v1/events", "//"] {
+        assert_eq!(Path::of("/event/18"), Some(Path::Event(18)));
+        assert_eq!(Path::of("/event/18/entry"), Some(Path::EventEntry(18)));
+        assert_eq!(Path::of("/policy/geofence"), Some(Path::Policy("geofence")));
+        assert_eq!(Path::of("/policy/office/geofence"), Some(Path::Policy("office/geofence")));
+        for other in [
+            "",
+            "/static/",
+            "/static/a/b",
+            "/v1/events",
+            "//",
+            "/event/",
+            "/event/x",
+            "/event/18/",
+            "/event/18/x",
+            "/event/99999999999999999999",
+            "/policy/",
+            "/policy/a/b/c",
+            "/policy/..",
+            "/policy/A",
+            "/policy/a%2fb",
+        ] {
             assert_eq!(Path::of(other), None, "{other}");
         }
     }

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::layout::{Tab, layout};
 use super::parts;
 
+pub(super) use rules::policies;
 pub(super) use verdicts::plot as verdicts;
 
 pub(super) async fn view(context: &Context<'_>) -> Markup {
@@ -23,7 +24,7 @@ pub(super) async fn view(context: &Context<'_>) -> Markup {
         @if context.viewer.is_whole() { (verdicts::section(context)) }
         div.row {
             (rules::findings(context))
-            (rules::policies(context))
+            (policies(context))
         }
         (feed)
         div.row {

@@ -69,7 +69,7 @@ impl Said {
     }
 }
 
-pub(super) fn policies(context: &Context<'_>) -> Markup {
+pub(in super::super) fn policies(context: &Context<'_>) -> Markup {
     let mut standing = context.shared.runtime.policies();
     standing.retain(|standing| context.viewer.sees_policy(standing.release.policy()));
     let said = Said::of(context);
