@@ -20,6 +20,9 @@ mod projection;
 pub mod state;
 mod stats;
 
+pub mod archive;
+pub mod backtest;
+pub mod places;
 pub mod publishers;
 pub mod repository;
 pub mod trial;

@@ -2,6 +2,7 @@
 //! `make test` builds what these need.
 
 mod author_errors;
+mod backtest;
 mod bad_input;
 mod book;
 mod cache;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ephor::backtest::Backtests;
 use ephor::publishers::Publishers;
 use ephor::server::{Options, Server};
 use ephor::{Config, Runtime};
@@ -98,7 +99,8 @@ async fn serve(args: Args) -> Outcome {
     }
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
-    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone() };
+    let backtests = Backtests::new(&runtime, &config.backtests, &config.spine, &config.ledger, &config.ingest);
+    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone(), backtests };
     let limits = match &args.config {
         Some(file) => reload::with_base(&config, file).server,
         None => config.server.clone(),

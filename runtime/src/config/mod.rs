@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Publisher;
 use crate::policy::publisher::Misfit;
 use crate::repository::Location;
-use crate::{ingest, ledger, reserved, runtime, sandbox, server};
+use crate::{backtest, ingest, ledger, reserved, runtime, sandbox, server};
 
 pub use check::{Checked, Problem, Report};
 pub use diff::Difference;
@@ -39,6 +39,8 @@ pub struct Config {
     pub sandbox: sandbox::Limits,
     /// What a client may do.
     pub server: server::Limits,
+    /// What back-tests over HTTP may take.
+    pub backtests: backtest::Limits,
     /// Whose policies may run, and what each was granted: a table for each publisher.
     pub publishers: BTreeMap<String, Publisher>,
 }

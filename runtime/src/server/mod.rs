@@ -11,6 +11,7 @@
 
 mod act;
 mod answer;
+mod backtests;
 mod body;
 mod connection;
 mod contents;
@@ -40,6 +41,7 @@ use tokio::time::{sleep, timeout};
 
 pub use limits::Limits;
 
+use crate::backtest::Backtests;
 use crate::ingest;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
@@ -60,6 +62,8 @@ pub struct Options {
     pub ingest: ingest::Limits,
     /// The publishers whose releases are judged with.
     pub publishers: Option<Arc<Publishers>>,
+    /// Back-tests on what the ledger keeps.
+    pub backtests: Backtests,
 }
 
 /// Where the server is in its life. Only ever moves on.

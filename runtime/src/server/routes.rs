@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use super::body::{RequestBody, ResponseBody};
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
-use super::{Phase, Shared, contents, events, log, metrics, policies, releases, repositories, status, verdicts};
+use super::{Phase, Shared, backtests, contents, events, log, metrics, policies, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
 
 /// A path that there is.
@@ -22,6 +22,12 @@ enum Route<'a> {
     Erasures,
     Policies,
     Policy(&'a str),
+    /// Back-tests, and what can be tried in one.
+    Backtests,
+    Tried,
+    /// One back-test, by its number, and its differences.
+    Backtest(u64),
+    Differences(u64),
     Verdicts,
     Log(&'a str),
     Repository(&'a str),
@@ -42,6 +48,8 @@ impl<'a> Route<'a> {
             "/v1/events" => Route::Events,
             "/v1/erasures" => Route::Erasures,
             "/v1/policies" => Route::Policies,
+            "/v1/backtests" => Route::Backtests,
+            "/v1/backtests/releases" => Route::Tried,
             "/v1/verdicts" => Route::Verdicts,
             "/v1/releases" => Route::Releases,
             "/v1/status" => Route::Status,
@@ -57,6 +65,15 @@ impl<'a> Route<'a> {
                 };
                 if let Some(sequence) = below("/v1/events/").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) {
                     return sequence.parse().ok().map(Route::Event);
+                }
+                if let Some(rest) = below("/v1/backtests/") {
+                    let (id, differences) = rest.split_once('/').map_or((rest, None), |(id, rest)| (id, Some(rest)));
+                    let id = id.parse().ok().filter(|_| id.bytes().all(|byte| byte.is_ascii_digit()))?;
+                    return match differences {
+                        None => Some(Route::Backtest(id)),
+                        Some("differences") => Some(Route::Differences(id)),
+                        Some(_) => None,
+                    };
                 }
                 if let Some(name) = below("/v1/policies/").filter(|name| is_policy(name)) {
                     return Some(Route::Policy(name));
@@ -80,6 +97,10 @@ impl<'a> Route<'a> {
             Route::Erasures => "erasures",
             Route::Policies => "policies",
             Route::Policy(_) => "policy",
+            Route::Backtests => "backtests",
+            Route::Tried => "backtest-releases",
+            Route::Backtest(_) => "backtest",
+            Route::Differences(_) => "differences",
             Route::Verdicts => "verdicts",
             Route::Log(_) => "log",
             Route::Repository(_) => "repository",
@@ -97,8 +118,12 @@ impl<'a> Route<'a> {
         match self {
             Route::Events | Route::Erasures | Route::Log("cosignatures") | Route::Act(..) | Route::Look(_) => "POST",
             Route::Policy(_) => "GET, HEAD, PUT, DELETE",
+            Route::Backtests => "GET, HEAD, POST",
+            Route::Backtest(_) => "GET, HEAD, DELETE",
             Route::Event(_)
             | Route::Policies
+            | Route::Tried
+            | Route::Differences(_)
             | Route::Verdicts
             | Route::Log(_)
             | Route::Repository(_)
@@ -159,6 +184,12 @@ async fn dispatch(
         Route::Policy(name) if read => policies::get(shared, name),
         Route::Policy(name) if parts.method == Method::PUT => policies::put(shared, parts, name, body).await,
         Route::Policy(name) if parts.method == Method::DELETE => policies::delete(shared, parts, name).await,
+        Route::Backtests if read => backtests::list(shared),
+        Route::Backtests if parts.method == Method::POST => backtests::post(shared, parts, body).await,
+        Route::Tried if read => backtests::releases(shared).await,
+        Route::Backtest(id) if read => backtests::get(shared, parts, id),
+        Route::Backtest(id) if parts.method == Method::DELETE => backtests::delete(shared, parts, id),
+        Route::Differences(id) if read => backtests::differences(shared, parts, id).await,
         Route::Verdicts if parts.method == Method::GET => verdicts::get(shared, parts),
         Route::Log("cosignatures") if parts.method == Method::POST => log::cosign(shared, body).await,
         Route::Log(path) if read => log::get(shared, path).await,
@@ -242,6 +273,8 @@ mod tests {
         assert_eq!(Route::of("/v1/releases/office/geofence/promote"), Some(Route::Act("office/geofence", "promote")));
         assert_eq!(Route::of("/v1/publishers/office/look"), Some(Route::Look("office")));
         assert_eq!(Route::of("/v1/repositories/office/root.json"), Some(Route::Repository("office/root.json")));
+        assert_eq!(Route::of("/v1/backtests/7/differences"), Some(Route::Differences(7)));
+        assert_eq!((Route::of("/v1/backtests/7"), Route::of("/v1/backtests/x")), (Some(Route::Backtest(7)), None));
         assert_eq!(Route::of("/v1/repositories/"), None);
         for path in [
             "/",

@@ -6,10 +6,10 @@
 
 use std::fmt::Write as _;
 
+use ephor::backtest::{Example, Found, Kinds, Named, Report};
 use ephor::verdict::Decision;
 
 use super::backtest::Tested;
-use super::changes::{Example, Found, Kinds, Named, Report};
 use crate::cli::table::{self, grouped};
 
 /// Rows of a table of names; the page says that there are more.
@@ -420,9 +420,9 @@ fn more(out: &mut String, all: usize, shown: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::changes::Counter;
     use super::super::entry::tests::{event, finding};
     use super::*;
+    use ephor::backtest::Counter;
 
     fn tested(report: Report) -> Tested {
         let side = |release: &str| vec![("p<b>".to_string(), release.to_string())];
