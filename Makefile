@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench check languages table setup binary policies guests components guests-components languages-components
+.PHONY: help demo test bench check languages table setup binary policies guests components guests-components languages-components browser-tools
 
 help: ## Shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,7 +37,7 @@ demo: policies ## Serves the policies, streams real events, swaps one in mid-str
 # takes the most time, is built once for binary, tests and benchmarks.
 test: setup ## Builds everything and runs all tests
 	cargo build --release --workspace --all-targets --locked
-	@$(MAKE) --no-print-directory components guests-components languages-components
+	@$(MAKE) --no-print-directory components guests-components languages-components browser-tools
 	cargo test --release --workspace --locked
 
 languages: binary languages-components ## Builds the policies in JavaScript and Python; gets their tools
@@ -118,6 +118,21 @@ $(TOOLS)/python/built: $(PYTHON)/requirements.txt
 	@mkdir -p $(@D)
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(PYTHON)/requirements.txt
+	@touch $@
+
+# What the tests of the page audit it with.
+browser-tools:
+ifeq ($(EPHOR_WITHOUT_BROWSER),1)
+	@echo "LEFT OUT: the tests of the page in a browser, because EPHOR_WITHOUT_BROWSER is 1"
+else
+	@$(MAKE) --no-print-directory $(TOOLS)/axe/built
+endif
+
+$(TOOLS)/axe/built: tests/axe/package.json tests/axe/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is missing, which gets what the page is audited with. Install Node.js 20.19 or later (https://nodejs.org), or do without: EPHOR_WITHOUT_BROWSER=1" >&2; exit 1; }
+	@mkdir -p $(@D)
+	@cp tests/axe/package.json tests/axe/package-lock.json $(@D)/
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # Converted once; delete target/data to do it again.

@@ -22,6 +22,7 @@ mod stats;
 
 pub mod archive;
 pub mod backtest;
+pub mod overview;
 pub mod places;
 pub mod publishers;
 pub mod repository;

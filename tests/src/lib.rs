@@ -1,6 +1,7 @@
 //! Fixtures: the real binary, clients that speak to it, and what they send.
 
 pub mod book;
+pub mod browser;
 pub mod client;
 pub mod data;
 pub mod event;

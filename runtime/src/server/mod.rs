@@ -3,8 +3,8 @@
 //! In reading order, as a request meets them: `connection` (how long a peer may
 //! be silent), `routes` (path and method), `body` (expanded and bounded),
 //! `events` and `stream` (the four forms of events), `answer` (verdicts as JSON),
-//! `problem` (errors as JSON, and their status), `policies`, `metrics`. All
-//! bounds are in `limits`.
+//! `problem` (errors as JSON, and their status), `policies`, `metrics`, `page` (what
+//! people look at). All bounds are in `limits`.
 //!
 //! Knows the runtime by its embedding API only, and nothing of how an event is
 //! decoded, a policy run, or a verdict kept.
@@ -19,6 +19,7 @@ mod events;
 mod limits;
 mod log;
 mod metrics;
+mod page;
 mod peer;
 mod policies;
 mod problem;
@@ -43,6 +44,7 @@ pub use limits::Limits;
 
 use crate::backtest::Backtests;
 use crate::ingest;
+use crate::overview::Overview;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use body::Room;
@@ -87,6 +89,8 @@ struct Shared {
     counters: Counters,
     room: Room,
     phase: watch::Receiver<Phase>,
+    /// Sums over the ledger, for the page; absent without a ledger.
+    overview: Option<Arc<Overview>>,
 }
 
 /// The HTTP server in front of a runtime.
@@ -149,7 +153,9 @@ impl Server {
         let counters = Counters::default();
         runtime.stats().register(|registry| counters.register(registry));
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
-        let shared = Arc::new(Shared { runtime, limits, loopback: address.ip().is_loopback(), options, counters, room, phase: phase_seen });
+        let overview = runtime.log().map(|log| Overview::start(Arc::clone(log), runtime.durable())).transpose()?;
+        let loopback = address.ip().is_loopback();
+        let shared = Arc::new(Shared { runtime, limits, loopback, options, counters, room, phase: phase_seen, overview });
         let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase })
     }

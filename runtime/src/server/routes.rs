@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use super::body::{RequestBody, ResponseBody};
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
-use super::{Phase, Shared, backtests, contents, events, log, metrics, policies, releases, repositories, status, verdicts};
+use super::{Phase, Shared, backtests, contents, events, log, metrics, page, policies, releases, repositories, status, verdicts};
 use crate::ledger::Durability;
 
 /// A path that there is.
@@ -40,6 +40,8 @@ enum Route<'a> {
     Live,
     Ready,
     Metrics,
+    /// The page for people.
+    Page(page::Path<'a>),
 }
 
 impl<'a> Route<'a> {
@@ -84,7 +86,8 @@ impl<'a> Route<'a> {
                 if let Some(name) = below("/v1/publishers/").and_then(|rest| rest.strip_suffix("/look")) {
                     return Some(Route::Look(name));
                 }
-                return below("/v1/log/").map(Route::Log).or(below("/v1/repositories/").map(Route::Repository));
+                let of_interface = below("/v1/log/").map(Route::Log).or(below("/v1/repositories/").map(Route::Repository));
+                return of_interface.or_else(|| page::Path::of(path).map(Route::Page));
             }
         })
     }
@@ -111,6 +114,7 @@ impl<'a> Route<'a> {
             Route::Live => "livez",
             Route::Ready => "readyz",
             Route::Metrics => "metrics",
+            Route::Page(path) => path.name(),
         }
     }
 
@@ -131,7 +135,8 @@ impl<'a> Route<'a> {
             | Route::Status
             | Route::Live
             | Route::Ready
-            | Route::Metrics => "GET, HEAD",
+            | Route::Metrics
+            | Route::Page(_) => "GET, HEAD",
         }
     }
 }
@@ -201,6 +206,7 @@ async fn dispatch(
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
+        Route::Page(path) if read => Ok(page::get(shared, parts, path).await),
         _ => {
             let detail = format!("{} is not among the methods of this path: {}.", parts.method, route.methods());
             Err(Problem::new(Cause::Method(route.methods()), detail))
@@ -277,7 +283,6 @@ mod tests {
         assert_eq!((Route::of("/v1/backtests/7"), Route::of("/v1/backtests/x")), (Some(Route::Backtest(7)), None));
         assert_eq!(Route::of("/v1/repositories/"), None);
         for path in [
-            "/",
             "",
             "/v1/events/",
             "/v1/events/1x",

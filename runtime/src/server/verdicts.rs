@@ -1,6 +1,8 @@
 //! `GET /v1/verdicts`: the ledger's entries as they become durable, from any sequence
-//! on, as lines or as server-sent events.
+//! on, as lines or as server-sent events; all of them, or, for somebody who looks on, the
+//! latest of what comes, with a count of what was left out.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,16 @@ const FRAME_ENTRIES: usize = 16 << 10;
 /// Frames that wait for the client to read.
 const FRAMES_MAX: usize = 4;
 
+/// Between two frames for somebody who looks on.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// Entries that are looked at for such a frame, at most. Those before count as left out:
+/// who looks on wants to see what is now.
+const GLANCE_ENTRIES: u64 = 128 << 10;
+
+/// Entries a second that somebody may ask to look on.
+const RATE_MAX: u32 = 1_000;
+
 /// A sign of life for whoever waits for the next entry, so that a proxy does not take
 /// the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -45,6 +57,8 @@ struct Query {
     verdict: Option<Decision>,
     subject: Option<String>,
     source: Option<String>,
+    /// Entries a second at most, for somebody who looks on; all of them if that is not said.
+    rate: Option<u32>,
 }
 
 impl Query {
@@ -66,12 +80,16 @@ impl Query {
                 "policy" => parsed.policy = Some(value),
                 "subject" => parsed.subject = Some(value),
                 "source" => parsed.source = Some(value),
+                "rate" => {
+                    let rate = value.parse().ok().filter(|rate| (2..=RATE_MAX).contains(rate));
+                    parsed.rate = Some(rate.ok_or_else(|| format!("rate={value} is not a number of entries from 2 to {RATE_MAX}"))?);
+                }
                 "verdict" => {
                     let words = || Decision::ALL.map(Decision::name).join(", ");
                     let known = Decision::ALL.into_iter().find(|decision| decision.name() == value);
                     parsed.verdict = Some(known.ok_or_else(|| format!("verdict={value} is none of {}", words()))?);
                 }
-                other => return Err(format!("{other} is not known; there are from, follow, policy, verdict, subject and source")),
+                other => return Err(format!("{other} is not known; there are from, follow, policy, verdict, subject, source and rate")),
             }
         }
         Ok(parsed)
@@ -81,9 +99,20 @@ impl Query {
         self.policy.is_none() && self.verdict.is_none() && self.subject.is_none() && self.source.is_none()
     }
 
+    /// Whether a line may be taken, by its bytes: true where only reading it can tell.
+    fn may_take(&self, line: &str) -> bool {
+        let verdict = self.verdict.is_none_or(|verdict| line.contains(&format!("\"verdict\":\"{}\"", verdict.name())));
+        let plain = |text: &String| text.bytes().all(|byte| byte != b'"' && byte != b'\\' && byte >= b' ');
+        let names = [&self.policy, &self.subject, &self.source];
+        verdict && names.into_iter().flatten().all(|name| !plain(name) || line.contains(name.as_str()))
+    }
+
     fn takes(&self, line: &str) -> bool {
         if self.takes_all() {
             return true;
+        }
+        if !self.may_take(line) {
+            return false;
         }
         let is = |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == found);
         match Entry::parse(line.as_bytes()) {
@@ -135,6 +164,10 @@ pub(super) fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<Respon
         query.from = last.saturating_add(1);
     }
     query.follow |= events;
+    if query.rate.is_some() && !events {
+        let detail = "rate is for server-sent events, which say what was left out; ask with accept: text/event-stream.";
+        return Err(Problem::new(Cause::Query, detail));
+    }
     let (frames_out, frames_in) = body::frames(FRAMES_MAX);
     let feed = Feed {
         log: Arc::clone(log),
@@ -175,7 +208,11 @@ struct Feed {
 impl Feed {
     async fn run(mut self, frames: FrameSender) {
         loop {
-            let Some((frame, next, more)) = self.read().await else { return };
+            let read = match self.query.rate {
+                Some(rate) => self.glance(rate).await,
+                None => self.read().await,
+            };
+            let Some((frame, next, more)) = read else { return };
             self.query.from = next;
             if !frame.is_empty() && frames.send(frame, self.patience).await.is_err() {
                 return;
@@ -185,6 +222,9 @@ impl Feed {
             }
             if !self.query.follow {
                 break;
+            }
+            if self.query.rate.is_some() {
+                tokio::time::sleep(GLANCE).await;
             }
             // The next entry, the end of everything, or a sign of life.
             let from = self.query.from;
@@ -205,6 +245,22 @@ impl Feed {
             }
         }
         frames.complete();
+    }
+
+    /// A frame for somebody who looks on: the latest entries of what is new, and how many
+    /// were left out.
+    async fn glance(&mut self, rate: u32) -> Option<(Bytes, u64, bool)> {
+        let most = (f64::from(rate) * GLANCE.as_secs_f64()) as usize;
+        let durable = *self.durable.borrow();
+        let (log, query) = (Arc::clone(&self.log), mem::take(&mut self.query));
+        let read = tokio::task::spawn_blocking(move || {
+            let read = latest(&log, &query, durable, most);
+            let next = query.from.max(durable + 1);
+            (query, read.map(|frame| (frame, next, false)))
+        });
+        let (query, read) = read.await.ok()?;
+        self.query = query;
+        read.inspect_err(|error| tracing::error!(%error, "The ledger cannot be read")).ok()
     }
 
     /// The next frame, the sequence that follows it, and whether there may be more
@@ -242,6 +298,36 @@ impl Feed {
     }
 }
 
+/// Of the entries up to `durable` the `most` latest that are asked for, as server-sent
+/// events, and one more, `left-out`, with the number of those before.
+fn latest(log: &Log, query: &Query, durable: u64, most: usize) -> Result<Bytes, LogError> {
+    let looked_at = if query.takes_all() { most as u64 } else { GLANCE_ENTRIES };
+    let first = query.from.max((durable + 1).saturating_sub(looked_at));
+    let mut left_out = first - query.from;
+    let mut kept = VecDeque::with_capacity(most + 1);
+    for item in log.entries(first) {
+        let (sequence, line) = item?;
+        if sequence > durable {
+            break;
+        }
+        if query.takes(&line) {
+            kept.push_back((sequence, line));
+            if kept.len() > most {
+                kept.pop_front();
+                left_out += 1;
+            }
+        }
+    }
+    let mut frame = String::new();
+    for (sequence, line) in kept {
+        frame.push_str(&format!("id: {sequence}\ndata: {line}\n\n"));
+    }
+    if left_out > 0 {
+        frame.push_str(&format!("id: {durable}\nevent: left-out\ndata: {left_out}\n\n"));
+    }
+    Ok(frame.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,13 +342,26 @@ mod tests {
             verdict: Some(Decision::Deny),
             subject: Some("a b".into()),
             source: Some("/shop".into()),
+            rate: None,
         };
         assert_eq!(parsed, expected);
         assert_eq!(Query::parse("").map(|query| (query.from, query.follow)), Ok((1, false)));
-        for (bad, names) in
-            [("from=x", "from=x"), ("verdict=no", "allow, flag"), ("limit=1", "limit is not known"), ("follow=1", "neither")]
-        {
+        for (bad, names) in [
+            ("from=x", "from=x"),
+            ("verdict=no", "allow, flag"),
+            ("limit=1", "limit is not known"),
+            ("follow=1", "neither"),
+            ("rate=0", "from 2 to 1000"),
+        ] {
             assert!(Query::parse(bad).is_err_and(|detail| detail.contains(names)), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_look_at_the_bytes_leaves_nothing_out() {
+        let query = Query::parse("verdict=deny&subject=a%22b").expect("a query");
+        assert!(query.may_take(r#"{"subject":"a\"b","verdict":"deny"}"#), "what is written otherwise has to be read");
+        assert!(!query.may_take(r#"{"subject":"a\"b","verdict":"allow"}"#));
+        assert!(!Query::parse("source=%2Fshop").expect("a query").may_take(r#"{"source":"/other"}"#));
     }
 }

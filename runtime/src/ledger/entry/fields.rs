@@ -177,7 +177,8 @@ impl Time {
         out.extend_from_slice(&text);
     }
 
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Reads a time as it stands in an entry.
+    pub fn parse(text: &str) -> Option<Self> {
         let number = |range: std::ops::Range<usize>| -> Option<u64> {
             let digits = text.get(range)?;
             digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?

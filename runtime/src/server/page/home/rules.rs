@@ -1,0 +1,86 @@
+//! Which rules found what, and which policies are judged with.
+
+use maud::{Markup, html};
+
+use super::super::context::Context;
+use super::super::parts::{self, Column, number, percent};
+use crate::runtime::Mode;
+
+/// Rules that are shown.
+const RULES_SHOWN: usize = 25;
+
+pub(super) fn findings(context: &Context<'_>) -> Markup {
+    let mut rules = match &context.shared.overview {
+        Some(overview) => overview.look(|sums| sums.rules.iter().map(|(key, sum)| (key.clone(), sum.clone())).collect::<Vec<_>>()),
+        None => Vec::new(),
+    };
+    rules.retain(|(key, _)| context.viewer.sees(&key.policy));
+    rules.sort_by(|(a, one), (b, other)| other.findings.cmp(&one.findings).then_with(|| a.cmp(b)));
+    let largest = rules.first().map(|(_, sum)| sum.findings).unwrap_or_default();
+    let head = [
+        Column::text(context.text("rules.rule")),
+        Column::text(context.text("rules.mode")),
+        Column::number(context.text("rules.findings")),
+        Column::text(context.text("rules.share")),
+        Column::text(context.text("rules.last")),
+    ];
+    let rows = html! {
+        @for (key, sum) in rules.iter().take(RULES_SHOWN) {
+            tr {
+                th scope="row" { (key.rule) span.note { br; (parts::policy(&key.policy)) } }
+                td { (parts::mode(context, key.mode)) }
+                td.number { (number(sum.findings)) }
+                td.bars { (parts::bar(sum.findings, largest)) }
+                td { (parts::time_micros(sum.at)) }
+            }
+        }
+    };
+    let body = html! {
+        @if rules.is_empty() {
+            (parts::empty(context.text("rules.none")))
+        } @else {
+            (parts::table(context.text("rules.title"), &head, &rows))
+            @if rules.len() > RULES_SHOWN { p.note { (context.count("rules.more", (rules.len() - RULES_SHOWN) as u64)) } }
+        }
+    };
+    parts::live_section("rules", context.text("rules.title"), &body)
+}
+
+pub(super) fn policies(context: &Context<'_>) -> Markup {
+    let mut standing = context.shared.runtime.policies();
+    standing.retain(|standing| context.viewer.sees(standing.release.policy()));
+    let head = [
+        Column::text(context.text("policies.policy")),
+        Column::text(context.text("policies.mode")),
+        Column::number(context.text("policies.asked")),
+        Column::number(context.text("policies.faults")),
+        Column::number(context.text("policies.cost")),
+    ];
+    let rows = html! {
+        @for one in &standing {
+            tr {
+                th scope="row" {
+                    (parts::policy(one.release.policy()))
+                    span.note { br; (one.release.manifest.summary) br; code { (one.release.id) } }
+                }
+                td {
+                    (parts::mode(context, one.mode))
+                    @if one.mode == Mode::Canary { " " (percent(u64::from(one.share), 10_000)) }
+                    @if one.stale.is_some() { " " span.badge.flag { (context.text("policies.stale")) } }
+                }
+                td.number { (number(one.shown.events)) }
+                td.number { (number(one.shown.faults)) }
+                td.number { @if one.shown.events > 0 { (format!("{:.1} µs", one.shown.p50_us)) } @else { "—" } }
+            }
+        }
+    };
+    let body = html! {
+        @if standing.is_empty() {
+            (parts::empty(context.text("policies.none")))
+        } @else {
+            (parts::table(context.text("policies.title"), &head, &rows))
+            p.note { (context.text("policies.note")) }
+        }
+    };
+    parts::live_section("policies", context.text("policies.title"), &body)
+}

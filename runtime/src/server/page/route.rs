@@ -1,0 +1,150 @@
+//! The paths of the page, and what every answer of it has in its header.
+
+use std::sync::Arc;
+
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, SET_COOKIE, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use maud::Markup;
+
+use super::context::Context;
+use super::{files, home, layout};
+use crate::server::Shared;
+use crate::server::body::ResponseBody;
+use crate::server::problem::{Cause, Problem};
+
+/// Nothing but what this server gives out itself, and no script or style that stands in
+/// the markup (Content Security Policy Level 3). Pictures may be `data:`, which is how a
+/// plot becomes a PNG.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// A path of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Path<'a> {
+    Home,
+    /// A style, a script, or a picture of ours, by its name.
+    File(&'a str),
+    /// A plot of a view as a file, by its name.
+    Plot(&'a str),
+}
+
+impl<'a> Path<'a> {
+    /// The path, if it is one of the page.
+    pub(in crate::server) fn of(path: &'a str) -> Option<Self> {
+        let below = |prefix: &str| path.strip_prefix(prefix).filter(|rest| !rest.is_empty() && !rest.contains('/'));
+        match path {
+            "/" => Some(Path::Home),
+            _ => below("/static/").map(Path::File).or_else(|| below("/plots/").map(Path::Plot)),
+        }
+    }
+
+    /// The label in the metrics.
+    pub(in crate::server) fn name(self) -> &'static str {
+        match self {
+            Path::Home => "page",
+            Path::File(_) => "page-file",
+            Path::Plot(_) => "page-plot",
+        }
+    }
+}
+
+/// Answers with a view. What goes wrong is a view as well.
+pub(in crate::server) async fn get(shared: &Arc<Shared>, parts: &Parts, path: Path<'_>) -> Response<ResponseBody> {
+    let context = Context::new(shared, parts);
+    let mut response = match path {
+        Path::File(name) => match files::get(parts, name) {
+            Some(response) => response,
+            None => problem(&context, &nothing_here()),
+        },
+        Path::Plot(name) => match plot(&context, name) {
+            Some(svg) => picture(name, svg),
+            None => problem(&context, &nothing_here()),
+        },
+        path => match view(&context, path).await {
+            Ok(markup) => page(&context, StatusCode::OK, markup),
+            Err(error) => problem(&context, &error),
+        },
+    };
+    secure(&mut response);
+    response
+}
+
+/// The view of a path.
+async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Markup, Problem> {
+    match path {
+        Path::Home => Ok(home::view(context).await),
+        Path::File(_) | Path::Plot(_) => Err(nothing_here()),
+    }
+}
+
+/// The plot of a name, as a file that stands for itself.
+fn plot(context: &Context<'_>, name: &str) -> Option<String> {
+    match name {
+        "verdicts.svg" => Some(home::verdicts(context).to_file()),
+        _ => None,
+    }
+}
+
+fn nothing_here() -> Problem {
+    Problem::new(Cause::NotFound, "The page has nothing at this path.")
+}
+
+fn page(context: &Context<'_>, status: StatusCode, markup: Markup) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(markup.into_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    // It says what holds now, and it depends on who asks.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("accept-language, cookie"));
+    for cookie in context.cookies_to_set() {
+        if let Ok(value) = HeaderValue::try_from(cookie) {
+            headers.append(SET_COOKIE, value);
+        }
+    }
+    response
+}
+
+fn problem(context: &Context<'_>, problem: &Problem) -> Response<ResponseBody> {
+    page(context, problem.cause.status(), layout::problem(context, problem))
+}
+
+fn picture(name: &str, svg: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(svg));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"ephor-{name}\"")) {
+        headers.insert(hyper::header::CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
+/// What a browser is told to forbid.
+fn secure(response: &mut Response<ResponseBody>) {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_page_are_few() {
+        assert_eq!(Path::of("/"), Some(Path::Home));
+        assert_eq!(Path::of("/static/style.css"), Some(Path::File("style.css")));
+        assert_eq!(Path::of("/plots/verdicts.svg"), Some(Path::Plot("verdicts.svg")));
+        for other in ["", "/static/", "/static/a/b", "/v1/events", "//"] {
+            assert_eq!(Path::of(other), None, "{other}");
+        }
+    }
+}
