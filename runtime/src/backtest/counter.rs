@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::BacktestError;
+use super::timeline::Timeline;
 use crate::archive::{ArchiveError, happened};
 use crate::ledger::entry::{Asked, Entry, EventEntry, Fault, Finding, TimerEntry};
 use crate::verdict::{Decision, Mode};
@@ -35,7 +36,7 @@ impl Kinds {
         self.stricter + self.milder + self.findings
     }
 
-    fn add(&mut self, kind: Kind) {
+    pub(super) fn add(&mut self, kind: Kind) {
         *match kind {
             Kind::Stricter => &mut self.stricter,
             Kind::Milder => &mut self.milder,
@@ -51,8 +52,9 @@ impl Kinds {
     }
 }
 
+/// In which way one verdict changed.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Stricter,
     Milder,
     Findings,
@@ -171,6 +173,8 @@ pub struct Report {
     pub days: Vec<Named>,
     /// The first day and the last on which there was an event.
     pub span: Option<(String, String)>,
+    /// Events and changes over time.
+    pub timeline: Timeline,
     /// Some changes in full, of every kind.
     pub examples: Vec<Example>,
 }
@@ -237,6 +241,8 @@ struct About<'a> {
     subject: Option<&'a str>,
     /// As entries have it.
     time: &'a str,
+    /// The same in microseconds since 1970.
+    micros: i64,
 }
 
 /// Counts.
@@ -298,9 +304,11 @@ impl Counter {
             None => other.verdict,
         };
         self.report.events += 1;
+        self.report.timeline.event(happened(&one).micros());
         self.verdicts[one.verdict as usize].before += 1;
         self.verdicts[verdict as usize].after += 1;
-        let time = happened(&one).to_string();
+        let at = happened(&one);
+        let time = at.to_string();
         let day = day(&time);
         match &mut self.report.span {
             Some((first, last)) if day < first.as_str() => *first = day.to_string(),
@@ -308,7 +316,15 @@ impl Counter {
             Some(_) => {}
             none => *none = Some((day.to_string(), day.to_string())),
         }
-        let about = About { sequence, source: &one.source, id: &one.id, timer: false, subject: one.subject.as_deref(), time: &time };
+        let about = About {
+            sequence,
+            source: &one.source,
+            id: &one.id,
+            timer: false,
+            subject: one.subject.as_deref(),
+            time: &time,
+            micros: at.micros(),
+        };
         let before = match self.alone.clone() {
             Some(policy) => Side::of(one.verdict, one.asked.iter().filter(|asked| counts(asked) && *asked.policy == *policy)),
             None => Side::of(one.verdict, &one.asked),
@@ -346,7 +362,11 @@ impl Counter {
 
     fn timer(&mut self, timer: &TimerEntry<'_>, sequence: Option<u64>, before: &Side<'_>, after: &Side<'_>) -> Option<Example> {
         let (key, due) = (timer.key.to_string(), timer.due.to_string());
-        self.pair(&About { sequence, source: &timer.source, id: &key, timer: true, subject: None, time: &due }, before, after)
+        self.pair(
+            &About { sequence, source: &timer.source, id: &key, timer: true, subject: None, time: &due, micros: timer.due.micros() },
+            before,
+            after,
+        )
     }
 
     fn pair(&mut self, about: &About<'_>, before: &Side<'_>, after: &Side<'_>) -> Option<Example> {
@@ -366,6 +386,7 @@ impl Counter {
             std::cmp::Ordering::Equal => Kind::Findings,
         };
         self.report.changes.add(kind);
+        self.report.timeline.change(about.micros, kind);
         self.transitions[before.verdict as usize][after.verdict as usize] += 1;
         self.days.entry(day(about.time).to_string()).or_default().add(kind);
         count(&mut self.sources, Some(about.source)).unwrap_or(&mut self.report.other_sources).add(kind);

@@ -25,6 +25,7 @@ mod side;
 mod store;
 #[cfg(test)]
 mod testing;
+mod timeline;
 
 pub use counter::{Counter, Example, Found, Kinds, Named, Report, Rule, Sides, Transition};
 pub use drive::{Came, Drive, Ground, VerdictEvents};
@@ -33,6 +34,7 @@ pub use limits::Limits;
 pub use plan::{Against, Change, End, Request};
 pub use run::{Backtests, Done, Job, State, Status};
 pub use side::{Moment, Side};
+pub use timeline::{Part, Timeline};
 
 use crate::archive::ArchiveError;
 use crate::ledger::OpenError;

@@ -396,7 +396,7 @@ fn rows(line: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
     for (change, found) in all {
         let texts = found.map_or(["", "", ""], |found| [&found.policy, &found.rule, &found.message]);
         let row = [
-            &sequence,
+            sequence.as_str(),
             &*example.time,
             &example.source,
             &example.id,
