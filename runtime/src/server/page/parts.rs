@@ -101,7 +101,7 @@ pub(in crate::server) fn mode(context: &Context<'_>, mode: Mode) -> Markup {
 }
 
 /// How grave a finding is.
-#[expect(dead_code, reason = "for the views of a policy and an event")]
+#[allow(dead_code, reason = "for the views of a policy and an event")]
 pub(in crate::server) fn severity(context: &Context<'_>, severity: Severity) -> Markup {
     let word = match severity {
         Severity::Low => context.text("words.low"),
@@ -171,6 +171,7 @@ pub(in crate::server) fn figures(figures: &[Figure<'_>]) -> Markup {
 }
 
 /// A part of a view under a heading of its own.
+#[allow(dead_code, reason = "for views with parts that do not change")]
 pub(in crate::server) fn section(id: &str, title: &str, body: &Markup) -> Markup {
     html! {
         section.card id=(id) aria-labelledby={ (id) "-title" } {

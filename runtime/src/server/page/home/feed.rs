@@ -159,7 +159,7 @@ fn row(context: &Context<'_>, releases: &BTreeMap<String, Arc<Release>>, entry: 
                     @for finding in *findings {
                         p {
                             (said_by(context, releases.get(&***policy), &finding.rule, &finding.message, &finding.evidence))
-                            " " span.note { (parts::policy(policy)) " · " (finding.rule) " " (parts::mode(context, *mode)) }
+                            " " span.note { (parts::policy(policy)) " · " (*finding.rule) " " (parts::mode(context, *mode)) }
                         }
                     }
                     @if let Some(fault) = fault {
