@@ -8,12 +8,14 @@
 //!
 //! What is ruled where stands in the policy's settings, as GeoJSON ([`Outline`]).
 
+mod cache;
 mod outline;
 
 use std::path::Path;
 
 use serde::Serialize;
 
+pub use cache::Lately;
 pub use outline::{Outline, outlines};
 
 use crate::archive::{ArchiveError, Occurrence, Recorded, Wants};
@@ -33,7 +35,7 @@ pub const ENTRIES_MAX: u64 = 200_000;
 pub const SPOTS_MAX: usize = 20_000;
 
 /// Which findings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The policy's full name.
     pub policy: String,
@@ -148,6 +150,11 @@ pub fn find(
     }
     found.cut();
     Ok(found)
+}
+
+/// Whether a release sees where events happened, under a grant.
+pub fn sees_places(release: &Release, grant: &Grant) -> bool {
+    View::new(&release.manifest, grant.clone()).sees_places()
 }
 
 impl Spots {

@@ -197,7 +197,7 @@ pub(super) fn find(backtests: &Backtests, id: u64) -> Result<Arc<Job>, Problem> 
     backtests.get(id).ok_or_else(|| unknown(id))
 }
 
-fn unknown(id: u64) -> Problem {
+pub(super) fn unknown(id: u64) -> Problem {
     Problem::new(Cause::NoSuchBacktest, format!("There is no back-test {id}; GET /v1/backtests lists those that there are."))
 }
 
@@ -406,7 +406,7 @@ fn rows(line: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
             example.after.name(),
             change,
         ];
-        writer.write_record(row.into_iter().chain(texts).map(harmless)).map_err(std::io::Error::other)?;
+        writer.write_record(row.into_iter().chain(texts).map(|text| harmless(text).into_owned())).map_err(std::io::Error::other)?;
     }
     writer.flush()
 }

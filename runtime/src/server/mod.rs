@@ -45,6 +45,7 @@ pub use limits::Limits;
 use crate::backtest::Backtests;
 use crate::ingest;
 use crate::overview::Overview;
+use crate::places::Lately;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use body::Room;
@@ -89,6 +90,8 @@ struct Shared {
     counters: Counters,
     room: Room,
     phase: watch::Receiver<Phase>,
+    /// Findings that maps of the page have shown lately.
+    maps: Lately,
     /// Sums over the ledger, for the page; absent without a ledger.
     overview: Option<Arc<Overview>>,
 }
@@ -155,7 +158,8 @@ impl Server {
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
         let overview = runtime.log().map(|log| Overview::start(Arc::clone(log), runtime.durable())).transpose()?;
         let loopback = address.ip().is_loopback();
-        let shared = Arc::new(Shared { runtime, limits, loopback, options, counters, room, phase: phase_seen, overview });
+        let shared =
+            Arc::new(Shared { runtime, limits, loopback, options, counters, room, phase: phase_seen, maps: Lately::default(), overview });
         let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase })
     }

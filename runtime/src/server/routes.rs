@@ -124,6 +124,7 @@ impl<'a> Route<'a> {
             Route::Policy(_) => "GET, HEAD, PUT, DELETE",
             Route::Backtests => "GET, HEAD, POST",
             Route::Backtest(_) => "GET, HEAD, DELETE",
+            Route::Page(page::Path::Backtests | page::Path::Backtest(_)) => "GET, HEAD, POST",
             Route::Event(_)
             | Route::Policies
             | Route::Tried
@@ -206,6 +207,9 @@ async fn dispatch(
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
+        Route::Page(path @ (page::Path::Backtests | page::Path::Backtest(_))) if parts.method == Method::POST => {
+            Ok(page::post(shared, parts, path, body).await)
+        }
         Route::Page(path) if read => Ok(page::get(shared, parts, path).await),
         _ => {
             let detail = format!("{} is not among the methods of this path: {}.", parts.method, route.methods());

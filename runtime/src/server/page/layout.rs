@@ -12,21 +12,27 @@ use crate::server::problem::Problem;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Tab {
     Home,
+    Backtests,
+    Map,
 }
 
 impl Tab {
-    const ALL: [Tab; 1] = [Tab::Home];
+    const ALL: [Tab; 3] = [Tab::Home, Tab::Backtests, Tab::Map];
 
     /// Where it leads.
     fn path(self) -> &'static str {
         match self {
             Tab::Home => "/",
+            Tab::Backtests => "/backtests",
+            Tab::Map => "/map",
         }
     }
 
     fn name(self, context: &Context<'_>) -> &'static str {
         match self {
             Tab::Home => context.text("frame.tab-home"),
+            Tab::Backtests => context.text("frame.tab-backtests"),
+            Tab::Map => context.text("frame.tab-map"),
         }
     }
 }

@@ -25,13 +25,15 @@
 //! No style attributes and no scripts in the markup: the content security policy that
 //! every answer has forbids them, and anything from another host.
 
+mod backtests;
 mod context;
 mod files;
 mod home;
 mod layout;
+mod map;
 mod parts;
 mod plot;
 mod route;
 mod texts;
 
-pub(super) use route::{Path, get};
+pub(super) use route::{Path, get, post};

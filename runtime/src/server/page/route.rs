@@ -11,9 +11,9 @@ use hyper::{Response, StatusCode};
 use maud::Markup;
 
 use super::context::Context;
-use super::{files, home, layout};
+use super::{backtests, files, home, layout, map};
 use crate::server::Shared;
-use crate::server::body::ResponseBody;
+use crate::server::body::{RequestBody, ResponseBody};
 use crate::server::problem::{Cause, Problem};
 
 /// Nothing but what this server gives out itself, and no script or style that stands in
@@ -26,6 +26,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Path<'a> {
     Home,
+    Backtests,
+    /// A back-test by its number.
+    Backtest(u64),
+    Map,
     /// A style, a script, or a picture of ours, by its name.
     File(&'a str),
     /// A plot of a view as a file, by its name.
@@ -38,6 +42,9 @@ impl<'a> Path<'a> {
         let below = |prefix: &str| path.strip_prefix(prefix).filter(|rest| !rest.is_empty() && !rest.contains('/'));
         match path {
             "/" => Some(Path::Home),
+            "/backtests" => Some(Path::Backtests),
+            "/map" => Some(Path::Map),
+            _ if path.starts_with("/backtests/") => below("/backtests/").and_then(|id| id.parse().ok()).map(Path::Backtest),
             _ => below("/static/").map(Path::File).or_else(|| below("/plots/").map(Path::Plot)),
         }
     }
@@ -46,6 +53,9 @@ impl<'a> Path<'a> {
     pub(in crate::server) fn name(self) -> &'static str {
         match self {
             Path::Home => "page",
+            Path::Backtests => "page-backtests",
+            Path::Backtest(_) => "page-backtest",
+            Path::Map => "page-map",
             Path::File(_) => "page-file",
             Path::Plot(_) => "page-plot",
         }
@@ -60,7 +70,7 @@ pub(in crate::server) async fn get(shared: &Arc<Shared>, parts: &Parts, path: Pa
             Some(response) => response,
             None => problem(&context, &nothing_here()),
         },
-        Path::Plot(name) => match plot(&context, name) {
+        Path::Plot(name) => match plot(&context, name).await {
             Some(svg) => picture(name, svg),
             None => problem(&context, &nothing_here()),
         },
@@ -73,17 +83,35 @@ pub(in crate::server) async fn get(shared: &Arc<Shared>, parts: &Parts, path: Pa
     response
 }
 
+/// Answers to a form of the page. What goes wrong is a view as well.
+pub(in crate::server) async fn post(shared: &Arc<Shared>, parts: &Parts, path: Path<'_>, body: &mut RequestBody) -> Response<ResponseBody> {
+    let context = Context::new(shared, parts);
+    let id = if let Path::Backtest(id) = path { Some(id) } else { None };
+    let mut response = match backtests::post(shared, parts, &context, id, body).await {
+        Ok(backtests::Answer::View(status, markup)) => page(&context, status, markup),
+        Ok(backtests::Answer::Elsewhere(response)) => response,
+        Err(error) => problem(&context, &error),
+    };
+    secure(&mut response);
+    response
+}
+
 /// The view of a path.
 async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Markup, Problem> {
     match path {
         Path::Home => Ok(home::view(context).await),
+        Path::Backtests => backtests::list(context).await,
+        Path::Backtest(id) => backtests::one(context, id),
+        Path::Map => map::view(context).await,
         Path::File(_) | Path::Plot(_) => Err(nothing_here()),
     }
 }
 
 /// The plot of a name, as a file that stands for itself.
-fn plot(context: &Context<'_>, name: &str) -> Option<String> {
+async fn plot(context: &Context<'_>, name: &str) -> Option<String> {
     match name {
+        "backtest.svg" => backtests::plot(context).map(|plot| plot.to_file()),
+        "map.svg" => map::file(context).await,
         "verdicts.svg" => Some(home::verdicts(context).to_file()),
         _ => None,
     }
@@ -141,9 +169,10 @@ mod tests {
     #[test]
     fn paths_of_the_page_are_few() {
         assert_eq!(Path::of("/"), Some(Path::Home));
+        assert_eq!(Path::of("/backtests/7"), Some(Path::Backtest(7)));
         assert_eq!(Path::of("/static/style.css"), Some(Path::File("style.css")));
         assert_eq!(Path::of("/plots/verdicts.svg"), Some(Path::Plot("verdicts.svg")));
-        for other in ["", "/static/", "/static/a/b", "/v1/events", "//"] {
+        for other in ["", "/static/", "/static/a/b", "/backtests/", "/backtests/x", "/v1/events", "//"] {
             assert_eq!(Path::of(other), None, "{other}");
         }
     }

@@ -1,0 +1,137 @@
+//! What comes from the forms: a back-test is begun, ended, or forgotten. A form of another
+//! site could do the same in the viewer's name, so the browser has to say that it is ours.
+
+use std::sync::Arc;
+
+use hyper::header::{HOST, HeaderValue, LOCATION, ORIGIN};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use maud::Markup;
+
+use super::super::context::Context;
+use super::form::{BETWEEN, RECORDED, Values};
+use super::list;
+use crate::backtest::{Against, Change, End, Request};
+use crate::server::body::{RequestBody, ResponseBody};
+use crate::server::policies::check_local;
+use crate::server::problem::{Cause, Problem};
+use crate::server::{Shared, act, backtests};
+
+/// Bytes of a form but for the settings that may be in it, and how much longer those
+/// become in one.
+const FORM_BYTES_MAX: usize = 32 << 10;
+const ENCODED: usize = 3;
+
+/// A view, or the way to another one.
+pub(in super::super) enum Answer {
+    View(StatusCode, Markup),
+    Elsewhere(Response<ResponseBody>),
+}
+
+/// Begins one, or with a number ends that one.
+pub(in super::super) async fn post(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    context: &Context<'_>,
+    id: Option<u64>,
+    body: &mut RequestBody,
+) -> Result<Answer, Problem> {
+    check_local(shared, parts)?;
+    check_own(parts)?;
+    let limits = &shared.limits;
+    let bytes_max = limits.settings_bytes_max.saturating_mul(ENCODED).saturating_add(FORM_BYTES_MAX);
+    let bytes = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
+    if let Some(id) = id {
+        let job = backtests::find(&shared.options.backtests, id)?;
+        if !context.viewer.sees(&job.request.policy) {
+            return Err(backtests::unknown(id));
+        }
+        let is_over = job.status().state.is_over();
+        backtests::cancel(shared, id)?;
+        return Ok(Answer::Elsewhere(elsewhere(&if is_over { "/backtests".to_string() } else { format!("/backtests/{id}") })));
+    }
+    let mut values = Values { cold: true, ..Values::default() };
+    for (name, value) in url::form_urlencoded::parse(&bytes) {
+        let place = match &*name {
+            "release" => &mut values.release,
+            "against" => &mut values.against,
+            "from" => &mut values.from,
+            "until" => &mut values.until,
+            "settings" => &mut values.settings,
+            "by" => &mut values.by,
+            "reason" => &mut values.reason,
+            "warm_up" => {
+                values.cold = value != "true";
+                continue;
+            }
+            _ => continue,
+        };
+        *place = value.trim().to_string();
+    }
+    match begin(shared, context, &values).await {
+        Ok(id) => Ok(Answer::Elsewhere(elsewhere(&format!("/backtests/{id}")))),
+        // The form again, as it was.
+        Err(problem) if problem.cause.status().is_client_error() || problem.cause == Cause::BacktestsFull => {
+            let view = list::with(context, &values, Some(&problem.detail)).await?;
+            Ok(Answer::View(problem.cause.status(), view))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn begin(shared: &Arc<Shared>, context: &Context<'_>, values: &Values) -> Result<u64, Problem> {
+    let unclear = |what: &str| Problem::new(Cause::Query, what);
+    let (policy, release) = values.release.split_once(BETWEEN).ok_or_else(|| unclear("Choose a release."))?;
+    if !context.viewer.sees(policy) {
+        return Err(Problem::new(Cause::NoSuchRelease, format!("There is no policy {policy} here.")));
+    }
+    let against = match values.against.as_str() {
+        "" | RECORDED => Against::Recorded,
+        other => match other.split_once(BETWEEN) {
+            Some((of, release)) if of == policy => Against::Release(release.to_string()),
+            _ => return Err(unclear("Compare a release with another one of the same policy, or with what was recorded.")),
+        },
+    };
+    let filled = |text: &str| Some(text.to_string()).filter(|text| !text.is_empty());
+    let by = act::by(values.by.clone(), filled(&values.reason))?;
+    let settings = filled(&values.settings).map(|settings| Arc::from(settings.into_bytes()));
+    let end = |text: &str| filled(text).map(|text| End::parse(&text));
+    let request = Request {
+        policy: policy.to_string(),
+        release: release.to_string(),
+        changed: false,
+        against,
+        from: end(&values.from),
+        until: end(&values.until),
+        warm_up: !values.cold,
+        by: by.who,
+        reason: by.reason,
+    };
+    Ok(backtests::start(shared, request, Change { settings, ..Change::default() }).await?.id)
+}
+
+/// A form of our own page says where it comes from (Fetch, `Origin`); one of somebody
+/// else's says another place.
+fn check_own(parts: &Parts) -> Result<(), Problem> {
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_string);
+    let host = parts.uri.authority().map(|authority| authority.to_string()).or_else(|| parts.headers.get(HOST).and_then(text));
+    let origin = parts.headers.get(ORIGIN).and_then(text);
+    let of_origin = origin.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    match (host.as_deref(), of_origin) {
+        (Some(host), Some(origin)) if host == origin => Ok(()),
+        _ => {
+            let detail = "This was not sent by a form of this page. Programs use POST /v1/backtests.";
+            Err(Problem::new(Cause::ForeignHost, detail).at_header("origin"))
+        }
+    }
+}
+
+/// Leads a browser to another view, which it gets.
+fn elsewhere(path: &str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(""));
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(path) = HeaderValue::try_from(path) {
+        response.headers_mut().insert(LOCATION, path);
+    }
+    response
+}
