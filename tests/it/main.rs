@@ -29,6 +29,7 @@ mod migrate;
 mod modes;
 mod once;
 mod package;
+mod page;
 mod parser;
 mod policy_bench;
 mod policy_explain;

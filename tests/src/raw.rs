@@ -112,6 +112,25 @@ impl Raw {
         assert_eq!(answer.status, 100, "the body is waited for");
     }
 
+    /// Reads on, whatever it is, until a text was there; gives all of it.
+    ///
+    /// # Panics
+    ///
+    /// If the text never comes.
+    pub fn read_through(&mut self, text: &str) -> String {
+        let mut bytes = [0; 4096];
+        loop {
+            let said = String::from_utf8_lossy(&self.rest).into_owned();
+            if said.contains(text) {
+                return said;
+            }
+            match self.socket.read(&mut bytes) {
+                Ok(read) if read > 0 => self.rest.extend_from_slice(&bytes[..read]),
+                ended => panic!("{text:?} never came: {ended:?}\n{said}"),
+            }
+        }
+    }
+
     /// Reads the next response after [`Self::closed_within`] has looked for an end.
     ///
     /// # Panics

@@ -112,8 +112,15 @@ impl<'a> Context<'a> {
     /// The text `key.one` or `key.other`, as the number has it, with the number in the
     /// place of `{n}`.
     pub(in crate::server) fn count(&self, key: &str, n: u64) -> String {
+        self.count_with(key, n, &[])
+    }
+
+    /// The same with further values.
+    pub(in crate::server) fn count_with(&self, key: &str, n: u64, values: &[(&str, &str)]) -> String {
         let form = if n == 1 { "one" } else { "other" };
-        self.text_with(&format!("{key}.{form}"), &[("n", &super::parts::number(n))])
+        let n = super::parts::number(n);
+        let values: Vec<(&str, &str)> = values.iter().copied().chain([("n", n.as_str())]).collect();
+        self.text_with(&format!("{key}.{form}"), &values)
     }
 
     /// Where the same view is with another value in the query.

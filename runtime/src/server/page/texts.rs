@@ -140,7 +140,9 @@ mod tests {
         let mut seen = 0;
         for (file, code) in files.iter().filter(|(file, _)| !file.ends_with("texts.rs")) {
             let script = file.ends_with(".js");
-            for (call, endings) in [("text(\"", &[""][..]), ("text_with(\"", &[""]), ("count(\"", &[".one", ".other"])] {
+            for (call, endings) in
+                [("text(\"", &[""][..]), ("text_with(\"", &[""]), ("count(\"", &[".one", ".other"]), ("count_with(\"", &[".one", ".other"])]
+            {
                 for rest in code.split(call).skip(1) {
                     let key = rest.split('"').next().unwrap_or_default();
                     for ending in endings {

@@ -78,10 +78,10 @@ impl Sight {
             let undetermined = day.of(Decision::Undetermined);
             if undetermined > 0 {
                 let share = percent(undetermined, day.events());
-                add(Level::Uncertain, context.text_with("sight.undetermined", &[("n", &number(undetermined)), ("share", &share)]));
+                add(Level::Uncertain, context.count_with("sight.undetermined", undetermined, &[("share", &share)]));
             }
             if day.faults > undetermined {
-                add(Level::Uncertain, context.text_with("sight.faults", &[("n", &number(day.faults))]));
+                add(Level::Uncertain, context.count("sight.faults", day.faults));
             }
         }
         for policy in &stale {
