@@ -97,7 +97,7 @@ async fn a_back_test_says_what_replay_says() {
     let summary = event::text(&recorded, "summary");
     assert!(summary.contains(&format!("{changed} of 12000 events would be other")), "{summary}");
     let example = &other["examples"][0];
-    let entry = &ephor.entries(example["sequence"].as_u64().expect("a place")).await[0];
+    let entry: Value = serde_json::from_str(&ephor.entries(example["sequence"].as_u64().expect("a place")).await[0]).expect("JSON");
     assert_eq!((&entry["id"], &entry["source"]), (&example["id"], &example["source"]), "the entry that it is about");
 
     // For export, each difference once.

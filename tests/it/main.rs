@@ -30,6 +30,8 @@ mod modes;
 mod once;
 mod package;
 mod page;
+mod page_backtest;
+mod page_map;
 mod parser;
 mod policy_bench;
 mod policy_explain;

@@ -96,7 +96,7 @@ async fn demo(args: Args) -> Outcome {
         args.listen,
         runtime.clone(),
         config.server.clone(),
-        Options { dev: true, ingest: config.ingest.clone(), publishers: None },
+        Options { dev: true, ingest: config.ingest.clone(), ..Options::default() },
     )
     .await
     .with_context(|| format!("cannot listen on {}", args.listen))?;

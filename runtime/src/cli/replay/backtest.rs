@@ -38,7 +38,7 @@ pub struct Tested {
 }
 
 pub async fn run(args: &Args, against: &Path, with: &Path) -> Outcome {
-    let config = crate::cli::local::config(args.config.as_deref())?;
+    let config = local::config(args.config.as_deref())?;
     let context = args.policies.as_deref().map_or_else(|| Ok(Vec::new()), shelf::folder).or_exit(Exit::Usage)?;
     let [against, with] = [against, with].map(shelf::releases);
     let (against, with) = (against.or_exit(Exit::Usage)?, with.or_exit(Exit::Usage)?);

@@ -45,7 +45,7 @@ struct Replayed {
 }
 
 pub async fn run(args: &Args, recorded: &Path) -> Outcome {
-    let config = crate::cli::local::config(args.config.as_deref())?;
+    let config = local::config(args.config.as_deref())?;
     if !recorded.join("FORMAT").exists() {
         return Err(failed(Exit::Usage, format!("{} is not a data directory", recorded.display())));
     }

@@ -373,7 +373,7 @@ fn examples(out: &mut String, report: &Report) {
     );
     open_table(out, &[("event", false), ("before → after", false), ("findings", false)]);
     for example in &report.examples {
-        let Example { source, id, timer, subject, time, before, after, disappeared, appeared } = example;
+        let Example { source, id, timer, subject, time, before, after, disappeared, appeared, .. } = example;
         let what = if *timer { "timer of key " } else { "" };
         let _ = write!(out, "<tr><td>{what}<code>{}</code><br/><span class=\"faint\">{}", text(id), text(source));
         if let Some(subject) = subject {
