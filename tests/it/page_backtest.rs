@@ -79,7 +79,9 @@ async fn a_form_begins_a_back_test_without_any_script() {
 async fn without_kept_events_the_view_says_what_to_do() {
     let ephor = crate::with_good_policy("").await;
     let page = raw::get(ephor.address(), "/backtests").text();
-    assert!(page.contains("No events are kept here") && page.contains("events = \"full\"") && !page.contains("<form class=\"asking\""));
+    assert!(
+        page.contains("No events are kept here") && page.contains("events = &quot;full&quot;") && !page.contains("<form class=\"asking\"")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

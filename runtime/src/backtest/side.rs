@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
+
 use super::BacktestError;
 use super::drive::{Came, Drive, Ground, VerdictEvents};
 use crate::archive::{ArchiveError, source_of};
@@ -49,7 +52,9 @@ impl Side {
         if let Some(key) = key {
             ledger::adopt(data, key)?;
         }
-        let drive = Drive::start(ground, data, Some(0), verdicts, |_, _| None).await?;
+        let starting = Drive::start(ground, data, Some(0), verdicts, |_, _| None);
+        // What it says about its ledger is of no interest to whoever reads about another.
+        let drive = starting.with_subscriber(NoSubscriber::new()).await?;
         let entries = Box::new(drive.log()?.entries(1));
         Ok(Side { drive, entries, timers: Vec::new(), moments: VecDeque::new(), own: 0, releases: Vec::new() })
     }

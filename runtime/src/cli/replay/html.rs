@@ -454,7 +454,7 @@ mod tests {
         for id in ["</title><script src='http://x'>", "2", "&amp;", "\u{202e}\u{7}"] {
             let id = id.replace('\u{7}', "\\u0007");
             let found = format!("\"findings\":[{}]", finding("<img>", "\\\"<a href=\\\"x\\\">"));
-            counter.event(&event(1, &id, "allow", ""), &event(1, &id, "flag", &found)).expect("entries");
+            counter.event(&event(1, &id, "allow", ""), &event(1, &id, "flag", &found), None).expect("entries");
         }
         let page = page(&tested(counter.finish()));
         assert_well_formed(&page);
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn a_page_without_changes_says_so() {
         let mut counter = Counter::new(5);
-        counter.event(&event(1, "1", "allow", ""), &event(2, "1", "allow", "")).expect("entries");
+        counter.event(&event(1, "1", "allow", ""), &event(2, "1", "allow", ""), None).expect("entries");
         let page = page(&tested(counter.finish()));
         assert_well_formed(&page);
         assert!(page.contains("Nothing changes") && !page.contains("<svg"));

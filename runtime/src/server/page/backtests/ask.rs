@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::{HOST, HeaderValue, LOCATION, ORIGIN};
+use hyper::header::{HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use maud::Markup;
@@ -110,20 +110,18 @@ async fn begin(shared: &Arc<Shared>, context: &Context<'_>, values: &Values) -> 
     Ok(backtests::start(shared, request, Change { settings, ..Change::default() }).await?.id)
 }
 
-/// A form of our own page says where it comes from (Fetch, `Origin`); one of somebody
-/// else's says another place.
+/// A browser says of a form whose it is: of our own page, `Sec-Fetch-Site: same-origin`
+/// (Fetch Metadata), or where it comes from (Fetch, `Origin`), which is `null` where the page
+/// gives no referrer. One of somebody else's says something else.
 fn check_own(parts: &Parts) -> Result<(), Problem> {
-    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_string);
-    let host = parts.uri.authority().map(|authority| authority.to_string()).or_else(|| parts.headers.get(HOST).and_then(text));
-    let origin = parts.headers.get(ORIGIN).and_then(text);
-    let of_origin = origin.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    match (host.as_deref(), of_origin) {
-        (Some(host), Some(origin)) if host == origin => Ok(()),
-        _ => {
-            let detail = "This was not sent by a form of this page. Programs use POST /v1/backtests.";
-            Err(Problem::new(Cause::ForeignHost, detail).at_header("origin"))
-        }
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let host = parts.uri.authority().map(|authority| authority.as_str()).or_else(|| text("host"));
+    let of_origin = text("origin").and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    if text("sec-fetch-site") == Some("same-origin") || host.is_some() && host == of_origin {
+        return Ok(());
     }
+    let detail = "This was not sent by a form of this page. Programs use POST /v1/backtests.";
+    Err(Problem::new(Cause::ForeignHost, detail).at_header("origin"))
 }
 
 /// Leads a browser to another view, which it gets.
