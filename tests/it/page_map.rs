@@ -7,7 +7,8 @@ use ephor_tests::{Ephor, policy, raw, settings};
 use fantoccini::key::Key;
 use serde_json::Value;
 
-use crate::publishers::Both;
+use crate::policy_new::{ephor, said};
+use crate::publishers::{Both, text};
 
 const FENCE: &str = "geofence";
 
@@ -98,14 +99,15 @@ async fn the_map_moves_by_links_keys_and_pointer() {
     browser.resize(DESKTOP);
     browser.prefer("light");
     browser.open(&ephor.url("/map?lang=en")).await;
+    let first = browser.value(zoom).await.as_u64().expect("a number");
     browser.click("[data-map='in']").await;
-    browser.wait_until("it is nearer", &format!("{zoom} === 1")).await;
+    browser.wait_until("it is nearer", &format!("{zoom} === {}", first + 1)).await;
     assert_eq!(browser.value("document.activeElement.dataset.map").await, "in", "the focus stays");
     // Keys, once the map has the focus.
     assert_eq!(browser.value("(document.querySelector('#map .map').focus(), true)").await, true);
     let before = browser.value(lat).await.as_f64().expect("a number");
     browser.press("+").await;
-    browser.wait_until("it is nearer by a key", &format!("{zoom} === 2")).await;
+    browser.wait_until("it is nearer by a key", &format!("{zoom} === {}", first + 2)).await;
     browser.press(&Key::Up).await;
     browser.wait_until("it is farther north", &format!("{lat} > {before}")).await;
     browser.press("0").await;
@@ -122,19 +124,62 @@ async fn the_map_moves_by_links_keys_and_pointer() {
     browser.is_quiet(ephor.address());
 }
 
+/// A policy that asks for positions coarse.
+const COARSE: &str = r#"
+name = "low-battery"
+version = "1.0.0"
+summary = "Flags vehicles of one provider, for the map."
+events = ["mobility.vehicle.observed"]
+
+[[field]]
+name = "provider"
+pointer = "/data/provider"
+kind = "text"
+purpose = "tell providers apart"
+
+[[field]]
+name = "lat"
+pointer = "/data/lat"
+kind = "float"
+purpose = "show where"
+form = "coarse"
+
+[[field]]
+name = "lng"
+pointer = "/data/lng"
+kind = "float"
+purpose = "show where"
+form = "coarse"
+
+[[rule]]
+id = "seen"
+action = "flag"
+severity = "low"
+legal_basis = "Example Act, article 7"
+message.en = "a vehicle of {provider} was seen"
+message.zh = "看到 {provider} 的车辆"
+when = "event.provider == 'Veo' && event.lat > 0.0"
+evidence.provider = "event.provider"
+"#;
+
 /// A publisher's policy sees positions coarse only, and so does whoever looks at the map.
 #[tokio::test(flavor = "multi_thread")]
 async fn coarse_positions_are_cells() {
     let both = Both::new();
-    both.release(FENCE, "0.1.0", &serde_json::from_str(&settings(FENCE)).expect("settings"), &[]);
+    let rules = both.path("rules.toml");
+    std::fs::write(&rules, COARSE).expect("written");
+    said(&ephor(&both.path("."), &["policy", "build", text(&rules), "--out", text(&both.path("."))]), 0);
+    let component = both.path("low-battery.wasm");
+    let legal = ["--legal-basis", "Example Act, article 7", "--jurisdiction", "US", "--version", "1.0.0"];
+    both.done("release", &[&["--component", text(&component)][..], &legal].concat());
     let coarse = |axis: &str| format!("{{ form = \"coarse\", geohash = 6, axis = \"{axis}\" }}");
     let config = both.config(3_600, "").replace("retail.*", "mobility.*").replace(
         "\"/data/description\" = \"plain\"",
-        &format!("\"/data/lat\" = {}\n\"/data/lng\" = {}", coarse("latitude"), coarse("longitude")),
+        &format!("\"/data/provider\" = \"plain\"\n\"/data/lat\" = {}\n\"/data/lng\" = {}", coarse("latitude"), coarse("longitude")),
     );
-    let ephor = Ephor::start_with(&format!("{FULL}{config}"), &[]);
-    ephor.post(LINES, data::sample(Set::Columbus).join("\n")).await.succeeded();
-    let page = raw::get(ephor.address(), "/map").text();
+    let server = Ephor::start_with(&format!("{FULL}{config}"), &[]);
+    server.post(LINES, data::sample(Set::Columbus).join("\n")).await.succeeded();
+    let page = raw::get(server.address(), "/map").text();
     assert!(page.contains("class=\"cell r") && !page.contains("class=\"spot r0\" d=\"M5"), "cells");
     assert!(page.contains("known as exactly only as the policy may see them") && page.contains("somewhere in"), "{page}");
     // No position of an event is anywhere in the markup.
@@ -144,8 +189,8 @@ async fn coarse_positions_are_cells() {
         assert!(!page.contains(&exact), "{exact}");
     }
     let Some(mut browser) = Browser::start().await else { return };
-    browser.open(&ephor.url("/map")).await;
+    browser.open(&server.url("/map")).await;
     browser.screenshot("map-coarse").await;
     browser.is_accessible("a coarse map").await;
-    browser.is_quiet(ephor.address());
+    browser.is_quiet(server.address());
 }

@@ -324,6 +324,7 @@ impl Backtests {
             common.store.remove(id);
         } else if let Some(at) = table.waiting.iter().position(|(waiting, _)| waiting.id == id) {
             table.waiting.remove(at);
+            common.forget(&mut table, 1);
             drop(table);
             job.finish(Err(BacktestError::Cancelled));
             common.keep(&job);
@@ -406,7 +407,6 @@ impl Common {
         table.last = id;
         table.jobs.insert(id, job.clone());
         table.waiting.push_back((job.clone(), plan));
-        self.forget(&mut table);
         if table.running < self.limits.concurrent_max {
             let common = self.clone();
             let work = move || common.work();
@@ -424,10 +424,11 @@ impl Common {
         Ok(job)
     }
 
-    /// Forgets the oldest that are over, beyond those that are kept.
-    fn forget(&self, table: &mut Table) {
+    /// Forgets the oldest that are over, so that there is room for so many more among
+    /// those that are kept.
+    fn forget(&self, table: &mut Table, more: usize) {
         let over: Vec<u64> = table.jobs.values().filter(|job| job.status().state.is_over()).map(|job| job.id).collect();
-        for id in &over[..over.len().saturating_sub(self.limits.keep)] {
+        for id in &over[..(over.len() + more).saturating_sub(self.limits.keep).min(over.len())] {
             table.jobs.remove(id);
             self.store.remove(*id);
         }
@@ -458,6 +459,7 @@ impl Common {
             );
             let came = self.one(&job, plan);
             self.store.clear(job.id);
+            self.forget(&mut lock(&self.table), 1);
             job.finish(came);
             self.keep(&job);
             let Status { state, events, seconds, reason, .. } = job.status();
@@ -475,7 +477,6 @@ impl Common {
         if let Err(error) = self.store.write(&job.record()) {
             tracing::warn!(backtest = job.id, %error, "What came of a back-test is in memory only");
         }
-        self.forget(&mut lock(&self.table));
     }
 }
 

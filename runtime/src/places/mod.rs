@@ -18,7 +18,8 @@ use serde::Serialize;
 pub use cache::Lately;
 pub use outline::{Outline, outlines};
 
-use crate::archive::{ArchiveError, Occurrence, Recorded, Wants};
+pub use crate::archive::ArchiveError;
+use crate::archive::{Occurrence, Recorded, Wants};
 use crate::ingest;
 use crate::ledger::Log;
 use crate::ledger::blobs;

@@ -208,8 +208,8 @@ fn facts(context: &Context<'_>, job: &Job, status: &Status, done: Option<&Done>)
             @if let Some((first, last)) = done.and_then(|done| done.report.span.as_ref()) {
                 dt { (context.text("backtest.days")) } dd { (first) " – " (last) " UTC" }
             }
-            dt { (context.text("backtests.by")) } dd { (request.by) ", " (parts::time_micros(job.asked)) }
-            @if let Some(reason) = &request.reason { dt { (context.text("backtests.reason")) } dd { (reason) } }
+            dt { (context.text("backtest.by-whom")) } dd { (request.by) ", " (parts::time_micros(job.asked)) }
+            @if let Some(reason) = &request.reason { dt { (context.text("backtest.why")) } dd { (reason) } }
             @if done.is_some() {
                 dt { (context.text("backtest.took")) }
                 dd { (format!("{:.1} s", status.seconds)) ", " (context.text_with("backtest.rate", &[("n", &number(status.per_second as u64))])) }
@@ -259,9 +259,9 @@ fn drawn(context: &Context<'_>, id: u64, done: &Done) -> Plot {
             Panel {
                 unit: &changes,
                 series: vec![
-                    series(context.text("backtest.stricter"), Ink::Deny, &|part| part.1.stricter),
-                    series(context.text("backtest.milder"), Ink::Allow, &|part| part.1.milder),
-                    series(context.text("backtest.others"), Ink::Undetermined, &|part| part.1.findings),
+                    series(context.text("backtest.stricter-short"), Ink::Deny, &|part| part.1.stricter),
+                    series(context.text("backtest.milder-short"), Ink::Allow, &|part| part.1.milder),
+                    series(context.text("backtest.others-short"), Ink::Undetermined, &|part| part.1.findings),
                 ],
             },
         ];

@@ -18,7 +18,7 @@ pub(super) const LOOKS: usize = 6;
 const SINGLE_MAX: usize = 400;
 
 /// How wide the field is whose findings are one group, and how large a single one is drawn.
-const FIELD: f64 = 34.0;
+const FIELD: f64 = 42.0;
 const RADIUS: f64 = 5.0;
 
 /// Corners that are nearer to the one before are left out.
@@ -129,16 +129,21 @@ impl Drawing<'_> {
         let mut fields: BTreeMap<(i64, i64), Group<'s>> = BTreeMap::new();
         for spot in spots {
             let (x, y) = (self.window.x(spot.place.longitude.middle()), self.window.y(spot.place.latitude.middle()));
-            let group = fields.entry(((y / FIELD) as i64, (x / FIELD) as i64)).or_default();
+            let group = fields.entry(((y / FIELD).floor() as i64, (x / FIELD).floor() as i64)).or_default();
             (group.x, group.y) = (group.x + x, group.y + y);
             group.spots.push(spot);
         }
-        let middle = |mut group: Group<'s>| {
+        // In the middle of its findings, but never so near to the edge that it covers another.
+        let within = |middle: f64, field: i64| (middle - field as f64 * FIELD).clamp(FIELD * 0.38, FIELD * 0.62) + field as f64 * FIELD;
+        let middle = |((row, column), mut group): ((i64, i64), Group<'s>)| {
             let count = group.spots.len() as f64;
             (group.x, group.y) = (group.x / count, group.y / count);
+            if group.spots.len() > 1 {
+                (group.x, group.y) = (within(group.x, column), within(group.y, row));
+            }
             group
         };
-        fields.into_values().map(middle).collect()
+        fields.into_iter().map(middle).collect()
     }
 
     /// A group has the look of the rule that is found most in it.
@@ -152,7 +157,7 @@ impl Drawing<'_> {
         let mut rules: Vec<(&str, u64)> = rules.into_iter().collect();
         rules.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let look = rules.first().map_or(0, |(rule, _)| Self::look_of(rule, self.rules));
-        let radius = (8.0 + 1.8 * (count as f64).log2()).min(FIELD * 0.62);
+        let radius = (8.0 + 1.8 * (count as f64).log2()).min(FIELD * 0.45);
         let said: Vec<String> = rules.iter().map(|(rule, count)| format!("{rule}: {}", number(*count))).collect();
         let name = format!("{} ({})", context.count("map.findings", count as u64), said.join(", "));
         let middle = group

@@ -87,7 +87,7 @@ async fn look_up(context: &Context<'_>) -> Result<Option<Found>, Problem> {
         let spots = lately.get(&asked, || places::find(&log, &data, &limits, Some((&of, grant)), &asked))?;
         // Without outlines there is a map all the same.
         let outlines = places::outlines_of(&data, &of).inspect_err(|error| tracing::warn!(error, "A policy has no outlines on the map"));
-        Ok::<_, crate::archive::ArchiveError>((spots, outlines.unwrap_or_default()))
+        Ok::<_, places::ArchiveError>((spots, outlines.unwrap_or_default()))
     });
     let (spots, outlines) = match looked.await {
         Ok(Ok(found)) => found,
@@ -131,8 +131,10 @@ impl Found {
     fn window(&self, context: &Context<'_>) -> Option<Window> {
         let whole = Bounds::whole(&self.outlines, &self.spots.spots)?;
         let degrees = |name: &str, most: f64| context.asked(name)?.parse::<f64>().ok().filter(|value| value.abs() <= most);
-        let zoom = context.asked("zoom").and_then(|zoom| zoom.parse().ok()).unwrap_or_default();
-        Some(Window::new(whole, zoom, degrees("lat", 90.0).zip(degrees("lng", 180.0))))
+        match context.asked("zoom").and_then(|zoom| zoom.parse().ok()) {
+            Some(zoom) => Some(Window::new(whole, zoom, degrees("lat", 90.0).zip(degrees("lng", 180.0)))),
+            None => Some(Window::first(whole, &self.spots.spots)),
+        }
     }
 
     fn drawing<'f>(&'f self, window: Window, query: Vec<(&'f str, &'f str)>) -> Drawing<'f> {
@@ -215,7 +217,7 @@ fn shown(context: &Context<'_>, found: &Found, drawing: &Drawing<'_>) -> Markup 
             p id="map-says" role="status" { (says) }
             div.map tabindex="0" role="group" aria-label=(context.text("map.keys")) {
                 div.surface {
-                    svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="group" aria-label=(says) data-lat=(drawing.window.lat) data-lng=(drawing.window.lng)
+                    svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="xMidYMid slice" role="group" aria-label=(says) data-lat=(drawing.window.lat) data-lng=(drawing.window.lng)
                         data-scale=(drawing.window.scale) data-shrink=(drawing.window.shrink) data-zoom=(drawing.window.zoom) data-zoom-max=(ZOOM_MAX) {
                         (drawing.content(context))
                     }
@@ -243,6 +245,7 @@ fn controls(context: &Context<'_>, drawing: &Drawing<'_>) -> Markup {
     let nearer = (window.zoom < ZOOM_MAX).then(|| drawing.link_to(here, window.zoom + 1));
     let farther = window.zoom.checked_sub(1).map(|zoom| drawing.link_to(here, zoom));
     let moved = |east: f64, north: f64| Some(drawing.link_to(window.moved(east, north), window.zoom));
+    let whole: Vec<(&str, &str)> = drawing.query.iter().copied().chain([("zoom", "0")]).collect();
     let all = [
         ("in", context.text("map.in"), nearer, "M8 3v10M3 8h10"),
         ("out", context.text("map.out"), farther, "M3 8h10"),
@@ -250,7 +253,7 @@ fn controls(context: &Context<'_>, drawing: &Drawing<'_>) -> Markup {
         ("north", context.text("map.north"), moved(0.0, 0.3), "M3 10l5-5 5 5"),
         ("south", context.text("map.south"), moved(0.0, -0.3), "M3 6l5 5 5-5"),
         ("east", context.text("map.east"), moved(0.3, 0.0), "M6 3l5 5-5 5"),
-        ("whole", context.text("map.whole"), Some(link("/map", &drawing.query)), "M3 6V3h3M10 3h3v3M13 10v3h-3M6 13H3v-3"),
+        ("whole", context.text("map.whole"), Some(link("/map", &whole)), "M3 6V3h3M10 3h3v3M13 10v3h-3M6 13H3v-3"),
     ];
     html! {
         div.controls {

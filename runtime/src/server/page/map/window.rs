@@ -6,7 +6,7 @@ use crate::places::{Outline, Place, Spot};
 
 /// Size of the drawing.
 pub(super) const WIDTH: f64 = 1_000.0;
-pub(super) const HEIGHT: f64 = 640.0;
+pub(super) const HEIGHT: f64 = 600.0;
 
 /// Room around what is there, as a part of it.
 const MARGIN: f64 = 0.08;
@@ -58,16 +58,22 @@ impl Bounds {
             let near = ruled.grown(1.0);
             return Some(middles().filter(|(lng, lat)| near.has(*lng, *lat)).fold(ruled, |bounds, (lng, lat)| bounds.with(lng, lat)));
         }
-        let (mut lngs, mut lats): (Vec<f64>, Vec<f64>) = middles().unzip();
-        if lngs.is_empty() {
-            return None;
-        }
-        lngs.sort_by(f64::total_cmp);
-        lats.sort_by(f64::total_cmp);
-        let most = |all: &[f64]| (all[all.len() / 50], all[all.len() - 1 - all.len() / 50]);
-        let ((west, east), (south, north)) = (most(&lngs), most(&lats));
+        Bounds::of_most(spots)
+    }
+
+    /// Where most findings are.
+    fn of_most(spots: &[Spot]) -> Option<Self> {
+        let (west, east) = most(spots.iter().map(|spot| spot.place.longitude.middle()).collect())?;
+        let (south, north) = most(spots.iter().map(|spot| spot.place.latitude.middle()).collect())?;
         Some(Bounds { south, north, west, east })
     }
+}
+
+/// Where most of some numbers are: without the fiftieth part of them at either end.
+fn most(mut all: Vec<f64>) -> Option<(f64, f64)> {
+    all.sort_by(f64::total_cmp);
+    let cut = all.len() / 50;
+    Some((*all.get(cut)?, *all.get(all.len().checked_sub(1 + cut)?)?))
 }
 
 /// A part of the earth on the drawing.
@@ -93,6 +99,18 @@ impl Window {
         let fits = (HEIGHT / (whole.north - whole.south)).min(WIDTH / ((whole.east - whole.west) * shrink));
         let zoom = zoom.min(ZOOM_MAX);
         Window { lat, lng: lng.clamp(-180.0, 180.0), zoom, scale: fits * f64::from(zoom).exp2(), shrink }
+    }
+
+    /// What is shown at first: as near as most findings allow.
+    pub fn first(whole: Bounds, spots: &[Spot]) -> Self {
+        let all = Window::new(whole, 0, None);
+        let Some(most) = Bounds::of_most(spots).map(|most| most.grown(MARGIN)) else { return all };
+        let fits = (HEIGHT / (most.north - most.south)).min(WIDTH / ((most.east - most.west) * all.shrink));
+        let zoom = (fits / all.scale).log2().floor().clamp(0.0, f64::from(ZOOM_MAX / 2)) as u8;
+        match zoom {
+            0 => all,
+            zoom => Window::new(whole, zoom, Some(((most.south + most.north) / 2.0, (most.west + most.east) / 2.0))),
+        }
     }
 
     pub fn x(&self, lng: f64) -> f64 {

@@ -85,7 +85,7 @@ if (map) {
     if (event.button !== 0 || event.target.closest("a, button")) return;
     const svg = drawing();
     const box = svg.getBoundingClientRect();
-    held = { x: event.clientX, y: event.clientY, svg, times: svg.viewBox.baseVal.width / box.width, by: [0, 0] };
+    held = { x: event.clientX, y: event.clientY, svg, times: Math.min(svg.viewBox.baseVal.width / box.width, svg.viewBox.baseVal.height / box.height), by: [0, 0] };
     map.setPointerCapture(event.pointerId);
     map.classList.add("held");
   });
