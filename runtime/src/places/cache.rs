@@ -12,7 +12,10 @@ const REMEMBERED: usize = 4;
 
 /// What was looked up lately. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Lately(Arc<Mutex<VecDeque<(Wanted, Arc<Spots>)>>>);
+pub struct Lately(Arc<Mutex<Found>>);
+
+/// The latest first.
+type Found = VecDeque<(Wanted, Arc<Spots>)>;
 
 impl Lately {
     /// What was found for this, or what is found now. Only what names its last entry is
@@ -22,7 +25,7 @@ impl Lately {
     ///
     /// As the look-up has them.
     pub fn get(&self, wanted: &Wanted, find: impl FnOnce() -> Result<Spots, ArchiveError>) -> Result<Arc<Spots>, ArchiveError> {
-        let known = |all: &VecDeque<(Wanted, Arc<Spots>)>| all.iter().find(|(known, _)| known == wanted).map(|(_, spots)| spots.clone());
+        let known = |all: &Found| all.iter().find(|(known, _)| known == wanted).map(|(_, spots)| spots.clone());
         if let Some(spots) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(spots);
         }

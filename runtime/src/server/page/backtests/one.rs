@@ -273,8 +273,8 @@ fn drawn(context: &Context<'_>, id: u64, done: &Done) -> Plot {
 fn length(context: &Context<'_>, seconds: i64) -> String {
     let n = |unit: i64| u64::try_from(seconds / unit).unwrap_or_default();
     match seconds {
-        ..HOUR => context.count("frame.minutes", n(60)),
-        ..DAY => context.count("frame.hours", n(HOUR)),
+        0..HOUR => context.count("frame.minutes", n(60)),
+        HOUR..DAY => context.count("frame.hours", n(HOUR)),
         _ => context.count("frame.days", n(DAY)),
     }
 }
