@@ -116,7 +116,6 @@ async fn figures_and_findings_stand_in_the_markup() {
     ] {
         assert!(english.contains(said), "{said:?} is missing");
     }
-    assert!(english.contains("contains the listed word CIGAR"), "what was found is said");
     assert!(english.contains("UTC</time>"), "times are in UTC");
     for (path, header) in [("/?lang=zh", ""), ("/", "accept-language: zh-CN,en;q=0.5\r\n"), ("/", "cookie: lang=zh\r\n")] {
         let chinese = page(&ephor, path, header);
@@ -128,9 +127,38 @@ async fn figures_and_findings_stand_in_the_markup() {
     let denied = page(&ephor, "/?verdict=deny", "").text();
     let rows =
         |page: &str| page.split("id=\"feed-rows\"").nth(1).and_then(|rest| rest.split("</tbody>").next()).unwrap_or_default().to_string();
+    assert!(rows(&denied).contains("contains the listed word CIGAR"), "what was found is said");
     assert!(rows(&denied).contains("badge deny") && !rows(&denied).contains("badge flag"));
+    assert!(
+        rows(&page(&ephor, "/?verdict=deny&lang=zh", "").text()).contains("商品描述包含负面清单词语 CIGAR"),
+        "in the viewer's language"
+    );
     assert!(rows(&page(&ephor, "/?verdict=undetermined", "").text()).contains("failed to answer: unreadable"));
     assert!(!rows(&page(&ephor, "/?subject=nobody", "").text()).contains("<tr"));
+    // What is asked with comes back as text.
+    let asked = page(&ephor, "/?policy=%3Cscript%3Ealert(1)%3C/script%3E&subject=%22%3E%3Cb%3E", "").text();
+    assert!(!asked.contains("<script>alert") && asked.contains("&lt;script&gt;alert") && asked.contains("value=\"&quot;&gt;&lt;b&gt;\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_are_there_again_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ephor = Ephor::start_in(folder.path(), "", &[]);
+    for name in [GOOD, FENCE] {
+        ephor.put(name, &policy(name), &settings(name)).await.succeeded();
+    }
+    with_events(&ephor).await;
+    let part = |ephor: &Ephor, id: &str| {
+        let text = page(ephor, "/", "").text();
+        let begin = text.find(&format!("<section class=\"card\" id=\"{id}\"")).unwrap_or_else(|| panic!("there is a part {id}"));
+        text[begin..].split("</section>").next().expect("an end").to_string()
+    };
+    let (rules, changes) = (part(&ephor, "rules"), part(&ephor, "changes"));
+    assert!(rules.contains("listed-word") && changes.contains("Put in force"));
+    assert!(ephor.stop().success());
+    let again = Ephor::start_in(folder.path(), "", &[]);
+    again.wait_until("rules are counted again", || part(&again, "rules") == rules);
+    assert_eq!(part(&again, "changes"), changes);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,7 +223,7 @@ async fn the_view_is_for_everybody() {
     browser.open(&ephor.url("/?lang=en")).await;
     let shown = browser.value("document.querySelector('footer time').textContent").await;
     let expected = format!(
-        "new Intl.DateTimeFormat('en', {{dateStyle: 'medium', timeStyle: 'medium', timeZone: '{ZONE}'}}).format(new Date(document.querySelector('footer time').dateTime))"
+        "new Intl.DateTimeFormat('en', {{dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23', timeZone: '{ZONE}'}}).format(new Date(document.querySelector('footer time').dateTime))"
     );
     assert_eq!(shown, browser.value(&expected).await);
     assert!(browser.value("document.querySelector('footer time').title").await.as_str().is_some_and(|title| title.ends_with("UTC")));

@@ -252,6 +252,8 @@ pub struct Counter {
     /// The policy that the side after judges with, where the side before is what was
     /// recorded with all policies that there were.
     alone: Option<String>,
+    /// Whether only what that policy says makes the verdicts.
+    own: bool,
     report: Report,
     verdicts: [Sides; Decision::ALL.len()],
     transitions: [[u64; Decision::ALL.len()]; Decision::ALL.len()],
@@ -269,6 +271,7 @@ impl Counter {
         Counter {
             examples_max,
             alone: None,
+            own: false,
             report: Report::default(),
             verdicts: Default::default(),
             transitions: Default::default(),
@@ -286,6 +289,11 @@ impl Counter {
         Counter { alone: Some(policy.to_string()), ..Counter::new(examples_max) }
     }
 
+    /// The same with verdicts that only this policy makes.
+    pub fn of_policy_alone(examples_max: usize, policy: &str) -> Self {
+        Counter { own: true, ..Counter::of_policy(examples_max, policy) }
+    }
+
     /// Counts the entries of one event on both sides; what changed, in full. `sequence` is
     /// that of the event where it was recorded.
     ///
@@ -299,13 +307,14 @@ impl Counter {
         if (&one.source, &one.id) != (&other.source, &other.id) {
             return Err(BacktestError::Other);
         }
-        let verdict = match &self.alone {
-            Some(policy) => rest(&one, policy).max(other.verdict),
-            None => other.verdict,
+        let (was, verdict) = match &self.alone {
+            Some(policy) if self.own => (decided(&one, |by| by == policy), other.verdict),
+            Some(policy) => (one.verdict, decided(&one, |by| by != policy).max(other.verdict)),
+            None => (one.verdict, other.verdict),
         };
         self.report.events += 1;
         self.report.timeline.event(happened(&one).micros());
-        self.verdicts[one.verdict as usize].before += 1;
+        self.verdicts[was as usize].before += 1;
         self.verdicts[verdict as usize].after += 1;
         let at = happened(&one);
         let time = at.to_string();
@@ -326,8 +335,8 @@ impl Counter {
             micros: at.micros(),
         };
         let before = match self.alone.clone() {
-            Some(policy) => Side::of(one.verdict, one.asked.iter().filter(|asked| counts(asked) && *asked.policy == *policy)),
-            None => Side::of(one.verdict, &one.asked),
+            Some(policy) => Side::of(was, one.asked.iter().filter(|asked| counts(asked) && *asked.policy == *policy)),
+            None => Side::of(was, &one.asked),
         };
         Ok(self.pair(&about, &before, &Side::of(verdict, &other.asked)))
     }
@@ -443,7 +452,7 @@ impl Counter {
 
     /// Sorts everything.
     pub fn finish(self) -> Report {
-        let Counter { examples_max, alone: _, mut report, verdicts, transitions, rules, sources, subjects, days, examples } = self;
+        let Counter { examples_max, alone: _, own: _, mut report, verdicts, transitions, rules, sources, subjects, days, examples } = self;
         report.verdicts = Decision::ALL.into_iter().zip(verdicts).collect();
         for (before, row) in Decision::ALL.into_iter().zip(transitions) {
             let counted = Decision::ALL.into_iter().zip(row).filter(|(_, count)| *count > 0);
@@ -482,10 +491,10 @@ fn counts(asked: &Asked<'_>) -> bool {
     asked.mode != Mode::Shadow
 }
 
-/// The verdict without one policy.
-fn rest(event: &EventEntry<'_>, policy: &str) -> Decision {
-    let others = event.asked.iter().filter(|asked| counts(asked) && *asked.policy != *policy);
-    let decided = others.flat_map(|asked| {
+/// The verdict that some policies make together.
+fn decided(event: &EventEntry<'_>, is_of: impl Fn(&str) -> bool) -> Decision {
+    let some = event.asked.iter().filter(|asked| counts(asked) && is_of(&asked.policy));
+    let decided = some.flat_map(|asked| {
         let found = asked.findings.iter().map(|finding| Decision::from(finding.action));
         found.chain(asked.fault.iter().map(|_| Decision::Undetermined))
     });
@@ -603,6 +612,28 @@ mod tests {
         let report = counter.finish();
         assert_eq!(report.examples.len(), 4);
         assert!(report.examples.iter().any(|example| example.id == "last"));
+    }
+
+    #[test]
+    fn what_others_said_stays_in_the_verdict_or_is_left_out() {
+        let asked = |policy: &str, mode: &str, said: &str| {
+            let (zeros, said) = ("0".repeat(64), if said.is_empty() { String::new() } else { format!(",{said}") });
+            format!(r#"{{"policy":"{policy}","release":"1-a","digest":"{zeros}","mode":"{mode}"{said}}}"#)
+        };
+        let entry = |verdict: &str, all: &[String]| {
+            let line = event(1, "1", verdict, "");
+            let (head, _) = line.split_once("\"asked\":").expect("asked");
+            format!("{head}\"asked\":[{}]}}", all.join(","))
+        };
+        let found = findings(&["A"]);
+        let recorded = entry("flag", &[asked("other", "enforce", &found), asked("p", "enforce", &found), asked("p", "shadow", "")]);
+        let (counter, alone) = (Counter::of_policy(1, "p"), Counter::of_policy_alone(1, "p"));
+        for (mut counter, after) in [(counter, Decision::Flag), (alone, Decision::Allow)] {
+            let changed = counter.event(&recorded, &event(1, "1", "allow", ""), Some(7)).expect("entries").expect("a change");
+            assert_eq!((changed.before, changed.after, changed.sequence), (Decision::Flag, after, Some(7)));
+            let report = counter.finish();
+            assert_eq!((report.rules.len(), report.rules[0].disappeared), (1, 1), "one finding of the policy is gone");
+        }
     }
 
     #[test]

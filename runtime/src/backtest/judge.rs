@@ -63,6 +63,7 @@ pub(super) async fn judge(common: &Common, job: &Job, plan: Plan) -> Result<Done
     let extent = extent(common, job, &period, stateful && job.request.warm_up, asks_own)?;
     let counter = match &before {
         Some(_) => Counter::new(EXAMPLES_MAX),
+        None if job.request.alone => Counter::of_policy_alone(EXAMPLES_MAX, release.policy()),
         None => Counter::of_policy(EXAMPLES_MAX, release.policy()),
     };
     let done = Done { stateful, ..Done::default() };

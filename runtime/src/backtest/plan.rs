@@ -98,6 +98,10 @@ pub struct Request {
     /// policy with state remembers what it would have. Nothing is done for one without.
     #[serde(default = "yes")]
     pub warm_up: bool,
+    /// Whether the verdicts are those of this policy alone, also where it is compared with
+    /// what was recorded: for whoever may not see what others found.
+    #[serde(default)]
+    pub alone: bool,
     /// Who wants it.
     pub by: String,
     /// Why.

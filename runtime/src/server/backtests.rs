@@ -153,7 +153,18 @@ pub(super) async fn post(shared: &Arc<Shared>, parts: &Parts, body: &mut Request
         settings: revision.settings.or(settings.map(|settings| settings.get().as_bytes().to_vec())).map(Arc::from),
         lists: revision.lists,
     };
-    let request = Request { policy, release, changed: false, against, from, until, warm_up: warm_up.unwrap_or(true), by: by.who, reason };
+    let request = Request {
+        policy,
+        release,
+        changed: false,
+        against,
+        from,
+        until,
+        warm_up: warm_up.unwrap_or(true),
+        alone: false,
+        by: by.who,
+        reason,
+    };
     let job = start(shared, request, change).await?;
     let mut response = render(&View::of(&job, None, true)).map(uncached)?;
     *response.status_mut() = StatusCode::ACCEPTED;

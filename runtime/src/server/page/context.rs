@@ -59,6 +59,14 @@ impl Viewer {
             Viewer::Publisher(name) => policy.split_once('/').is_some_and(|(publisher, _)| publisher == name),
         }
     }
+
+    /// Whether what is said of this publisher may be shown.
+    pub(in crate::server) fn is_or_sees(&self, publisher: &str) -> bool {
+        match self {
+            Viewer::Whole => true,
+            Viewer::Publisher(name) => name == publisher,
+        }
+    }
 }
 
 /// What every view is given.

@@ -74,7 +74,7 @@ pub(in crate::server) fn layout(context: &Context<'_>, title: &str, active: Opti
                 footer {
                     p {
                         (context.text_with("frame.made-by", &[("version", env!("CARGO_PKG_VERSION"))])) " "
-                        (context.text("frame.as-of")) " " (parts::time(context.now)) ". "
+                        (context.text("frame.as-of")) " " (parts::time(context.now)) " · "
                         span.scripted { (context.text("frame.zone-own")) }
                         span.unscripted { (context.text("frame.zone-utc")) }
                     }

@@ -20,9 +20,15 @@ use time::OffsetDateTime;
 use super::context::{Context, link};
 use super::parts;
 
+/// Pixels of a colour in a legend, with the spaces around it.
+const KEY_PIXELS: i32 = 17 + 14;
+
 /// Pixels of a plot in a wide window, and in a narrow one.
 const WIDE: (u32, u32) = (1_000, 320);
-const NARROW: (u32, u32) = (400, 360);
+const NARROW: (u32, u32) = (330, 380);
+
+/// Pixels below which a legend has a line of its own.
+const LEGEND_BESIDE_MIN: u32 = 600;
 
 /// plotters writes sizes of letters divided by this.
 const LETTERS: f64 = 1.24;
@@ -305,15 +311,16 @@ fn bars_of(area: &Area<'_>, from: i64, step: i64, panel: &Panel<'_>, is_last: bo
     let total = |index: usize| panel.series.iter().filter_map(|series| series.values.get(index)).sum::<u64>();
     let top = (0..count).map(total).max().unwrap_or_default().max(4) as f64 * 1.1;
     let (width, _) = area.dim_in_pixel();
+    let has_legend = panel.series.len() > 1;
     let range = TimeRange(from..from + step * count.max(1) as i64);
     let label = TimeRange(range.0.clone());
     let mut chart = ChartBuilder::on(area)
-        .margin_top(30)
+        .margin_top(if has_legend && width < LEGEND_BESIDE_MIN { 50 } else { 30 })
         .margin_right(22)
         .x_label_area_size(if is_last { 26 } else { 10 })
         .y_label_area_size(54)
         .build_cartesian_2d(range, 0.0..top)?;
-    let marks = if width < 600 { 5 } else { 10 };
+    let marks = if width < LEGEND_BESIDE_MIN { 5 } else { 10 };
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh()
         .light_line_style(Ink::Grid.colour().mix(0.0))
@@ -360,14 +367,15 @@ fn legend(area: &Area<'_>, panel: &Panel<'_>) -> Result<(), DrawError> {
     if panel.series.len() < 2 {
         return Ok(());
     }
-    // From the right, because the unit stands at the left.
-    let mut right = area.dim_in_pixel().0 as i32 - 22;
-    for series in panel.series.iter().rev() {
-        let style = letters(Ink::Text, 12.0).pos(Pos::new(HPos::Right, VPos::Center));
-        area.draw(&Text::new(series.name.to_string(), (right, 14), style))?;
-        right -= width_of(series.name) + 6;
-        area.draw(&Rectangle::new([(right - 11, 9), (right, 20)], ShapeStyle::from(series.ink.colour()).filled()))?;
-        right -= 11 + 16;
+    // Against the right edge, because the unit stands at the left; or below it.
+    let whole: i32 = panel.series.iter().map(|series| width_of(series.name) + KEY_PIXELS).sum();
+    let width = area.dim_in_pixel().0;
+    let (mut left, middle) = if width < LEGEND_BESIDE_MIN { (8, 34) } else { (width as i32 - 12 - whole, 14) };
+    for series in &panel.series {
+        area.draw(&Rectangle::new([(left, middle - 5), (left + 11, middle + 6)], ShapeStyle::from(series.ink.colour()).filled()))?;
+        let style = letters(Ink::Text, 12.0).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new(series.name.to_string(), (left + 17, middle), style))?;
+        left += width_of(series.name) + KEY_PIXELS;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use maud::Markup;
 
-use super::context::Context;
+use super::context::{Context, Viewer};
 use super::{backtests, files, home, layout, map};
 use crate::server::Shared;
 use crate::server::body::{RequestBody, ResponseBody};
@@ -112,7 +112,7 @@ async fn plot(context: &Context<'_>, name: &str) -> Option<String> {
     match name {
         "backtest.svg" => backtests::plot(context).map(|plot| plot.to_file()),
         "map.svg" => map::file(context).await,
-        "verdicts.svg" => Some(home::verdicts(context).to_file()),
+        "verdicts.svg" if context.viewer == Viewer::Whole => Some(home::verdicts(context).to_file()),
         _ => None,
     }
 }

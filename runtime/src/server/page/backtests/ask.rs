@@ -8,9 +8,9 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use maud::Markup;
 
-use super::super::context::Context;
+use super::super::context::{Context, Viewer};
 use super::form::{BETWEEN, RECORDED, Values};
-use super::list;
+use super::{list, one};
 use crate::backtest::{Against, Change, End, Request};
 use crate::server::body::{RequestBody, ResponseBody};
 use crate::server::policies::check_local;
@@ -43,7 +43,7 @@ pub(in super::super) async fn post(
     let bytes = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
     if let Some(id) = id {
         let job = backtests::find(&shared.options.backtests, id)?;
-        if !context.viewer.sees(&job.request.policy) {
+        if !one::is_for(&context.viewer, &job.request) {
             return Err(backtests::unknown(id));
         }
         let is_over = job.status().state.is_over();
@@ -104,6 +104,7 @@ async fn begin(shared: &Arc<Shared>, context: &Context<'_>, values: &Values) -> 
         from: end(&values.from),
         until: end(&values.until),
         warm_up: !values.cold,
+        alone: context.viewer != Viewer::Whole,
         by: by.who,
         reason: by.reason,
     };

@@ -36,7 +36,7 @@ pub(super) async fn with(context: &Context<'_>, values: &Values, problem: Option
         (true, false) => form(context, &known, values, problem),
     };
     let jobs: Vec<Arc<Job>> = context.shared.options.backtests.all();
-    let jobs: Vec<Arc<Job>> = jobs.into_iter().filter(|job| context.viewer.sees(&job.request.policy)).collect();
+    let jobs: Vec<Arc<Job>> = jobs.into_iter().filter(|job| one::is_for(&context.viewer, &job.request)).collect();
     let body = html! {
         p.lead { (context.text("backtests.lead")) }
         (parts::section("ask", context.text("backtests.ask"), &asking))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::super::context::Context;
+use super::super::context::{Context, Viewer};
 use super::super::layout::{Tab, layout};
 use super::super::parts::{self, Column, Figure, Level, number};
 use super::super::plot::{Ink, Panel, Plot, Series, bars};
@@ -37,7 +37,7 @@ pub(in super::super) fn view(context: &Context<'_>, id: u64) -> Result<Markup, P
             @if done.report.changes.total() > 0 {
                 (over_time(context, id, done))
                 div.row { (verdicts(context, done)) (rules(context, done)) }
-                (names(context, done))
+                @if context.viewer == Viewer::Whole { (names(context, done)) }
                 (examples(context, id, done))
             } @else {
                 (verdicts(context, done))
@@ -51,7 +51,13 @@ pub(in super::super) fn view(context: &Context<'_>, id: u64) -> Result<Markup, P
 
 fn find(context: &Context<'_>, id: u64) -> Result<Arc<Job>, Problem> {
     let job = backtests::find(&context.shared.options.backtests, id)?;
-    if context.viewer.sees(&job.request.policy) { Ok(job) } else { Err(backtests::unknown(id)) }
+    if is_for(&context.viewer, &job.request) { Ok(job) } else { Err(backtests::unknown(id)) }
+}
+
+/// Whether somebody may see a back-test: who sees a part sees no verdicts that others made
+/// as well.
+pub(super) fn is_for(viewer: &Viewer, request: &Request) -> bool {
+    *viewer == Viewer::Whole || request.alone && viewer.sees(&request.policy)
 }
 
 /// The release that is tried, with what is other in it.
@@ -111,6 +117,7 @@ fn headline(context: &Context<'_>, request: &Request, done: &Done) -> Markup {
             p.says { (sentence(context, request, done)) }
             p.why {
                 @match &request.against {
+                    Against::Recorded if request.alone => (context.text("backtest.why-alone")),
                     Against::Recorded => (context.text("backtest.why-recorded")),
                     Against::Release(_) => (context.text("backtest.why-release")),
                 }
@@ -217,9 +224,11 @@ fn facts(context: &Context<'_>, job: &Job, status: &Status, done: Option<&Done>)
         }
         @if done.is_some() {
             div.buttons {
-                a.button href={ "/v1/backtests/" (job.id) "/differences" } { (context.text("backtest.ndjson")) }
-                a.button href={ "/v1/backtests/" (job.id) "/differences?format=csv" } { (context.text("backtest.csv")) }
-                a.button href={ "/v1/backtests/" (job.id) } { (context.text("backtest.json")) }
+                @if context.viewer == Viewer::Whole {
+                    a.button href={ "/v1/backtests/" (job.id) "/differences" } { (context.text("backtest.ndjson")) }
+                    a.button href={ "/v1/backtests/" (job.id) "/differences?format=csv" } { (context.text("backtest.csv")) }
+                    a.button href={ "/v1/backtests/" (job.id) } { (context.text("backtest.json")) }
+                }
                 form method="post" action={ "/backtests/" (job.id) } { button type="submit" { (context.text("backtest.forget")) } }
             }
         }
@@ -416,7 +425,7 @@ fn examples(context: &Context<'_>, id: u64, done: &Done) -> Markup {
         p.note {
             (context.text_with("backtest.examples-of", &[("n", &number(shown)), ("all", &number(all))])) " "
             @if all > done.differences_kept { (context.text_with("backtest.kept-only", &[("n", &number(done.differences_kept))])) " " }
-            a href={ "/v1/backtests/" (id) "/differences?format=csv" } { (context.text("backtest.csv")) }
+            @if context.viewer == Viewer::Whole { a href={ "/v1/backtests/" (id) "/differences?format=csv" } { (context.text("backtest.csv")) } }
         }
         (parts::table(context.text("backtest.examples"), &head, &rows))
     };
@@ -438,6 +447,7 @@ fn example_row(context: &Context<'_>, example: &Example) -> Markup {
             }
             td.long {
                 @match &example.subject {
+                    _ if context.viewer != Viewer::Whole => "–",
                     Some(subject) => (parts::subject(&example.source, subject)),
                     None => (example.source),
                 }

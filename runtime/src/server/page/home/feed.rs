@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::super::context::Context;
+use super::super::context::{Context, Viewer};
 use super::super::parts::{self, Column};
-use crate::ledger::entry::{Entry, Evidence};
+use crate::ledger::entry::{Entry, Fault, Finding};
 use crate::overview::Brief;
 use crate::policy::Release;
 use crate::server::log;
-use crate::verdict::{Decision, message};
+use crate::verdict::{Decision, Mode, message};
 
 /// Entries that the page begins with.
 const FIRST_SHOWN: usize = 40;
@@ -28,7 +28,10 @@ impl<'a> Filter<'a> {
     fn of(context: &'a Context<'_>) -> Self {
         let verdict = context.asked("verdict");
         let verdict = Decision::ALL.into_iter().find(|decision| Some(decision.name()) == verdict);
-        Filter { verdict, policy: context.asked("policy"), subject: context.asked("subject"), source: context.asked("source") }
+        // By what may not be seen nothing can be found either.
+        let of_all = context.viewer == Viewer::Whole;
+        let asked = |name: &str| context.asked(name).filter(|_| of_all);
+        Filter { verdict: verdict.filter(|_| of_all), policy: context.asked("policy"), subject: asked("subject"), source: asked("source") }
     }
 
     fn takes(&self, brief: &Brief) -> bool {
@@ -52,8 +55,9 @@ pub(super) async fn section(context: &Context<'_>) -> Markup {
         // Said now and then, not for each row: who hears the page could not follow.
         p.heard #feed-heard role="status" aria-live="polite" {}
         div.scroll tabindex="0" role="region" aria-label=(context.text("feed.title")) {
-            table #feed-table data-from=(durable + 1) {
-                thead { tr {
+            // The roles are said because a narrow window shows rows otherwise than as rows.
+            table #feed-table role="table" data-from=(durable + 1) {
+                thead role="rowgroup" { tr role="row" {
                     @for column in [
                         Column::text(context.text("feed.when")),
                         Column::text(context.text("feed.verdict")),
@@ -61,9 +65,9 @@ pub(super) async fn section(context: &Context<'_>) -> Markup {
                         Column::text(context.text("feed.subject")),
                         Column::text(context.text("feed.source")),
                         Column::number(context.text("feed.entry")),
-                    ] { th scope="col" class=[column.numeric.then_some("number")] { (column.name) } }
+                    ] { th scope="col" role="columnheader" class=[column.numeric.then_some("number")] { (column.name) } }
                 } }
-                tbody #feed-rows { @for row in &rows { (row) } }
+                tbody #feed-rows role="rowgroup" { @for row in &rows { (row) } }
             }
         }
         @if rows.is_empty() { div.unscripted { (parts::empty(context.text("feed.none"))) } }
@@ -136,62 +140,93 @@ async fn rows(context: &Context<'_>, filter: &Filter<'_>) -> Vec<Markup> {
     lines.iter().rev().filter_map(row).flatten().collect()
 }
 
-/// A row of the feed; none for an entry that nobody gave a verdict in.
+/// What a release said, in an entry of an event or of a timer.
+struct Said<'e> {
+    policy: &'e str,
+    mode: Mode,
+    findings: &'e [Finding<'e>],
+    fault: Option<&'e Fault<'e>>,
+}
+
+/// The verdict that these alone would give, for who may not know of the others.
+fn alone(said: &[Said<'_>]) -> Decision {
+    let counting = said.iter().filter(|said| said.mode != Mode::Shadow);
+    let found = counting.clone().flat_map(|said| said.findings).map(|finding| Decision::from(finding.action));
+    let failed = counting.filter(|said| said.fault.is_some()).map(|_| Decision::Undetermined);
+    found.chain(failed).max().unwrap_or(Decision::Allow)
+}
+
+/// A row of the feed; none for an entry that nobody gave a verdict in, or in which
+/// the viewer may see nothing.
 fn row(context: &Context<'_>, releases: &BTreeMap<String, Arc<Release>>, entry: &Entry<'_>) -> Option<Markup> {
-    let (at, verdict, source, subject, said) = match entry {
+    let (at, verdict, source, subject, mut said) = match entry {
         Entry::Event(event) => {
-            let asked = event.asked.iter().filter(|asked| context.viewer.sees(&asked.policy));
-            let said = asked.map(|asked| (&asked.policy, asked.mode, &asked.findings, &asked.fault)).collect::<Vec<_>>();
-            (event.arrived, event.verdict, &event.source, event.subject.as_ref(), said)
+            let said = event.asked.iter().map(|asked| Said {
+                policy: &asked.policy,
+                mode: asked.mode,
+                findings: &asked.findings,
+                fault: asked.fault.as_ref(),
+            });
+            (event.arrived, event.verdict, &*event.source, event.subject.as_deref(), said.collect::<Vec<_>>())
         }
         Entry::Timer(_, timer) => {
-            (timer.arrived, timer.verdict, &timer.source, None, vec![(&timer.policy, timer.mode, &timer.findings, &timer.fault)])
+            let said = Said { policy: &timer.policy, mode: timer.mode, findings: &timer.findings, fault: timer.fault.as_ref() };
+            (timer.arrived, timer.verdict, &*timer.source, None, vec![said])
         }
         _ => return None,
     };
+    let is_whole = context.viewer == Viewer::Whole;
+    said.retain(|said| context.viewer.sees(said.policy) && (!said.findings.is_empty() || said.fault.is_some()));
+    if said.is_empty() && !is_whole {
+        return None;
+    }
+    // Whom an event is about is a field like others, which a publisher may not be granted.
+    let subject = subject.filter(|_| is_whole);
+    let verdict = if is_whole { verdict } else { alone(&said) };
     let sequence = entry.sequence();
     Some(html! {
-        tr {
-            td.when { (parts::time_micros(at.micros())) }
-            td { (parts::verdict(context, verdict)) }
-            td.said {
-                @for (policy, mode, findings, fault) in &said {
-                    @for finding in *findings {
+        tr role="row" {
+            td.when role="cell" { (parts::time_micros(at.micros())) }
+            td.verdict role="cell" { (parts::verdict(context, verdict)) }
+            td.said role="cell" {
+                @for said in &said {
+                    @for finding in said.findings {
                         p {
-                            (said_by(context, releases.get(&***policy), &finding.rule, &finding.message, &finding.evidence))
-                            " " span.note { (parts::policy(policy)) " · " (*finding.rule) " " (parts::mode(context, *mode)) }
+                            (said_by(context, releases.get(said.policy), finding))
+                            " " span.note { (parts::policy(said.policy)) " · " (*finding.rule) " " (parts::mode(context, said.mode)) }
                         }
                     }
-                    @if let Some(fault) = fault {
-                        p { (context.text_with("feed.fault", &[("kind", fault.kind.name())])) " " span.note { (parts::policy(policy)) } }
+                    @if let Some(fault) = said.fault {
+                        p { (context.text_with("feed.fault", &[("kind", fault.kind.name())])) " " span.note { (parts::policy(said.policy)) } }
                     }
                 }
             }
-            td { @if let Some(subject) = subject { (parts::subject(source, subject)) } }
-            td { (**source) }
-            td.number { (parts::event(sequence)) }
+            td.subject role="cell" { @if let Some(subject) = subject { (parts::subject(source, subject)) } }
+            td.source role="cell" { @if is_whole { (source) } }
+            td.number role="cell" { (parts::event(sequence)) }
         }
     })
 }
 
 /// What a rule says, in the viewer's language if it has that, and as it was recorded if
 /// not.
-fn said_by(context: &Context<'_>, release: Option<&Arc<Release>>, rule: &str, recorded: &str, evidence: &Evidence<'_>) -> String {
-    let rule = release.and_then(|release| release.manifest.rules.iter().find(|known| known.id == rule));
+fn said_by(context: &Context<'_>, release: Option<&Arc<Release>>, finding: &Finding<'_>) -> String {
+    let rule = release.and_then(|release| release.manifest.rules.iter().find(|known| known.id == *finding.rule));
     let has = |language: &str| language.split('-').next().is_some_and(|primary| primary.eq_ignore_ascii_case(context.language.tag()));
     match rule {
         Some(rule) if rule.messages.iter().any(|message| has(&message.language)) => {
-            let evidence: Vec<(String, String)> = evidence.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            let evidence: Vec<(String, String)> =
+                finding.evidence.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
             message(rule, Some(context.language.tag()), &evidence)
         }
-        _ => recorded.to_string(),
+        _ => finding.message.to_string(),
     }
 }
 
 /// What rules say in the viewer's language, for the script: by policy and rule.
 fn messages(context: &Context<'_>) -> Markup {
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    for one in context.shared.runtime.policies() {
+    for one in context.shared.runtime.policies().iter().filter(|one| context.viewer.sees(one.release.policy())) {
         for rule in &one.release.manifest.rules {
             let tag = context.language.tag();
             let own = rule.messages.iter().find(|message| message.language.split('-').next() == Some(tag));

@@ -8,7 +8,7 @@ mod verdicts;
 
 use maud::{Markup, html};
 
-use super::context::Context;
+use super::context::{Context, Viewer};
 use super::layout::{Tab, layout};
 use super::parts;
 
@@ -19,7 +19,8 @@ pub(super) async fn view(context: &Context<'_>) -> Markup {
     let body = html! {
         (sight::headline(context))
         (sight::figures(context))
-        (verdicts::section(context))
+        // Sums over all events are not for who may see a part of what was found.
+        @if context.viewer == Viewer::Whole { (verdicts::section(context)) }
         div.row {
             (rules::findings(context))
             (rules::policies(context))

@@ -1,5 +1,7 @@
 //! Which rules found what, and which policies are judged with.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::super::context::Context;
@@ -19,7 +21,6 @@ pub(super) fn findings(context: &Context<'_>) -> Markup {
     let largest = rules.first().map(|(_, sum)| sum.findings).unwrap_or_default();
     let head = [
         Column::text(context.text("rules.rule")),
-        Column::text(context.text("rules.mode")),
         Column::number(context.text("rules.findings")),
         Column::text(context.text("rules.share")),
         Column::text(context.text("rules.last")),
@@ -27,8 +28,7 @@ pub(super) fn findings(context: &Context<'_>) -> Markup {
     let rows = html! {
         @for (key, sum) in rules.iter().take(RULES_SHOWN) {
             tr {
-                th scope="row" { (key.rule) span.note { br; (parts::policy(&key.policy)) } }
-                td { (parts::mode(context, key.mode)) }
+                th scope="row" { (key.rule) " " (parts::mode(context, key.mode)) span.note { br; (parts::policy(&key.policy)) } }
                 td.number { (number(sum.findings)) }
                 td.bars { (parts::bar(sum.findings, largest)) }
                 td { (parts::time_micros(sum.at)) }
@@ -46,31 +46,52 @@ pub(super) fn findings(context: &Context<'_>) -> Markup {
     parts::live_section("rules", context.text("rules.title"), &body)
 }
 
+/// What policies have said in all.
+#[derive(Default)]
+struct Said {
+    findings: BTreeMap<(String, Mode), u64>,
+    faults: BTreeMap<String, u64>,
+}
+
+impl Said {
+    fn of(context: &Context<'_>) -> Self {
+        let mut said = Said::default();
+        let Some(overview) = &context.shared.overview else { return said };
+        overview.look(|sums| {
+            for (key, sum) in &sums.rules {
+                *said.findings.entry((key.policy.to_string(), key.mode)).or_default() += sum.findings;
+            }
+            for ((policy, _), count) in &sums.faults {
+                *said.faults.entry(policy.to_string()).or_default() += count;
+            }
+        });
+        said
+    }
+}
+
 pub(super) fn policies(context: &Context<'_>) -> Markup {
     let mut standing = context.shared.runtime.policies();
     standing.retain(|standing| context.viewer.sees(standing.release.policy()));
+    let said = Said::of(context);
     let head = [
         Column::text(context.text("policies.policy")),
-        Column::text(context.text("policies.mode")),
-        Column::number(context.text("policies.asked")),
+        Column::number(context.text("policies.since")),
+        Column::number(context.text("policies.findings")),
         Column::number(context.text("policies.faults")),
-        Column::number(context.text("policies.cost")),
     ];
     let rows = html! {
         @for one in &standing {
+            @let policy = one.release.policy();
             tr {
                 th scope="row" {
-                    (parts::policy(one.release.policy()))
-                    span.note { br; (one.release.manifest.summary) br; code { (one.release.id) } }
-                }
-                td {
-                    (parts::mode(context, one.mode))
+                    (parts::policy(policy)) " " (parts::mode(context, one.mode))
                     @if one.mode == Mode::Canary { " " (percent(u64::from(one.share), 10_000)) }
                     @if one.stale.is_some() { " " span.badge.flag { (context.text("policies.stale")) } }
+                    span.note { br; (one.release.manifest.summary) br; code { (one.release.id) } }
                 }
-                td.number { (number(one.shown.events)) }
-                td.number { (number(one.shown.faults)) }
-                td.number { @if one.shown.events > 0 { (format!("{:.1} µs", one.shown.p50_us)) } @else { "—" } }
+                td.number { (parts::event(one.since)) }
+                td.number { (number(said.findings.get(&(policy.to_string(), one.mode)).copied().unwrap_or_default())) }
+                td.number { (number(said.faults.get(policy).copied().unwrap_or_default())) }
             }
         }
     };
@@ -79,7 +100,6 @@ pub(super) fn policies(context: &Context<'_>) -> Markup {
             (parts::empty(context.text("policies.none")))
         } @else {
             (parts::table(context.text("policies.title"), &head, &rows))
-            p.note { (context.text("policies.note")) }
         }
     };
     parts::live_section("policies", context.text("policies.title"), &body)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use super::super::context::Context;
+use super::super::context::{Context, Viewer};
 use super::super::parts::{Figure, Level, figures as figures_of, number, percent};
 use crate::overview::Counts;
 use crate::runtime::{Mode, Stale};
@@ -37,8 +37,14 @@ impl Sight {
         let shared = context.shared;
         let stats = shared.runtime.stats();
         let count = |value: i64| u64::try_from(value).unwrap_or_default();
-        let (silent, missing) = (count(stats.silent.get()), count(stats.missing.get()));
-        let day = shared.overview.as_ref().map(|overview| overview.look(|sums| sums.last(BACK_S, context.now.unix_timestamp())));
+        // Sums of everything are not for who may see a part.
+        let is_whole = context.viewer == Viewer::Whole;
+        let (silent, missing) = if is_whole { (count(stats.silent.get()), count(stats.missing.get())) } else { (0, 0) };
+        let day = shared
+            .overview
+            .as_ref()
+            .filter(|_| is_whole)
+            .map(|overview| overview.look(|sums| sums.last(BACK_S, context.now.unix_timestamp())));
         let standing: Vec<_> = shared.runtime.policies();
         let standing = standing.iter().filter(|standing| context.viewer.sees(standing.release.policy()));
         let (mut in_force, mut all, mut stale, mut stopped) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -62,7 +68,7 @@ impl Sight {
             add(Level::Bad, context.text("sight.stopped").to_string());
         }
         if let Some(publishers) = shared.options.publishers.as_deref() {
-            for (publisher, _) in publishers.unknown() {
+            for (publisher, _) in publishers.unknown().into_iter().filter(|(name, _)| context.viewer.is_or_sees(name)) {
                 add(Level::Bad, context.text_with("sight.publisher-unknown", &[("publisher", publisher)]));
             }
         }
@@ -87,7 +93,9 @@ impl Sight {
         for policy in &stale {
             add(Level::Uncertain, context.text_with("sight.policy-stale", &[("policy", policy)]));
         }
-        for status in releases::publishers(shared).iter().filter(|status| status.problem.is_some()) {
+        for status in
+            releases::publishers(shared).iter().filter(|status| status.problem.is_some() && context.viewer.is_or_sees(&status.publisher))
+        {
             add(Level::Uncertain, context.text_with("sight.publisher-problem", &[("publisher", &status.publisher)]));
         }
         if silent > 0 {
@@ -169,12 +177,9 @@ pub(super) fn figures(context: &Context<'_>) -> Markup {
         remark: Some(html! { (context.text_with("sight.policies-remark", &[("n", &number(sight.tried as u64))])) }),
         level: level(sight.in_force == 0),
     });
-    figures.push(Figure {
-        name: context.text("sight.sources-silent"),
-        value: html! { (number(sight.silent)) },
-        remark: Some(html! { (context.text_with("sight.sources-remark", &[("n", &number(sight.missing))])) }),
-        level: level(sight.silent + sight.missing > 0),
-    });
+    if context.viewer == Viewer::Whole {
+        figures.push(of_sources(context, &sight));
+    }
     let waiting = u64::try_from(context.shared.runtime.stats().waiting.get()).unwrap_or_default();
     figures.push(Figure {
         name: context.text("sight.waiting-events"),
@@ -188,6 +193,12 @@ pub(super) fn figures(context: &Context<'_>) -> Markup {
             @if let Some(overview) = &context.shared.overview { (counted(context, overview)) }
         }
     }
+}
+
+fn of_sources<'c>(context: &Context<'c>, sight: &Sight) -> Figure<'c> {
+    let level = if sight.silent + sight.missing > 0 { Level::Uncertain } else { Level::Good };
+    let remark = context.text_with("sight.sources-remark", &[("n", &number(sight.missing))]);
+    Figure { name: context.text("sight.sources-silent"), value: html! { (number(sight.silent)) }, remark: Some(html! { (remark) }), level }
 }
 
 /// How far the sums go, if not from the first entry to the last.

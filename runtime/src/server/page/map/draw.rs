@@ -26,6 +26,8 @@ const CORNER: f64 = 0.4;
 
 /// What is drawn.
 pub(super) struct Drawing<'a> {
+    /// Whether whom events are about may be shown.
+    pub whole: bool,
     pub outlines: &'a [Outline],
     /// Kinds of outlines, in the order of their looks.
     pub kinds: &'a [String],
@@ -49,6 +51,11 @@ impl Drawing<'_> {
     /// The look of a rule or a kind among all of them.
     pub(super) fn look_of(of: &str, all: &[String]) -> usize {
         all.iter().position(|known| known == of).unwrap_or_default() % LOOKS
+    }
+
+    /// Whom a finding is about, for who may see that.
+    pub(super) fn subject<'s>(&self, spot: &'s Spot) -> Option<&'s str> {
+        spot.subject.as_deref().filter(|_| self.whole)
     }
 
     /// What is inside of the `svg` element.
@@ -117,7 +124,10 @@ impl Drawing<'_> {
     fn single(&self, context: &Context<'_>, spot: &Spot) -> Markup {
         let look = Self::look_of(&spot.rule, self.rules);
         let (x, y) = (self.window.x(spot.place.longitude.middle()), self.window.y(spot.place.latitude.middle()));
-        let name = format!("{}, {}", spot.message, spot.subject.as_deref().unwrap_or(context.text("map.no-subject")));
+        let name = match self.subject(spot) {
+            Some(subject) => format!("{}, {subject}", spot.message),
+            None => spot.message.clone(),
+        };
         html! {
             a href={ "/event/" (spot.sequence) } tabindex="-1" aria-label=(name) {
                 path class={ "spot r" (look) } d=(shape(look, x, y, RADIUS)) { title { (name) } }

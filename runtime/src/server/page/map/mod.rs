@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::context::{Context, link};
+use super::context::{Context, Viewer, link};
 use super::layout::{Tab, layout};
 use super::parts::{self, Column, number};
 use crate::places::{self, Outline, SPOTS_MAX, Spot, Spots, Wanted};
@@ -137,9 +137,17 @@ impl Found {
         }
     }
 
-    fn drawing<'f>(&'f self, window: Window, query: Vec<(&'f str, &'f str)>) -> Drawing<'f> {
+    fn drawing<'f>(&'f self, context: &Context<'_>, window: Window, query: Vec<(&'f str, &'f str)>) -> Drawing<'f> {
         let spots = self.spots.spots.iter().filter(|spot| window.shows(&spot.place)).collect();
-        Drawing { outlines: &self.outlines, kinds: &self.kinds, rules: &self.rules, spots, window, query }
+        Drawing {
+            whole: context.viewer == Viewer::Whole,
+            outlines: &self.outlines,
+            kinds: &self.kinds,
+            rules: &self.rules,
+            spots,
+            window,
+            query,
+        }
     }
 
     /// What is on the drawing, in a sentence.
@@ -155,7 +163,7 @@ impl Found {
 pub(super) async fn file(context: &Context<'_>) -> Option<String> {
     let found = look_up(context).await.ok()??;
     let until = found.wanted.until.unwrap_or_default().to_string();
-    let drawing = found.drawing(found.window(context)?, found.query(context, &until));
+    let drawing = found.drawing(context, found.window(context)?, found.query(context, &until));
     let says = found.says(context, &drawing);
     Some(drawing.to_file(context, context.text("map.title"), &says))
 }
@@ -170,7 +178,7 @@ pub(super) async fn view(context: &Context<'_>) -> Result<Markup, Problem> {
                 (filters(context, &found))
                 @match found.window(context) {
                     None => (parts::empty(context.text("map.nothing"))),
-                    Some(window) => (shown(context, &found, &found.drawing(window, query))),
+                    Some(window) => (shown(context, &found, &found.drawing(context, window, query))),
                 }
                 (parts::script("map.js"))
             }
@@ -337,7 +345,7 @@ fn list(context: &Context<'_>, drawing: &Drawing<'_>) -> Markup {
                 td { (time_of(spot)) }
                 td.long { (spot.message) div.note { (draw::rule_mark(Drawing::look_of(&spot.rule, drawing.rules))) " " (spot.rule) } }
                 td { (place(context, spot)) }
-                td.long { (spot.subject.as_deref().unwrap_or("–")) }
+                td.long { (drawing.subject(spot).unwrap_or("–")) }
                 td.number { (parts::event(spot.sequence)) }
             }
         }

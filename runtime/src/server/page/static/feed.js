@@ -67,7 +67,7 @@ function start() {
     if (lately.left > 0) {
       says.textContent = text("feed-some", { shown: number(Math.round(lately.shown / seconds)), all: number(all) });
     } else {
-      says.textContent = text("feed-all", { all: number(all) });
+      says.textContent = all > 0 ? text("feed-all", { all: number(all) }) : text("feed-quiet");
     }
     if (seconds > 3) lately = { shown: 0, left: 0, since: performance.now() };
   }
@@ -90,12 +90,13 @@ function start() {
   function rowOf(line) {
     const entry = JSON.parse(line);
     const row = document.createElement("tr");
+    row.role = "row";
     row.className = "new";
     row.dataset.sequence = entry.sequence;
     const about = entry.timer ?? entry;
     const arrived = about.arrived ?? entry.gap?.arrived ?? entry.silence?.noted ?? entry.change?.at ?? entry.start?.at ?? entry.keep?.at ?? entry.erasure?.at;
     cell(row, "when").append(arrived ? moment(new Date(arrived)) : "");
-    const verdict = cell(row);
+    const verdict = cell(row, "verdict");
     const said = cell(row, "said");
     if (about.verdict) {
       row.dataset.verdict = about.verdict;
@@ -134,9 +135,9 @@ function start() {
       span(said, "note").textContent = words[kind]();
     }
     const source = about.source ?? entry.gap?.source ?? entry.silence?.source ?? "";
-    const subject = cell(row);
+    const subject = cell(row, "subject");
     if (about.subject) subject.append(link(`/subject?${new URLSearchParams({ source, subject: about.subject })}`, about.subject));
-    cell(row).textContent = source;
+    cell(row, "source").textContent = source;
     cell(row, "number").append(link(`/event/${entry.sequence}`, number(entry.sequence)));
     return row;
   }
@@ -207,8 +208,9 @@ function start() {
   open();
 }
 
-function cell(row, name = "") {
+function cell(row, name) {
   const cell = row.insertCell();
+  cell.role = "cell";
   cell.className = name;
   return cell;
 }

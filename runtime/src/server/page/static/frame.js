@@ -18,7 +18,7 @@ export function number(n) {
   return numbers.format(n);
 }
 
-const moments = new Intl.DateTimeFormat(page.lang, { dateStyle: "medium", timeStyle: "medium" });
+const moments = new Intl.DateTimeFormat(page.lang, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 const hours = new Intl.DateTimeFormat(page.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const days = new Intl.DateTimeFormat(page.lang, { month: "short", day: "numeric" });
 
