@@ -67,7 +67,7 @@ impl Drawing<'_> {
             g { (self.cells(context, &cells)) }
             g {
                 @if points.len() <= SINGLE_MAX {
-                    @for spot in &points { (self.single(context, spot)) }
+                    @for spot in &points { (self.single(spot)) }
                 } @else {
                     @for group in self.groups(&points) { (self.group(context, &group)) }
                 }
@@ -121,7 +121,7 @@ impl Drawing<'_> {
         }
     }
 
-    fn single(&self, context: &Context<'_>, spot: &Spot) -> Markup {
+    fn single(&self, spot: &Spot) -> Markup {
         let look = Self::look_of(&spot.rule, self.rules);
         let (x, y) = (self.window.x(spot.place.longitude.middle()), self.window.y(spot.place.latitude.middle()));
         let name = match self.subject(spot) {
@@ -160,7 +160,7 @@ impl Drawing<'_> {
     fn group(&self, context: &Context<'_>, group: &Group<'_>) -> Markup {
         let count = group.spots.len();
         if let [only] = group.spots[..] {
-            return self.single(context, only);
+            return self.single(only);
         }
         let mut rules: BTreeMap<&str, u64> = BTreeMap::new();
         group.spots.iter().for_each(|spot| *rules.entry(&spot.rule).or_default() += 1);
