@@ -219,7 +219,7 @@ fn facts(context: &Context<'_>, job: &Job, status: &Status, done: Option<&Done>)
             @if let Some(reason) = &request.reason { dt { (context.text("backtest.why")) } dd { (reason) } }
             @if done.is_some() {
                 dt { (context.text("backtest.took")) }
-                dd { (format!("{:.1} s", status.seconds)) ", " (context.text_with("backtest.rate", &[("n", &number(status.per_second as u64))])) }
+                dd { (format!("{:.1} s", status.seconds)) " " (context.text_with("backtest.rate", &[("n", &number(status.per_second as u64))])) }
             }
         }
         @if done.is_some() {
@@ -346,8 +346,8 @@ fn rules(context: &Context<'_>, done: &Done) -> Markup {
         Column::text(context.text("backtest.rule")),
         Column::number(context.text("backtest.before")),
         Column::number(context.text("backtest.after")),
-        Column::number(context.text("backtest.gone")),
-        Column::number(context.text("backtest.new")),
+        Column::number(context.text("backtest.gone-short")),
+        Column::number(context.text("backtest.new-short")),
         Column::number(context.text("backtest.altered")),
     ];
     let rows = html! {
