@@ -129,6 +129,24 @@ async fn a_back_test_says_what_replay_says() {
     assert_eq!(common(&both["result"]), common(&said));
 }
 
+/// Timers fire again where they fired, and are told apart by the names of their keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn timers_are_compared_as_well() {
+    const TIMED: &str = "idle-vehicle";
+    let room = tempfile::tempdir().expect("a folder");
+    let ephor = Ephor::start_in(room.path(), FULL, &[]);
+    let settings = settings(TIMED);
+    ephor.put(TIMED, &policy(TIMED), &settings).await.succeeded();
+    ephor.post(LINES, data::sample(Set::Columbus).join("\n")).await.succeeded();
+    let in_force = ephor.in_force().await[0].1.clone();
+    for against in [json!("recorded"), json!(in_force)] {
+        let same = tried(&ephor, json!({"policy": TIMED, "against": against, "by": "an analyst"})).await;
+        let timers = &same["result"]["timers"];
+        assert!(timers["before"].as_u64() > Some(0) && timers["before"] == timers["after"], "{timers}");
+        assert_eq!(same["result"]["changes"], json!({"stricter": 0, "milder": 0, "findings": 0}), "{same}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_period_is_of_sequences_or_of_times() {
     let room = tempfile::tempdir().expect("a folder");

@@ -17,6 +17,9 @@ use crate::reserved::VERDICT_TYPE;
 /// Changes that a report has in full.
 const EXAMPLES_MAX: usize = 50;
 
+/// The file of a data directory that has the ledger's secret.
+const KEY: &str = "ledger.key";
+
 /// Entries between two looks whether somebody wants it to end.
 const LOOK_ENTRIES: u64 = 1_024;
 
@@ -47,14 +50,16 @@ pub(super) async fn judge(common: &Common, job: &Job, plan: Plan) -> Result<Done
     job.update(|status| status.state = State::Preparing);
     let Plan { period, with, against } = plan;
     let folder = common.store.ledgers(job.id);
-    let mut after = Side::start(&common.ground, &folder.join("after"), None, VerdictEvents::Given).await?;
+    // With it the same keys have the same names in entries, by which timers are told apart.
+    let key = std::fs::read(common.data.join(KEY)).map_err(|source| BacktestError::Disk { doing: "reading the ledger's key", source })?;
+    let mut after = Side::start(&common.ground, &folder.join("after"), Some(&key), VerdictEvents::Given).await?;
     let release = after.install(with).await?;
     if release.policy() != job.request.policy {
         return Err(BacktestError::Name { expected: job.request.policy.clone(), found: release.policy().to_string() });
     }
     let mut before = None;
     if let Some(offer) = against {
-        let mut side = Side::start(&common.ground, &folder.join("before"), None, VerdictEvents::Given).await?;
+        let mut side = Side::start(&common.ground, &folder.join("before"), Some(&key), VerdictEvents::Given).await?;
         side.install(offer).await?;
         before = Some(side);
     }
