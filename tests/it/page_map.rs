@@ -181,7 +181,12 @@ async fn coarse_positions_are_cells() {
     server.post(LINES, data::sample(Set::Columbus).join("\n")).await.succeeded();
     let page = raw::get(server.address(), "/map").text();
     assert!(page.contains("class=\"cell r") && !page.contains("class=\"spot r0\" d=\"M5"), "cells");
-    assert!(page.contains("known as exactly only as the policy may see them") && page.contains("somewhere in"), "{page}");
+    assert!(
+        page.contains("only tried out")
+            && page.contains("known as exactly only as the policy may see them")
+            && page.contains("somewhere in"),
+        "{page}"
+    );
     // No position of an event is anywhere in the markup.
     for line in data::sample(Set::Columbus).iter().take(500) {
         let event: Value = serde_json::from_str(line).expect("JSON");

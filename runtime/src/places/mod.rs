@@ -42,6 +42,8 @@ pub struct Wanted {
     pub policy: String,
     /// Of this rule only.
     pub rule: Option<String>,
+    /// Those that counted for nothing as well: for a policy that is only tried out.
+    pub tried: bool,
     /// Entries up to this one; absent: up to the last one.
     pub until: Option<u64>,
     /// Events that happened from this time on, in microseconds since 1970.
@@ -124,7 +126,7 @@ pub fn find(
             continue;
         }
         let Ok(Entry::Event(entry)) = Entry::parse(line.as_bytes()) else { return Err(ArchiveError::NoEntry(line)) };
-        let asked = entry.asked.iter().filter(|asked| *asked.policy == *wanted.policy && asked.mode != Mode::Shadow);
+        let asked = entry.asked.iter().filter(|asked| *asked.policy == *wanted.policy && (wanted.tried || asked.mode != Mode::Shadow));
         let findings = asked.flat_map(|asked| &asked.findings).filter(|finding| is_of(finding, wanted.rule.as_deref()));
         // The same for all of them.
         let mut seen = None;

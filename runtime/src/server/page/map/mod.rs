@@ -15,7 +15,8 @@ use super::context::{Context, Viewer, link};
 use super::layout::{Tab, layout};
 use super::parts::{self, Column, number};
 use crate::places::{self, Outline, SPOTS_MAX, Spot, Spots, Wanted};
-use crate::policy::{Grant, Release};
+use crate::policy::{Grant, Mode, Release};
+use crate::runtime::Standing;
 use crate::server::log;
 use crate::server::problem::{Cause, Problem};
 use draw::{Drawing, LOOKS};
@@ -37,20 +38,20 @@ struct Found {
 
 /// Policies whose findings can have a place, with what their publishers were granted: those
 /// that see positions, or have outlines.
-fn policies(context: &Context<'_>) -> Vec<(Arc<Release>, Grant)> {
+fn policies(context: &Context<'_>) -> Vec<(Standing, Grant)> {
     let publishers = context.shared.options.publishers.as_deref();
-    let mut all: Vec<(Arc<Release>, Grant)> = Vec::new();
+    let mut all: Vec<(Standing, Grant)> = Vec::new();
     for standing in context.shared.runtime.policies() {
-        let release = standing.release;
-        if !context.viewer.sees(release.policy()) || all.iter().any(|(known, _)| known.policy() == release.policy()) {
+        let release = &standing.release;
+        if !context.viewer.sees(release.policy()) || all.iter().any(|(known, _)| known.release.policy() == release.policy()) {
             continue;
         }
         let grant = match &release.publisher {
             None => Some(Grant::development()),
             Some(publisher) => publishers.and_then(|publishers| publishers.grant(publisher).cloned()),
         };
-        if let Some(grant) = grant.filter(|grant| places::sees_places(&release, grant)) {
-            all.push((release, grant));
+        if let Some(grant) = grant.filter(|grant| places::sees_places(release, grant)) {
+            all.push((standing, grant));
         }
     }
     all
@@ -62,14 +63,14 @@ async fn look_up(context: &Context<'_>) -> Result<Option<Found>, Problem> {
     let chosen = match context.asked("policy") {
         None => all.into_iter().next(),
         Some(asked) => {
-            let found = all.into_iter().find(|(release, _)| release.policy() == asked);
+            let found = all.into_iter().find(|(standing, _)| standing.release.policy() == asked);
             Some(found.ok_or_else(|| {
                 let detail = format!("No policy {asked:?} that sees positions is in force.");
                 Problem::new(Cause::NoSuchPolicy, detail)
             })?)
         }
     };
-    let Some((release, grant)) = chosen else { return Ok(None) };
+    let Some((Standing { release, mode, .. }, grant)) = chosen else { return Ok(None) };
     let log = log::of(context.shared)?.clone();
     let data = context.shared.runtime.data().map(std::path::Path::to_path_buf);
     let data = data.ok_or_else(|| Problem::new(Cause::NoLedger, "This server keeps nothing; start it with a data directory."))?;
@@ -77,6 +78,7 @@ async fn look_up(context: &Context<'_>) -> Result<Option<Found>, Problem> {
     let wanted = Wanted {
         policy: release.policy().to_string(),
         rule: context.asked("rule").map(str::to_string),
+        tried: mode == Mode::Shadow,
         until: Some(until),
         after: instant(context, "from")?.unwrap_or(i64::MIN),
         before: instant(context, "to")?.unwrap_or(i64::MAX),
@@ -197,7 +199,10 @@ fn filters(context: &Context<'_>, found: &Found) -> Markup {
             label.field {
                 span { (context.text("map.policy")) }
                 select name="policy" {
-                    @for (release, _) in &all { option value=(release.policy()) selected[release.policy() == found.release.policy()] { (release.policy()) } }
+                    @for (standing, _) in &all {
+                        @let policy = standing.release.policy();
+                        option value=(policy) selected[policy == found.release.policy()] { (policy) }
+                    }
                 }
             }
             label.field {
@@ -301,6 +306,9 @@ fn remarks(context: &Context<'_>, found: &Found, drawing: &Drawing<'_>) -> Marku
     let places::Count { entries: (first, last), earlier, not_kept, nowhere, left_out, .. } = found.spots.count;
     let outside = (found.spots.spots.len() - drawing.spots.len()) as u64;
     let mut said = Vec::new();
+    if found.wanted.tried {
+        said.push(context.text("map.tried").to_string());
+    }
     if drawing.spots.iter().any(|spot| !spot.place.is_exact()) {
         said.push(context.text("map.coarse").to_string());
     }
