@@ -5,7 +5,6 @@ use std::ops::Deref;
 
 use anyhow::{Context as _, bail};
 use ephor::policy::manifest::Action;
-use ephor::reserved;
 use ephor::verdict::{Decision, Mode};
 use serde::Deserialize;
 

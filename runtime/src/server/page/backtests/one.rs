@@ -388,15 +388,15 @@ fn table_of(context: &Context<'_>, id: &str, title: &str, all: &[Named], others:
     let largest = all.iter().take(ROWS_MAX).map(|named| named.changes.total()).max().unwrap_or_default();
     let head = [
         Column::text(context.text("backtest.name")),
-        Column::number(context.text("backtest.stricter")),
-        Column::number(context.text("backtest.milder")),
-        Column::number(context.text("backtest.others")),
+        Column::number(context.text("backtest.stricter-short")),
+        Column::number(context.text("backtest.milder-short")),
+        Column::number(context.text("backtest.others-short")),
         Column::text(context.text("backtest.changes")),
     ];
     let row = |name: Markup, changes: &Kinds, bar: bool| {
         html! {
             tr {
-                td.long { (name) }
+                td { (name) }
                 @for count in [changes.stricter, changes.milder, changes.findings] { td.number { (number(count)) } }
                 td.bars { (number(changes.total())) @if bar { (parts::bar(changes.total(), largest)) } }
             }
