@@ -241,17 +241,37 @@ async fn without_kept_events_there_is_nothing_to_judge_again() {
     assert_eq!((&some["result"]["events"], &some["result"]["not_kept"]), (&json!(9), &json!(1)), "{some}");
 }
 
+/// The names of a server's threads that have the lowest priority (proc_pid_stat(5), field
+/// 19, which is the 17th behind the name).
+fn lowest(ephor: &Ephor) -> Vec<String> {
+    let folder = format!("/proc/{}/task", ephor.pid());
+    let threads = std::fs::read_dir(folder).expect("its threads").filter_map(Result::ok);
+    let of = |path: std::path::PathBuf| {
+        let stat = std::fs::read_to_string(path.join("stat")).ok()?;
+        let (name, rest) = stat.rsplit_once(") ")?;
+        let nice = rest.split(' ').nth(16)?;
+        (nice == "19").then(|| name.split_once('(').map(|(_, name)| name.to_string()))?
+    };
+    threads.filter_map(|thread| of(thread.path())).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_runs_is_cancelled_and_live_events_are_judged_meanwhile() {
     let room = tempfile::tempdir().expect("a folder");
     let config = format!("{FULL}[backtests]\nwaiting-max = 1\nkeep = 2\n");
     let ephor = recorded(room.path(), &config, &data::sample(Set::Retail)).await;
+    let before = lowest(&ephor);
     let request = json!({"policy": COUNTING, "by": "an analyst"});
     let long = ask(&ephor, &request).await.expect(202).json();
     let id = long["id"].as_u64().expect("a number");
     let path = format!("/v1/backtests/{id}");
     let running = || raw::get(ephor.address(), &path).json()["events"].as_u64() > Some(0);
     ephor.wait_until("some are judged", running);
+    // All that it has started has the lowest priority, its own thread and those of its runtime.
+    let since = lowest(&ephor);
+    for name in ["backtest", "spine", "commit"] {
+        assert!(since.contains(&name.to_string()) && !before.contains(&name.to_string()), "{name} in {since:?}, not in {before:?}");
+    }
     // Live events have their answers while it runs.
     let answers = ephor.judge((0..50).map(|id| event::listing(format!("live-{id}"), LISTED))).await;
     assert!(answers.iter().all(|answer| answer["verdict"] == "deny"), "{answers:?}");

@@ -202,6 +202,11 @@ impl Ephor {
         self.address
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `http://127.0.0.1:port` and a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
