@@ -9,10 +9,10 @@
 //! A back-test must not slow live events down. So it has threads of its own, all of them
 //! at the lowest priority that the system has (`nice` 19, which a thread hands on to those
 //! that it starts, and to the child processes that load components): the scheduler gives
-//! them what nobody else wants. It judges with one thread, does not
-//! wait for the disk with every commit, and keeps in memory no more than the groups of events that are on their way. Its
-//! ledgers are in a folder of its own and are deleted when it ends. What it asks of the
-//! live runtime is to read what is durable.
+//! them what nobody else wants. It judges with one thread, does not wait for the disk with
+//! every commit, and keeps in memory no more than the groups of events that are on their
+//! way. Its ledgers are in a folder of its own and are deleted when it ends. What it asks
+//! of the live runtime is to read what is durable.
 
 mod counter;
 mod drive;
