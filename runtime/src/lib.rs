@@ -9,6 +9,7 @@
 //! The modules in the order in which an event meets them; `runtime/README.md` has
 //! the picture, and what each of them must not know.
 
+pub mod access;
 pub mod config;
 pub mod server;
 
@@ -41,6 +42,7 @@ pub mod digest;
 pub mod event;
 pub mod reserved;
 mod table;
+pub mod tls;
 pub mod verdict;
 
 #[doc(hidden)]

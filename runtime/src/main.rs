@@ -68,6 +68,12 @@ enum Verb {
     Release(cli::release::Verb),
     /// Shows what a server judges with, since when, and how its publishers stand.
     Status(cli::status::Args),
+    /// Makes bearer tokens, and takes them away again.
+    #[command(subcommand)]
+    Token(cli::token::Verb),
+    /// Makes certificates of one's own: for a server, and for clients that it knows.
+    #[command(subcommand)]
+    Tls(cli::tls::Verb),
     /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
     Witness(cli::witness::Args),
     // A sentence here would be shown in the place of all that their files say.
@@ -127,6 +133,8 @@ fn main() -> ExitCode {
         Verb::Repo(verb) => cli::repo::run(verb),
         Verb::Release(verb) => cli::release::run(&verb),
         Verb::Status(args) => cli::status::run(&args),
+        Verb::Token(verb) => cli::token::run(&verb),
+        Verb::Tls(verb) => cli::tls::run(&verb),
         Verb::Witness(args) => cli::witness::run(args),
         Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
         Verb::Man(args) => cli::man::run(&args, Cli::command()),

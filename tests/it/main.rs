@@ -1,6 +1,7 @@
 //! The whole, from outside: the real binary, real HTTP, real guests, real data.
 //! `make test` builds what these need.
 
+mod access;
 mod author_errors;
 mod backtest;
 mod bad_input;
@@ -16,6 +17,7 @@ mod disk;
 mod events_infer;
 mod follow;
 mod grants;
+mod h2_abuse;
 mod hostile;
 mod import;
 mod journey;
@@ -50,6 +52,7 @@ mod stateful;
 mod swap;
 mod table_policy;
 mod tidy;
+mod tls;
 mod truth;
 mod unsynced;
 mod verdict_events;

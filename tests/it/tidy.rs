@@ -185,7 +185,7 @@ fn some_crates_are_known_in_one_place_only() {
         ("hyper", &["server/", "cli/"]),
         ("hyper_util", &["server/", "cli/"]),
         ("clap", &["cli/", "main.rs"]),
-        ("std::fs", &["backtest/", "cli/", "sandbox/", "config/", "ledger/", "publishers/", "repository/"]),
+        ("std::fs", &["backtest/", "cli/", "sandbox/", "config/", "ledger/", "publishers/", "repository/", "tls/", "access/"]),
         ("tough", &["repository/"]),
         ("oci_client", &["cli/"]),
     ];

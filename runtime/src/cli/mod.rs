@@ -26,9 +26,13 @@ pub mod repo;
 pub mod send;
 pub mod serve;
 pub mod status;
+pub mod tls;
+pub mod token;
 pub mod witness;
 
+mod access;
 mod client;
+mod connection;
 pub mod exit;
 mod files;
 mod follow;

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use ephor::config::Report;
 use ephor::publishers::Publishers;
 use ephor::server::Limiter;
+use ephor::tls::Door;
 use ephor::{Config, Runtime};
 use tokio::signal::unix::Signal;
 
@@ -29,6 +30,8 @@ pub struct Reload {
     pub running: Config,
     pub runtime: Runtime,
     pub limiter: Limiter,
+    /// Whose certificates are read again as well, where there is TLS.
+    pub door: Option<Door>,
     pub publishers: Option<Arc<Publishers>>,
 }
 
@@ -42,6 +45,9 @@ impl Reload {
                 _ = hangups.recv() => {
                     (taken, seen) = (self.stamp(), self.stamp());
                     self.reload("SIGHUP").await;
+                    if let Some(door) = &self.door {
+                        door.read_again("SIGHUP");
+                    }
                 }
                 () = tokio::time::sleep(POLL) => {
                     let now = self.stamp();
@@ -50,6 +56,9 @@ impl Reload {
                         self.reload("the file changed").await;
                     }
                     seen = now;
+                    if let Some(door) = &self.door {
+                        door.look();
+                    }
                 }
             }
         }
@@ -70,6 +79,12 @@ impl Reload {
         let (changed, left) = (self.running.differences(&taken), taken.differences(&new));
         tracing::info!(file = %file.display(), why, changed = changed.len(), "Configuration read again");
         if !changed.is_empty() {
+            if let Some(door) = self.door.as_ref().filter(|_| taken.server.tls != self.running.server.tls)
+                && let Err(error) = door.settle(&with_base(&taken, &file).server.tls)
+            {
+                tracing::error!(%error, "Configuration not taken over; nothing is changed");
+                return;
+            }
             if taken.spine.heartbeats != self.running.spine.heartbeats
                 && let Err(error) = self.runtime.declare_heartbeats(taken.spine.heartbeats.clone()).await
             {
@@ -143,5 +158,6 @@ pub fn with_base(config: &Config, file: &Path) -> Config {
     let base = config::base(Some(file));
     let mut config = config.clone();
     config.server.repositories.values_mut().for_each(|folder| *folder = base.join(&*folder));
+    config.server.tls = config.server.tls.below(&base);
     config
 }

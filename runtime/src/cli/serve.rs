@@ -16,13 +16,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::follow::{self, Folder};
 use super::reload::{self, Reload};
-use super::{config, local};
+use super::{access, config, local};
 
 /// Takes events over HTTP and answers each with a verdict.
 ///
-/// Without a configuration file it listens on this machine only. Development
-/// mode adds what a production server must not do: policies from a folder or
-/// from `PUT /v1/policies/NAME`, unsigned.
+/// Without TLS ([server.tls] in the configuration) it listens on this machine only.
+/// Development mode adds what a production server must not do: policies from a
+/// folder or from `PUT /v1/policies/NAME`, unsigned.
 #[derive(clap::Args)]
 #[command(after_help = exit::help())]
 pub struct Args {
@@ -62,22 +62,10 @@ const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(10);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run(args: Args) -> Outcome {
-    if !args.listen.ip().is_loopback() {
-        if args.dev {
-            return Err(failed(
-                Exit::Usage,
-                format!(
-                    "--dev takes unsigned policies from anybody who can connect, so it listens on loopback only, not on {}",
-                    args.listen
-                ),
-            ));
-        }
-        if args.config.is_none() {
-            return Err(failed(
-                Exit::Usage,
-                format!("to listen on {}, beyond this machine, give a configuration with --config", args.listen),
-            ));
-        }
+    if !args.listen.ip().is_loopback() && args.dev {
+        let listen = args.listen;
+        let why = format!("--dev takes unsigned policies from anybody who can connect, so it listens on loopback only, not on {listen}");
+        return Err(failed(Exit::Usage, why));
     }
     local::block_on(serve(args))
 }
@@ -86,6 +74,8 @@ async fn serve(args: Args) -> Outcome {
     // A hangup ends a program that does not listen for it, also while it starts.
     let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     let config = reload::at_start(args.config.as_deref())?;
+    config.server.may_listen(args.listen).or_exit(Exit::Usage)?;
+    let access = access::open(&config, args.config.as_deref(), args.listen)?;
     if args.in_memory {
         tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
     }
@@ -100,7 +90,8 @@ async fn serve(args: Args) -> Outcome {
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
     let backtests = Backtests::new(&runtime, &config.backtests, &config.spine, &config.ledger, &config.ingest);
-    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone(), backtests };
+    let is_open = access.is_none();
+    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone(), backtests, access };
     let limits = match &args.config {
         Some(file) => reload::with_base(&config, file).server,
         None => config.server.clone(),
@@ -109,7 +100,8 @@ async fn serve(args: Args) -> Outcome {
         Server::bind(args.listen, runtime.clone(), limits, options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = server.local_addr();
     if args.dev {
-        tracing::warn!("DEVELOPMENT MODE: policies are not signed, and whoever can connect can change them");
+        let who = if is_open { "whoever can connect" } else { "an operator" };
+        tracing::warn!("DEVELOPMENT MODE: policies are not signed, and {who} can change them");
     }
     let mut follower = None;
     match args.policies {
@@ -141,14 +133,15 @@ async fn serve(args: Args) -> Outcome {
     // Now that everybody is there who was there before.
     runtime.catch_up().await.context("cannot go on").or_exit(Exit::Failed)?;
     let limiter = server.limiter();
-    let reload = Reload { file: args.config, running: config, runtime: runtime.clone(), limiter, publishers };
+    let reload = Reload { file: args.config, running: config, runtime: runtime.clone(), limiter, door: server.door(), publishers };
     let reloading = Some(tokio::spawn(reload.follow(hangups)));
     let shutdown = asked_to_stop().context("cannot listen for signals")?;
     // A write beyond the limit on a file's size is then an error, and the ledger says
     // so, instead of the end of the process.
     let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).context("cannot listen for signals")?;
     // For scripts that let the system choose the port.
-    println!("listening on http://{address}");
+    let scheme = if server.door().is_some() { "https" } else { "http" };
+    println!("listening on {scheme}://{address}");
     let _ = std::io::stdout().flush();
     tracing::info!(%address, dev = args.dev, "Listening");
     server.run(shutdown).await;

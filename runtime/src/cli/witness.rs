@@ -17,6 +17,7 @@ use ephor::ledger::note::{Algorithm, Note, SignerKey, VerifierKey};
 use hyper::StatusCode;
 
 use super::client::{Target, refusal};
+use super::connection::Connection;
 use super::exit::{self, Exit, Failed, Or as _, Outcome, failed};
 use super::local;
 use super::log::fetch::Fetcher;
@@ -67,6 +68,8 @@ struct Watch {
     /// The server whose log is watched.
     #[arg(long, value_name = "URL")]
     log: Target,
+    #[command(flatten)]
+    connection: Connection,
     /// The log's key, from whom you trust to know it, or a file with it.
     #[arg(long, value_name = "VKEY", value_parser = log_key)]
     key: VerifierKey,
@@ -108,7 +111,8 @@ enum Seen {
 }
 
 impl Watch {
-    async fn run(self) -> Outcome {
+    async fn run(mut self) -> Outcome {
+        self.log = self.connection.to(&self.log)?;
         let key = read_key(&self.witness_key)?;
         // Two witnesses with one memory could sign two histories.
         let _lock = lock(&self.state)?;

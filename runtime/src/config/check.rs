@@ -120,7 +120,9 @@ impl Checked {
     pub fn missing_files(&self, base: &Path) -> Vec<Problem> {
         let named = self.config.publishers.iter().filter(|(_, publisher)| !publisher.root.as_os_str().is_empty());
         let gone = named.map(|(name, publisher)| (vec!["publishers", name.as_str(), "root"], base.join(&publisher.root)));
-        let gone = gone.filter(|(_, file)| !file.is_file());
+        let doors = self.config.server.tls.files().map(|(key, file)| (vec!["server", "tls", key], base.join(file)));
+        let access = self.config.access.files(base);
+        let gone = gone.chain(doors).chain(access).filter(|(_, file)| !file.is_file());
         in_order(gone.map(|(key, file)| self.gone(&key, "file", &file)).collect())
     }
 

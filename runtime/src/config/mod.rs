@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Publisher;
 use crate::policy::publisher::Misfit;
 use crate::repository::Location;
-use crate::{backtest, ingest, ledger, reserved, runtime, sandbox, server};
+use crate::{access, backtest, ingest, ledger, reserved, runtime, sandbox, server};
 
 pub use check::{Checked, Problem, Report};
 pub use diff::Difference;
@@ -41,6 +41,8 @@ pub struct Config {
     pub server: server::Limits,
     /// What back-tests over HTTP may take.
     pub backtests: backtest::Limits,
+    /// Who is let in, and what for.
+    pub access: access::Settings,
     /// Whose policies may run, and what each was granted: a table for each publisher.
     pub publishers: BTreeMap<String, Publisher>,
 }
@@ -117,12 +119,15 @@ impl Config {
 
 /// What is wrong beyond the types and ranges of single keys.
 fn misfits(config: &Config) -> Vec<Misfit> {
-    let Config { spine, ledger, sandbox, publishers, .. } = config;
+    let Config { spine, ledger, sandbox, server, access, publishers, .. } = config;
     let key = |parts: &[&str]| parts.iter().map(ToString::to_string).collect();
-    let mut found = Vec::new();
+    let mut found = access.problems();
     if ledger.witnesses_required > ledger.witnesses.len() {
         let message = format!("is {}, but `witnesses` names {}", ledger.witnesses_required, ledger.witnesses.len());
         found.push(Misfit { key: key(&["ledger", "witnesses-required"]), message });
+    }
+    for (name, message) in server.tls.problems() {
+        found.push(Misfit { key: key(&["server", "tls", name]), message: message.to_string() });
     }
     for name in spine.heartbeats.keys().filter(|name| reserved::is_own_source(name)) {
         let message = "is the runtime's own: nothing is heard of it, so it would always be silent".to_string();

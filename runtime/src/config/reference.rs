@@ -49,12 +49,10 @@ impl Writer {
             path.push(name.clone());
             match &node.shape {
                 Shape::Named { of, .. } if is_table(of) => {
-                    path.push("NAME".into());
-                    let shown = ["publishers", "transport-office"].map(str::to_string);
-                    self.table_head(&node.doc, &shown);
-                    let _ = writeln!(self.out, "#[{}]", shown.join("."));
-                    let mut inner = shown.to_vec();
-                    self.tables(of, &mut inner, true);
+                    path.push(if name == "publishers" { "transport-office" } else { "NAME" }.into());
+                    self.table_head(&node.doc, path);
+                    let _ = writeln!(self.out, "#[{}]", path.join("."));
+                    self.tables(of, path, true);
                     path.pop();
                 }
                 Shape::Named { of, .. } => {

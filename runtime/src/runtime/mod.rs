@@ -185,6 +185,8 @@ pub struct Revision {
     /// What it may have where it names a list that is not in `lists`: those in force, if
     /// nothing is said.
     pub spare: Option<Vec<Arc<List>>>,
+    /// Who changes it; development, if nothing is said.
+    pub by: Option<By>,
 }
 
 /// A release that is judged with.
@@ -507,7 +509,7 @@ impl Runtime {
     /// Why it is not taken; the release in force stays.
     pub async fn install(&self, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        self.put_in_force(None, Offer::development(component.into(), settings.into()), Grant::development()).await
+        self.put_in_force(None, Offer::development(component.into(), settings.into()), Grant::development(), By::new(DEVELOPMENT)).await
     }
 
     /// What a publisher was granted, for [`Runtime::install_for`]. Its pseudonyms are
@@ -529,7 +531,7 @@ impl Runtime {
     /// stays.
     pub async fn install_for(&self, grant: Grant, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        self.put_in_force(None, Offer::development(component.into(), settings.into()), grant).await
+        self.put_in_force(None, Offer::development(component.into(), settings.into()), grant, By::new(DEVELOPMENT)).await
     }
 
     /// Installs a component that must be the policy of this name.
@@ -568,7 +570,8 @@ impl Runtime {
     /// Why the change is not taken; the release in force stays.
     pub async fn revise(&self, name: &str, revision: Revision) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        let Revision { component, settings, lists, spare } = revision;
+        let Revision { component, settings, lists, spare, by } = revision;
+        let by = by.unwrap_or_else(|| By::new(DEVELOPMENT));
         let standing = self.installed(name);
         let component = component.map(Arc::from).or_else(|| standing.as_ref().map(|standing| standing.component.clone()));
         let Some(component) = component else { return Err(LoadError::NotInForce { name: name.to_string() }) };
@@ -577,13 +580,13 @@ impl Runtime {
         let in_force = || standing.as_ref().map(|standing| standing.image.lists().to_vec()).unwrap_or_default();
         let spare = spare.unwrap_or_else(in_force);
         let grant = standing.map_or_else(Grant::development, |standing| standing.grant);
-        self.put_in_force(Some(name), Offer { lists, spare, ..Offer::development(component, settings) }, grant).await
+        self.put_in_force(Some(name), Offer { lists, spare, ..Offer::development(component, settings) }, grant, by).await
     }
 
-    async fn put_in_force(&self, name: Option<&str>, offer: Offer, grant: Grant) -> Result<Swap, LoadError> {
+    async fn put_in_force(&self, name: Option<&str>, offer: Offer, grant: Grant, by: By) -> Result<Swap, LoadError> {
         let publisher = grant.publisher().map(str::to_string);
         let installed = self.take(name, Offer { publisher, grant, ..offer }).await?;
-        self.order(Order::Install(Box::new(installed)), By::new(DEVELOPMENT)).await
+        self.order(Order::Install(Box::new(installed)), by).await
     }
 
     /// Takes a policy out of force. Returns the first event that it does not
@@ -593,8 +596,17 @@ impl Runtime {
     ///
     /// If there is none of that name.
     pub async fn remove(&self, name: &str) -> Result<u64, RemoveError> {
+        self.remove_by(name, By::new(DEVELOPMENT)).await
+    }
+
+    /// The same, done by somebody.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name.
+    pub async fn remove_by(&self, name: &str, by: By) -> Result<u64, RemoveError> {
         let _guard = self.0.changing.lock().await;
-        let removed = self.order(Order::Remove { policy: name.to_string() }, By::new(DEVELOPMENT)).await;
+        let removed = self.order(Order::Remove { policy: name.to_string() }, by).await;
         removed.map(|swap| swap.sequence).map_err(|error| match error {
             LoadError::Stopped => RemoveError::Stopped(Stopped),
             _ => RemoveError::NotInForce(name.to_string()),

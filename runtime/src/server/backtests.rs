@@ -17,9 +17,12 @@ use time::OffsetDateTime;
 
 use super::body::{self, FrameSender, RequestBody, ResponseBody};
 use super::events::MediaType;
+use super::guard::Caller;
 use super::policies::{check_json, check_local, read_parts, refused, render};
 use super::problem::{Cause, Problem};
+use super::viewer::Viewer;
 use super::{Phase, Shared};
+use crate::access::Role;
 use crate::backtest::{Against, BacktestError, Backtests, Change, Done, End, Example, Job, KnownRelease, Request, Status};
 use crate::runtime::Revision;
 
@@ -104,40 +107,64 @@ fn summary(release: &str, done: &Done) -> String {
 }
 
 /// All of them, the latest first, without their results.
-pub(super) fn list(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
+pub(super) fn list(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
     #[derive(Serialize)]
     struct List<'a> {
         backtests: Vec<View<'a>>,
     }
-    let jobs = shared.options.backtests.all();
+    let viewer = Viewer::of(parts);
+    let mut jobs = shared.options.backtests.all();
+    jobs.retain(|job| is_for(&viewer, &job.request));
     let done: Vec<Option<Arc<Done>>> = jobs.iter().map(|job| job.done()).collect();
     let backtests = jobs.iter().zip(&done).map(|(job, done)| View::of(job, done.as_deref(), false)).collect();
     render(&List { backtests }).map(uncached)
 }
 
 /// The releases that can be tried: those that the ledger knows.
-pub(super) async fn releases(shared: &Arc<Shared>) -> Result<Response<ResponseBody>, Problem> {
+pub(super) async fn releases(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
     #[derive(Serialize)]
     struct List {
         releases: Vec<KnownRelease>,
     }
-    let releases = known(shared).await?;
+    let releases = known(shared, &Viewer::of(parts)).await?;
     render(&List { releases }).map(uncached)
 }
 
-/// The releases that the ledger knows, by policy, the latest first.
-pub(super) async fn known(shared: &Arc<Shared>) -> Result<Vec<KnownRelease>, Problem> {
+/// The releases that the ledger knows and somebody may see, by policy, the latest first.
+pub(super) async fn known(shared: &Arc<Shared>, viewer: &Viewer) -> Result<Vec<KnownRelease>, Problem> {
     let backtests = shared.options.backtests.clone();
-    blocking(move || backtests.known()).await
+    let mut known = blocking(move || backtests.known()).await?;
+    known.retain(|known| viewer.sees_policy(&known.policy));
+    Ok(known)
+}
+
+/// Whether somebody may see a back-test: who sees a part sees no verdicts that other
+/// policies have made as well.
+pub(super) fn is_for(viewer: &Viewer, request: &Request) -> bool {
+    viewer.is_whole() || request.alone && viewer.sees_policy(&request.policy)
+}
+
+/// What came of one, as somebody may see it: who sees a part is not told whom events are
+/// about.
+pub(super) fn shown(viewer: &Viewer, job: &Job) -> Option<Arc<Done>> {
+    let done = job.done()?;
+    if viewer.is_whole() {
+        return Some(done);
+    }
+    let mut done = Done::clone(&done);
+    done.report.subjects.clear();
+    done.report.examples.iter_mut().for_each(|example| example.subject = None);
+    Some(Arc::new(done))
 }
 
 /// One of them.
 pub(super) fn get(shared: &Arc<Shared>, parts: &Parts, id: u64) -> Result<Response<ResponseBody>, Problem> {
-    let job = find(&shared.options.backtests, id)?;
+    let viewer = Viewer::of(parts);
+    let job = find(shared, &viewer, id)?;
     if accepts(parts, "text/event-stream") {
         return Ok(progress(shared, &job));
     }
-    let done = job.done();
+    let done = shown(&viewer, &job);
     render(&View::of(&job, done.as_deref(), true)).map(uncached)
 }
 
@@ -145,7 +172,7 @@ pub(super) fn get(shared: &Arc<Shared>, parts: &Parts, id: u64) -> Result<Respon
 pub(super) async fn post(shared: &Arc<Shared>, parts: &Parts, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
     check_local(shared, parts)?;
     let (asked, revision) = read(shared, parts, body).await?;
-    let by = super::act::by(asked.by.clone(), asked.reason.clone())?;
+    let by = super::act::by(parts, asked.by.clone(), asked.reason.clone())?;
     let Asked { policy, release, settings, against, from, until, warm_up, reason, .. } = asked;
     let against = against.filter(|against| against != "recorded").map_or(Against::Recorded, Against::Release);
     let change = Change {
@@ -165,7 +192,7 @@ pub(super) async fn post(shared: &Arc<Shared>, parts: &Parts, body: &mut Request
         by: by.who,
         reason,
     };
-    let job = start(shared, request, change).await?;
+    let job = start(shared, &Viewer::of(parts), request, change).await?;
     let mut response = render(&View::of(&job, None, true)).map(uncached)?;
     *response.status_mut() = StatusCode::ACCEPTED;
     if let Ok(location) = HeaderValue::try_from(format!("/v1/backtests/{}", job.id)) {
@@ -175,7 +202,12 @@ pub(super) async fn post(shared: &Arc<Shared>, parts: &Parts, body: &mut Request
 }
 
 /// Begins one, for whoever may. Parts of its own need development mode.
-pub(super) async fn start(shared: &Arc<Shared>, request: Request, change: Change) -> Result<Arc<Job>, Problem> {
+pub(super) async fn start(shared: &Arc<Shared>, viewer: &Viewer, mut request: Request, change: Change) -> Result<Arc<Job>, Problem> {
+    if !viewer.sees_policy(&request.policy) {
+        // Whether there is one of another publisher is not said either.
+        return Err(Problem::new(Cause::NoSuchRelease, format!("There is no policy {:?} of yours here.", request.policy)));
+    }
+    request.alone = !viewer.is_whole();
     if !change.is_empty() && !shared.options.dev {
         let detail =
             "Components, settings and lists are tried over HTTP only in development mode; otherwise name a release that this server knows.";
@@ -193,22 +225,30 @@ pub(super) async fn start(shared: &Arc<Shared>, request: Request, change: Change
 /// Ends one that runs, or forgets one that is over.
 pub(super) fn delete(shared: &Arc<Shared>, parts: &Parts, id: u64) -> Result<Response<ResponseBody>, Problem> {
     check_local(shared, parts)?;
-    let job = cancel(shared, id)?;
-    let done = job.done();
+    let job = cancel(shared, parts, id)?;
+    let done = shown(&Viewer::of(parts), &job);
     render(&View::of(&job, done.as_deref(), false)).map(uncached)
 }
 
-/// The same, for whoever may.
-pub(super) fn cancel(shared: &Shared, id: u64) -> Result<Arc<Job>, Problem> {
+/// The same, for whoever may: who asked for it, and whoever acts for the platform.
+pub(super) fn cancel(shared: &Shared, parts: &Parts, id: u64) -> Result<Arc<Job>, Problem> {
+    let job = find(shared, &Viewer::of(parts), id)?;
+    if let Caller(Some(identity)) = Caller::of(parts)
+        && !identity.roles.contains(&Role::Operator)
+        && job.request.by != identity.to_string()
+    {
+        let detail = format!("{} has asked for it; only that, and the role operator, ends or forgets it.", job.request.by);
+        return Err(Problem::new(Cause::Forbidden, detail));
+    }
     shared.options.backtests.cancel(id).ok_or_else(|| unknown(id))
 }
 
-/// One of them, if there is one of this number.
-pub(super) fn find(backtests: &Backtests, id: u64) -> Result<Arc<Job>, Problem> {
-    backtests.get(id).ok_or_else(|| unknown(id))
+/// One of them, if there is one of this number that somebody may see.
+pub(super) fn find(shared: &Shared, viewer: &Viewer, id: u64) -> Result<Arc<Job>, Problem> {
+    shared.options.backtests.get(id).filter(|job| is_for(viewer, &job.request)).ok_or_else(|| unknown(id))
 }
 
-pub(super) fn unknown(id: u64) -> Problem {
+fn unknown(id: u64) -> Problem {
     Problem::new(Cause::NoSuchBacktest, format!("There is no back-test {id}; GET /v1/backtests lists those that there are."))
 }
 
@@ -322,7 +362,9 @@ enum Export {
 
 /// The differences of one that is done: as NDJSON, or as CSV with a row for each finding.
 pub(super) async fn differences(shared: &Arc<Shared>, parts: &Parts, id: u64) -> Result<Response<ResponseBody>, Problem> {
-    let job = find(&shared.options.backtests, id)?;
+    let viewer = Viewer::of(parts);
+    let job = find(shared, &viewer, id)?;
+    let is_whole = viewer.is_whole();
     let export = match parts.uri.query() {
         None | Some("") if accepts(parts, "text/csv") => Export::Table,
         None | Some("" | "format=ndjson") => Export::Lines,
@@ -336,7 +378,7 @@ pub(super) async fn differences(shared: &Arc<Shared>, parts: &Parts, id: u64) ->
     let (sender, frames) = body::frames(FRAMES_MAX);
     let patience = shared.limits.write_timeout();
     tokio::spawn(async move {
-        if let Err(error) = send(&path, export, &sender, patience).await {
+        if let Err(error) = send(&path, export, is_whole, &sender, patience).await {
             tracing::error!(backtest = id, %error, "The differences of a back-test cannot be read");
             return;
         }
@@ -354,7 +396,7 @@ pub(super) async fn differences(shared: &Arc<Shared>, parts: &Parts, id: u64) ->
     Ok(response)
 }
 
-async fn send(path: &std::path::Path, export: Export, sender: &FrameSender, patience: Duration) -> std::io::Result<()> {
+async fn send(path: &std::path::Path, export: Export, is_whole: bool, sender: &FrameSender, patience: Duration) -> std::io::Result<()> {
     let path = path.to_path_buf();
     let mut file =
         tokio::task::spawn_blocking(move || Backtests::open(&path).map(BufReader::new)).await.map_err(std::io::Error::other)??;
@@ -373,8 +415,13 @@ async fn send(path: &std::path::Path, export: Export, sender: &FrameSender, pati
                     break;
                 }
                 match export {
-                    Export::Lines => frame.extend_from_slice(line.as_bytes()),
-                    Export::Table => rows(&line, &mut frame)?,
+                    Export::Lines if is_whole => frame.extend_from_slice(line.as_bytes()),
+                    Export::Lines => {
+                        let example: Example = serde_json::from_str(&line)?;
+                        serde_json::to_writer(&mut frame, &Example { subject: None, ..example })?;
+                        frame.push(b'\n');
+                    }
+                    Export::Table => rows(&line, is_whole, &mut frame)?,
                 }
             }
             Ok::<_, std::io::Error>((file, frame, more))
@@ -394,7 +441,7 @@ const TABLE_HEAD: &str = "sequence,time,source,id,subject,timer,before,after,cha
 
 /// The rows of one difference: one for each finding, or one without if only the verdict
 /// differs.
-fn rows(line: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
+fn rows(line: &str, is_whole: bool, out: &mut Vec<u8>) -> std::io::Result<()> {
     let example: Example = serde_json::from_str(line)?;
     let sequence = example.sequence.map(|sequence| sequence.to_string()).unwrap_or_default();
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
@@ -411,7 +458,7 @@ fn rows(line: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
             &*example.time,
             &example.source,
             &example.id,
-            example.subject.as_deref().unwrap_or_default(),
+            example.subject.as_deref().filter(|_| is_whole).unwrap_or_default(),
             if example.timer { "true" } else { "false" },
             example.before.name(),
             example.after.name(),
@@ -438,7 +485,7 @@ mod tests {
     fn a_difference_has_a_row_for_each_finding_and_no_formula() {
         let line = r#"{"sequence":7,"source":"/s","id":"=1+1","timer":false,"subject":null,"time":"t","before":"allow","after":"deny","disappeared":[],"appeared":[{"policy":"p","rule":"r","message":"a, \"b\""},{"policy":"p","rule":"q","message":"c"}]}"#;
         let mut out = Vec::new();
-        rows(line, &mut out).expect("rows");
+        rows(line, true, &mut out).expect("rows");
         let expected = "7,t,/s,'=1+1,,false,allow,deny,new,p,r,\"a, \"\"b\"\"\"\r\n7,t,/s,'=1+1,,false,allow,deny,new,p,q,c\r\n";
         assert_eq!(String::from_utf8(out).expect("UTF-8"), expected);
     }

@@ -94,7 +94,7 @@ struct Act {
 /// Erases the content of events. Answers once it is gone.
 pub(super) async fn erase(shared: &Arc<Shared>, parts: &Parts, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
     let Act { subject, source, id, by, reason } = super::act::read(shared, parts, body).await?;
-    let by = super::act::by(by, reason)?;
+    let by = super::act::by(parts, by, reason)?;
     let runtime = shared.runtime.clone();
     // In a task of its own: a client that hangs up must not leave it half done.
     match tokio::spawn(async move { runtime.erase(Erase { subject, source, id }, by).await }).await {

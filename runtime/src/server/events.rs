@@ -7,9 +7,11 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 
 use super::answer::{self, At};
 use super::body::{Coding, RequestBody, ResponseBody};
+use super::clients::Ticket;
 use super::problem::{Cause, Problem};
 use super::{Shared, stream};
 use crate::event::Event;
@@ -27,11 +29,12 @@ enum Form {
 }
 
 /// Answers the request.
-pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+pub(super) async fn post(shared: &Arc<Shared>, parts: &Parts, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+    let (headers, ticket) = (&parts.headers, Ticket::of(parts));
     let form = form(headers)?;
     body.decode(Coding::of(headers)?);
     if form == Form::Lines {
-        return stream::post(shared, headers, body.take()).await;
+        return stream::post(shared, headers, ticket, body.take()).await;
     }
     let limits = &shared.limits;
     let ingest = &shared.options.ingest;
@@ -44,8 +47,12 @@ pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: &mut R
         }
         problem
     })?;
+    let take = |events: usize| ticket.as_ref().map_or(Ok(()), |ticket| ticket.take(events, body.len()));
+    if form != Form::Batch {
+        take(1)?;
+    }
     match form {
-        Form::Batch => batch(shared, &body).await,
+        Form::Batch => batch(shared, &body, take).await,
         Form::Structured => one(shared, ingest::structured(&body, ingest)).await,
         Form::Binary | Form::Lines => one(shared, binary(shared, headers, &body)).await,
     }
@@ -74,7 +81,7 @@ async fn one(shared: &Shared, event: Result<Event, Rejection>) -> Result<Respons
     Ok(json(out))
 }
 
-async fn batch(shared: &Shared, body: &[u8]) -> Result<Response<ResponseBody>, Problem> {
+async fn batch(shared: &Shared, body: &[u8], take: impl FnOnce(usize) -> Result<(), Problem>) -> Result<Response<ResponseBody>, Problem> {
     let items = ingest::batch(body, &shared.options.ingest).map_err(|rejection| {
         shared.counters.rejected(rejection.kind.name());
         Problem::from(rejection)
@@ -94,6 +101,7 @@ async fn batch(shared: &Shared, body: &[u8]) -> Result<Response<ResponseBody>, P
             }
         });
     }
+    take(slots.len())?;
     let nothing_valid = events.is_empty() && !slots.is_empty();
     let judged = if events.is_empty() { None } else { Some(judge(shared, events).await?) };
     let mut answers = judged.iter().flat_map(|judged| judged.events.iter().zip(&judged.answers));

@@ -27,18 +27,61 @@ struct RejectionLabels {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandshakeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BoundLabels {
+    bound: &'static str,
+}
+
+/// What came of a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handshake {
+    Done,
+    /// One of the two did not like what the other had to show, or say.
+    Failed,
+    /// It took too long.
+    Late,
+    /// The client did not begin one.
+    Clear,
+}
+
+impl Handshake {
+    const ALL: [Handshake; 4] = [Handshake::Done, Handshake::Failed, Handshake::Late, Handshake::Clear];
+
+    fn name(self) -> &'static str {
+        match self {
+            Handshake::Done => "done",
+            Handshake::Failed => "failed",
+            Handshake::Late => "late",
+            Handshake::Clear => "clear",
+        }
+    }
+}
+
 /// What the server counts about itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counters {
     requests: Family<RequestLabels, Counter>,
     rejections: Family<RejectionLabels, Counter>,
+    throttled: Family<BoundLabels, Counter>,
     connections: Gauge,
+    handshakes: Family<HandshakeLabels, Counter>,
+    expiry: Gauge,
 }
 
 impl Counters {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("http_requests", "Requests answered, by route and class of status", self.requests.clone());
         registry.register("events_rejected", "Items that were no valid event, by what was wrong", self.rejections.clone());
+        registry.register(
+            "http_throttled",
+            "Requests refused, and submissions of streams that waited, by the bound of one client",
+            self.throttled.clone(),
+        );
         registry.register("http_connections", "Open connections", self.connections.clone());
         // A series that begins with the first error hides it: its rate needs a
         // zero before.
@@ -46,6 +89,23 @@ impl Counters {
             drop(self.rejections.get_or_create(&RejectionLabels { kind: kind.name() }));
         }
         drop(self.rejections.get_or_create(&RejectionLabels { kind: Cause::LineTooLong.kind() }));
+    }
+
+    pub(super) fn throttled(&self, bound: &'static str) {
+        self.throttled.get_or_create(&BoundLabels { bound }).inc();
+    }
+
+    /// What there is with TLS only.
+    pub(super) fn register_tls(&self, registry: &mut Registry) {
+        registry.register("tls_handshakes", "TLS handshakes, by what came of them", self.handshakes.clone());
+        registry.register("tls_certificate_expiry_seconds", "When the TLS certificate ends, in seconds since 1970", self.expiry.clone());
+        for outcome in Handshake::ALL {
+            drop(self.handshakes.get_or_create(&HandshakeLabels { outcome: outcome.name() }));
+        }
+    }
+
+    pub(super) fn handshake(&self, outcome: Handshake) {
+        self.handshakes.get_or_create(&HandshakeLabels { outcome: outcome.name() }).inc();
     }
 
     pub(super) fn answered(&self, route: &'static str, status: StatusCode) {
@@ -81,6 +141,9 @@ impl Drop for OpenConnection {
 
 /// The runtime's metrics and the server's as one OpenMetrics page.
 pub(super) fn get(shared: &Shared) -> Response<ResponseBody> {
+    if let Some(door) = &shared.door {
+        shared.counters.expiry.set(i64::try_from(door.expires()).unwrap_or(i64::MAX));
+    }
     let mut response = Response::new(ResponseBody::full(shared.runtime.stats().encode()));
     let openmetrics = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, openmetrics);

@@ -1,7 +1,7 @@
-//! The HTTP surface: HTTP/1.1 and HTTP/2 in clear, events in, verdicts out.
+//! The HTTP surface: HTTP/1.1 and HTTP/2, in clear or in TLS; events in, verdicts out.
 //!
 //! In reading order, as a request meets them: `connection` (how long a peer may
-//! be silent), `routes` (path and method), `body` (expanded and bounded),
+//! be silent), `handshake` (TLS, and who is at the other end), `routes` (path and method), `body` (expanded and bounded),
 //! `events` and `stream` (the four forms of events), `answer` (verdicts as JSON),
 //! `problem` (errors as JSON, and their status), `policies`, `metrics`, `page` (what
 //! people look at). All bounds are in `limits`.
@@ -13,11 +13,15 @@ mod act;
 mod answer;
 mod backtests;
 mod body;
+mod clients;
 mod connection;
 mod contents;
 mod events;
+mod guard;
+mod handshake;
 mod limits;
 mod log;
+mod login;
 mod metrics;
 mod page;
 mod peer;
@@ -29,6 +33,7 @@ mod routes;
 mod status;
 mod stream;
 mod verdicts;
+mod viewer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,20 +45,29 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-pub use limits::Limits;
+pub use clients::Clients;
+pub use limits::{ExposedError, Limits};
+pub use routes::{Surface, surface};
 
+use crate::access::Access;
 use crate::backtest::Backtests;
 use crate::ingest;
 use crate::overview::Overview;
 use crate::places::Lately;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
+use crate::tls::Door;
 use body::Room;
+use clients::Registry;
 use metrics::Counters;
 
 /// How long the accept loop rests after an error. Without descriptors left it
 /// would spin, and closing connections is what frees them.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// Time between two looks at files of tokens and keys: how long a token that was revoked
+/// may still be taken.
+const REFRESH: Duration = Duration::from_millis(500);
 
 /// What a server is for.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +81,9 @@ pub struct Options {
     pub publishers: Option<Arc<Publishers>>,
     /// Back-tests on what the ledger keeps.
     pub backtests: Backtests,
+    /// Who is let in, and what for. Without it, whoever can connect may do everything
+    /// that is done from this machine.
+    pub access: Option<Arc<Access>>,
 }
 
 /// Where the server is in its life. Only ever moves on.
@@ -84,10 +101,13 @@ enum Phase {
 struct Shared {
     runtime: Runtime,
     limits: Limits,
+    /// Where there is TLS.
+    door: Option<Door>,
     /// Whether only this machine reaches it.
     loopback: bool,
     options: Options,
     counters: Counters,
+    clients: Arc<Registry>,
     room: Room,
     phase: watch::Receiver<Phase>,
     /// Findings that maps of the page have shown lately.
@@ -128,7 +148,11 @@ impl Limiter {
             let before = Shared::clone(shared);
             let limits = before.limits.taking_over(limits);
             let (room, options) = (before.room.asking_back(limits.retry_after_s), Options { ingest, ..before.options });
-            *shared = Arc::new(Shared { limits, room, options, ..before });
+            let clients = match *before.clients.bounds() == limits.clients {
+                true => Arc::clone(&before.clients),
+                false => Registry::new(&limits.clients, &before.counters),
+            };
+            *shared = Arc::new(Shared { limits, clients, room, options, ..before });
         });
     }
 }
@@ -141,8 +165,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the address is not to be had; and in development mode, if other
-    /// machines reach it.
+    /// If the address is not to be had; if other machines reach it, in development mode or
+    /// without TLS; and if a file of [`Limits::tls`] cannot be used.
     pub async fn bind(addr: SocketAddr, runtime: Runtime, limits: Limits, options: Options) -> io::Result<Server> {
         if options.dev && !addr.ip().is_loopback() {
             let reason = format!(
@@ -150,16 +174,26 @@ impl Server {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
+        limits.may_listen(addr).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let door = limits.tls.is_on().then(|| Door::open(&limits.tls)).transpose();
+        let door = door.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let listener = TcpListener::bind(addr).await?;
         let address = listener.local_addr()?;
         let (phase, phase_seen) = watch::channel(Phase::Running);
         let counters = Counters::default();
-        runtime.stats().register(|registry| counters.register(registry));
+        runtime.stats().register(|registry| {
+            counters.register(registry);
+            if door.is_some() {
+                counters.register_tls(registry);
+            }
+        });
         let room = Room::new(limits.bodies_bytes_max, limits.retry_after_s);
         let overview = runtime.log().map(|log| Overview::start(Arc::clone(log), runtime.durable())).transpose()?;
+        let clients = Registry::new(&limits.clients, &counters);
         let loopback = address.ip().is_loopback();
+        let maps = Lately::default();
         let shared =
-            Arc::new(Shared { runtime, limits, loopback, options, counters, room, phase: phase_seen, maps: Lately::default(), overview });
+            Arc::new(Shared { runtime, limits, door, loopback, options, counters, clients, room, phase: phase_seen, maps, overview });
         let (shared, _) = watch::channel(shared);
         Ok(Server { listener, address, shared, phase })
     }
@@ -167,6 +201,11 @@ impl Server {
     /// What gives it other limits while it runs.
     pub fn limiter(&self) -> Limiter {
         Limiter(self.shared.clone())
+    }
+
+    /// What its connections are met with, where there is TLS.
+    pub fn door(&self) -> Option<Door> {
+        self.shared.borrow().door.clone()
     }
 
     /// The address that it listens on.
@@ -181,6 +220,8 @@ impl Server {
     /// when the last connection is closed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Server { listener, shared, phase, .. } = self;
+        let access = shared.borrow().options.access.clone();
+        let refreshing = access.map(|access| tokio::spawn(refresh(access)));
         let connections_max = u32::try_from(shared.borrow().limits.connections_max).unwrap_or(u32::MAX).max(1);
         let permits = Arc::new(Semaphore::new(connections_max as usize));
         let mut shutdown = pin!(shutdown);
@@ -206,6 +247,9 @@ impl Server {
             });
         }
         drop(listener);
+        if let Some(refreshing) = refreshing {
+            refreshing.abort();
+        }
         phase.send_replace(Phase::Draining);
         // All permits back means that all connections are closed.
         let patience = shared.borrow().limits.drain_timeout();
@@ -216,6 +260,15 @@ impl Server {
             phase.send_replace(Phase::Stopped);
             let _ = permits.acquire_many(connections_max).await;
         }
+    }
+}
+
+/// Reads files of tokens and keys again when they change. Never returns.
+async fn refresh(access: Arc<Access>) {
+    loop {
+        sleep(REFRESH).await;
+        let access = Arc::clone(&access);
+        let _ = tokio::task::spawn_blocking(move || access.refresh()).await;
     }
 }
 

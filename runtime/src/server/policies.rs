@@ -14,11 +14,13 @@ use serde::Serialize;
 use super::Shared;
 use super::body::{Coding, RequestBody, ResponseBody};
 use super::events::{MediaType, json};
+use super::guard::Caller;
 use super::problem::{Cause, Problem};
+use super::viewer::Viewer;
 use crate::policy::manifest::{Field, Rule};
 use crate::policy::{Bound, Language};
 use crate::reference::List;
-use crate::runtime::{Mode, RemoveError, Revision, Standing};
+use crate::runtime::{By, Mode, RemoveError, Revision, Standing};
 use crate::sandbox::LoadError;
 
 /// Parts of a multipart body that are looked for. There may be several lists.
@@ -80,17 +82,18 @@ impl<'a> View<'a> {
 }
 
 /// Everything in force, by name.
-pub(super) fn list(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
-    let standing = shared.runtime.policies();
-    let views: Vec<View<'_>> = standing.iter().map(View::of).collect();
+pub(super) fn list(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
+    let (standing, viewer) = (shared.runtime.policies(), Viewer::of(parts));
+    let views: Vec<View<'_>> = standing.iter().filter(|standing| viewer.sees_policy(standing.release.policy())).map(View::of).collect();
     render(&BTreeMap::from([("policies", views)]))
 }
 
 /// One policy.
-pub(super) fn get(shared: &Shared, name: &str) -> Result<Response<ResponseBody>, Problem> {
+pub(super) fn get(shared: &Shared, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
     match shared.runtime.policies().iter().find(|standing| standing.release.policy() == name) {
-        Some(standing) => render(&View::of(standing)),
-        None => Err(unknown(name)),
+        Some(standing) if Viewer::of(parts).sees_policy(name) => render(&View::of(standing)),
+        // What is not shown is as if it were not there.
+        _ => Err(unknown(name)),
     }
 }
 
@@ -103,7 +106,8 @@ pub(super) async fn put(
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
-    let revision = read(shared, parts, body).await?;
+    let who = Caller::of(parts).0.map(|identity| By::new(identity.to_string()));
+    let revision = Revision { by: who, ..read(shared, parts, body).await? };
     let runtime = shared.runtime.clone();
     let policy = name.to_owned();
     // In a task of its own: a client that hangs up must not leave a swap half
@@ -140,8 +144,12 @@ pub(super) async fn put(
 pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
     let (runtime, policy) = (shared.runtime.clone(), name.to_owned());
+    let who = Caller::of(parts).0.map(|identity| By::new(identity.to_string()));
     let removed = tokio::spawn(async move {
-        let removed = runtime.remove(&policy).await;
+        let removed = match who {
+            Some(who) => runtime.remove_by(&policy, who).await,
+            None => runtime.remove(&policy).await,
+        };
         if let Ok(sequence) = removed {
             tracing::info!(policy, sequence, "Policy out of force, over HTTP");
         }
@@ -171,8 +179,12 @@ fn check_allowed(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
 }
 
 /// A request to the loopback interface that names this machine: a web page that had
-/// its own name resolve to the loopback address would be let through otherwise.
+/// its own name resolve to the loopback address would be let through otherwise. Where
+/// the guard has asked who somebody is, it does not matter where they are.
 pub(super) fn check_local(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
+    if shared.options.access.is_some() {
+        return Ok(());
+    }
     let host = parts.uri.host().or_else(|| parts.headers.get(HOST).and_then(|value| value.to_str().ok()).map(without_port));
     match host {
         Some(host) if shared.loopback && is_loopback(host) => Ok(()),

@@ -1,7 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457), and the one table that says
 //! which cause gets which status.
 
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
 use super::body::ResponseBody;
@@ -85,6 +85,16 @@ pub(crate) enum Cause {
     Stopping,
     /// Only in development mode.
     DevelopmentOnly,
+    /// Nobody has shown who sends this, or not so that it holds.
+    Unauthenticated,
+    /// Whoever sends this may not do it.
+    Forbidden,
+    /// A page of another site sends this.
+    ForeignSite,
+    /// A token is in the URL.
+    TokenInUrl,
+    /// The client sends more than it may.
+    TooMany,
     /// The `Host` is not the loopback interface.
     ForeignHost,
     /// The policy could not be put in force; the word is the load error's.
@@ -151,6 +161,11 @@ impl Cause {
             Cause::Crowded => (S::SERVICE_UNAVAILABLE, "crowded", "Too many requests come in at once"),
             Cause::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The server is about to stop"),
             Cause::DevelopmentOnly => (S::FORBIDDEN, "development-only", "Only in development mode"),
+            Cause::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "Who sends this is not known"),
+            Cause::Forbidden => (S::FORBIDDEN, "forbidden", "Whoever sends this may not do it"),
+            Cause::ForeignSite => (S::FORBIDDEN, "foreign-site", "Not from a page of another site"),
+            Cause::TokenInUrl => (S::BAD_REQUEST, "token-in-url", "A token does not belong into a URL"),
+            Cause::TooMany => (S::TOO_MANY_REQUESTS, "too-many", "More than one client may send"),
             Cause::ForeignHost => (S::FORBIDDEN, "foreign-host", "Only under the name of the loopback interface"),
             Cause::Load(kind) => (S::UNPROCESSABLE_ENTITY, kind, "The policy was not put in force"),
             Cause::Gate => (S::CONFLICT, "gate", "The release has not shown what is asked for"),
@@ -237,6 +252,10 @@ impl Problem {
             }
             Cause::ActMediaType => {
                 headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+            }
+            // RFC 6750, section 3: without credentials, no error code.
+            Cause::Unauthenticated => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ephor\""));
             }
             Cause::ContentCoding => {
                 headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"));
@@ -325,7 +344,7 @@ mod tests {
 
     use super::*;
 
-    const OWN: [Cause; 32] = [
+    const OWN: [Cause; 37] = [
         Cause::NothingKept,
         Cause::NoSuchBacktest,
         Cause::NoSuchRelease,
@@ -355,6 +374,11 @@ mod tests {
         Cause::QueueFull,
         Cause::Stopping,
         Cause::DevelopmentOnly,
+        Cause::Unauthenticated,
+        Cause::Forbidden,
+        Cause::ForeignSite,
+        Cause::TokenInUrl,
+        Cause::TooMany,
         Cause::ForeignHost,
         Cause::Worker,
         Cause::Internal,

@@ -10,8 +10,10 @@ use time::OffsetDateTime;
 
 use super::Shared;
 use super::body::{RequestBody, ResponseBody};
+use super::guard::Caller;
 use super::policies::{check_local, refused, render, stopped};
 use super::problem::{Cause, Problem};
+use super::viewer::Viewer;
 use crate::digest::Digest;
 use crate::policy::manifest::Field;
 use crate::policy::{Language, Mode};
@@ -58,9 +60,10 @@ pub(super) struct View {
 }
 
 /// Everything that is judged with.
-pub(super) fn views(shared: &Shared) -> Vec<View> {
+pub(super) fn views(shared: &Shared, viewer: &Viewer) -> Vec<View> {
     let publishers = shared.options.publishers.as_deref();
-    shared.runtime.policies().iter().map(|standing| view(standing, publishers)).collect()
+    let standing = shared.runtime.policies();
+    standing.iter().filter(|standing| viewer.sees_policy(standing.release.policy())).map(|standing| view(standing, publishers)).collect()
 }
 
 fn view(standing: &Standing, publishers: Option<&Publishers>) -> View {
@@ -89,8 +92,10 @@ fn view(standing: &Standing, publishers: Option<&Publishers>) -> View {
 }
 
 /// How publishers stand, without a configuration nobody.
-pub(super) fn publishers(shared: &Shared) -> Vec<PublisherStatus> {
-    shared.options.publishers.as_deref().map(Publishers::status).unwrap_or_default()
+pub(super) fn publishers(shared: &Shared, viewer: &Viewer) -> Vec<PublisherStatus> {
+    let mut all = shared.options.publishers.as_deref().map(Publishers::status).unwrap_or_default();
+    all.retain(|publisher| viewer.sees_publisher(&publisher.publisher));
+    all
 }
 
 #[derive(Serialize)]
@@ -99,8 +104,8 @@ struct List {
 }
 
 /// Everything that is judged with.
-pub(super) fn list(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
-    render(&List { releases: views(shared) })
+pub(super) fn list(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
+    render(&List { releases: views(shared, &Viewer::of(parts)) })
 }
 
 /// What somebody wants done.
@@ -128,8 +133,8 @@ pub(super) async fn act(
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
     let act: Act = super::act::read(shared, parts, body).await?;
-    let by = super::act::by(act.by.clone(), act.reason.clone())?;
-    let runtime = &shared.runtime;
+    let by = super::act::by(parts, act.by.clone(), act.reason.clone())?;
+    let (runtime, who) = (&shared.runtime, by.who.clone());
     let swap = match what {
         "promote" => promote(shared, policy, &act, by).await?,
         "demote" => runtime.demote(policy, by).await.map_err(problem)?,
@@ -142,7 +147,7 @@ pub(super) async fn act(
         }
     };
     let (release, sequence) = (&swap.release, swap.sequence);
-    tracing::info!(policy, release, sequence, act = what, by = act.by, mode = swap.mode.name(), "Release changed, over HTTP");
+    tracing::info!(policy, release, sequence, act = what, by = who, mode = swap.mode.name(), "Release changed, over HTTP");
     render(&swap)
 }
 
@@ -186,6 +191,9 @@ pub(super) async fn look(shared: &Arc<Shared>, parts: &Parts, name: &str) -> Res
     let publishers = shared.options.publishers.clone().ok_or_else(unknown)?;
     publishers.grant(name).ok_or_else(unknown)?;
     let publisher = name.to_owned();
+    if let Caller(Some(who)) = Caller::of(parts) {
+        tracing::info!(publisher = name, %who, "A look into a repository, over HTTP");
+    }
     // In a task of its own: a client that hangs up must not leave it half done.
     let looked = tokio::spawn(async move { publishers.look(&publisher).await }).await;
     match looked {

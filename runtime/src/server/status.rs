@@ -11,6 +11,7 @@ use super::Shared;
 use super::body::ResponseBody;
 use super::problem::{Cause, Problem};
 use super::releases::{self, View};
+use super::viewer::Viewer;
 use crate::ledger::Durability;
 use crate::publishers::PublisherStatus;
 
@@ -32,6 +33,9 @@ struct Status {
     entries: u64,
     /// The latest signed checkpoint: entries and root.
     checkpoint: Option<Signed>,
+    /// Whose releases and repositories these are; absent if they are all that there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    narrowed_to: Option<Vec<String>>,
     releases: Vec<View>,
     publishers: Vec<PublisherStatus>,
 }
@@ -44,7 +48,7 @@ struct Signed {
 
 /// The status: a signed note, or JSON alone for who asks for that.
 pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
-    let runtime = &shared.runtime;
+    let (runtime, viewer) = (&shared.runtime, Viewer::of(parts));
     let latest = runtime.log().and_then(|log| log.latest());
     let checkpoint = latest.map(|(checkpoint, _)| Signed { entries: checkpoint.size, root: checkpoint.root.to_string() });
     let now = OffsetDateTime::now_utc();
@@ -55,8 +59,9 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
         durability: runtime.durability().map_or("none", Durability::name),
         entries: *runtime.durable().borrow(),
         checkpoint,
-        releases: releases::views(shared),
-        publishers: releases::publishers(shared),
+        narrowed_to: viewer.narrowed_to(),
+        releases: releases::views(shared, &viewer),
+        publishers: releases::publishers(shared, &viewer),
     };
     let json = serde_json::to_string_pretty(&status).map_err(|error| {
         tracing::error!(%error, "The status could not be rendered");

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::body::{self, FrameSender, ResponseBody};
 use super::problem::{Cause, Problem};
+use super::viewer::Viewer;
 use super::{Phase, Shared, log};
 use crate::ledger::entry::Entry;
 use crate::ledger::{Log, LogError};
@@ -111,44 +112,76 @@ impl Query {
         if self.takes_all() {
             return true;
         }
-        if !self.may_take(line) {
-            return false;
-        }
+        self.may_take(line) && Entry::parse(line.as_bytes()).is_ok_and(|entry| self.takes_entry(&entry))
+    }
+
+    fn takes_entry(&self, entry: &Entry<'_>) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == found);
-        match Entry::parse(line.as_bytes()) {
-            Ok(Entry::Event(event)) => {
+        match entry {
+            Entry::Event(event) => {
                 let asked = |policy: &String| event.asked.iter().any(|asked| *asked.policy == **policy);
                 self.policy.as_ref().is_none_or(asked)
                     && self.verdict.is_none_or(|verdict| verdict == event.verdict)
                     && is(&self.subject, event.subject.as_deref())
                     && is(&self.source, Some(&event.source))
             }
-            Ok(Entry::Timer(_, timer)) => {
+            Entry::Timer(_, timer) => {
                 self.subject.is_none()
                     && is(&self.policy, Some(&timer.policy))
                     && self.verdict.is_none_or(|verdict| verdict == timer.verdict)
                     && is(&self.source, Some(&timer.source))
             }
-            Ok(Entry::Gap(_, gap)) => {
+            Entry::Gap(_, gap) => {
                 self.subject.is_none() && self.policy.is_none() && self.verdict.is_none() && is(&self.source, Some(&gap.source))
             }
-            Ok(Entry::Silence(_, silence)) => {
+            Entry::Silence(_, silence) => {
                 self.subject.is_none() && self.policy.is_none() && self.verdict.is_none() && is(&self.source, Some(&silence.source))
             }
-            Ok(Entry::Change(_, change)) => {
+            Entry::Change(_, change) => {
                 self.subject.is_none() && self.source.is_none() && self.verdict.is_none() && is(&self.policy, Some(&change.policy))
             }
-            Ok(Entry::Erasure(_, erasure)) => {
+            Entry::Erasure(_, erasure) => {
                 self.policy.is_none()
                     && self.verdict.is_none()
                     && is(&self.subject, erasure.subject.as_deref())
                     && is(&self.source, erasure.source.as_deref())
             }
-            Ok(Entry::Start(..) | Entry::Keep(..)) => {
+            Entry::Start(..) | Entry::Keep(..) => {
                 self.subject.is_none() && self.source.is_none() && self.verdict.is_none() && self.policy.is_none()
             }
-            Err(_) => false,
         }
+    }
+}
+
+/// What a client is shown of entries, where that is not everything.
+struct Narrow {
+    viewer: Viewer,
+    /// Whether its publishers were all granted the subject of events as it is.
+    subject_is_open: bool,
+}
+
+impl Narrow {
+    /// Nothing, for whoever sees everything.
+    fn of(shared: &Shared, parts: &Parts) -> Option<Self> {
+        let viewer = Viewer::of(parts);
+        let names = viewer.narrowed_to()?;
+        let publishers = shared.options.publishers.as_deref();
+        let is_plain =
+            |name: &String| publishers.and_then(|publishers| publishers.grant(name)).is_some_and(|grant| grant.is_plain("/subject"));
+        Some(Narrow { subject_is_open: names.iter().all(is_plain), viewer })
+    }
+
+    /// What is shown of an entry, as a line, if something is and the query asks for it.
+    fn line(&self, line: &str, query: &Query) -> Option<String> {
+        let entry = Entry::parse(line.as_bytes()).ok()?;
+        let entry = entry.narrowed(|policy| self.viewer.sees_policy(policy), self.subject_is_open)?;
+        // The query is about what is shown: whether it is found would tell the rest.
+        if !query.takes_entry(&entry) {
+            return None;
+        }
+        let mut out = Vec::new();
+        entry.write_view(&mut out);
+        String::from_utf8(out).ok()
     }
 }
 
@@ -176,6 +209,7 @@ pub(super) fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<Respon
         patience: shared.limits.write_timeout(),
         events,
         query,
+        narrow: Narrow::of(shared, parts).map(Arc::new),
     };
     tokio::spawn(feed.run(frames_out));
     let mut response = Response::new(ResponseBody::Stream(frames_in));
@@ -203,6 +237,8 @@ struct Feed {
     patience: Duration,
     events: bool,
     query: Query,
+    /// Absent for whoever sees everything.
+    narrow: Option<Arc<Narrow>>,
 }
 
 impl Feed {
@@ -253,8 +289,9 @@ impl Feed {
         let most = (f64::from(rate) * GLANCE.as_secs_f64()) as usize;
         let durable = *self.durable.borrow();
         let (log, query) = (Arc::clone(&self.log), mem::take(&mut self.query));
+        let narrow = self.narrow.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let read = latest(&log, &query, durable, most);
+            let read = latest(&log, &query, narrow.as_deref(), durable, most);
             let next = query.from.max(durable + 1);
             (query, read.map(|frame| (frame, next, false)))
         });
@@ -267,6 +304,7 @@ impl Feed {
     /// already.
     async fn read(&mut self) -> Option<(Bytes, u64, bool)> {
         let (log, events, query) = (Arc::clone(&self.log), self.events, mem::take(&mut self.query));
+        let narrow = self.narrow.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut frame = Vec::new();
             let mut next = query.from;
@@ -277,7 +315,12 @@ impl Feed {
                     Err(error) => return (query, Err(error)),
                 };
                 next = sequence + 1;
-                if query.takes(&line) {
+                let narrowed = narrow.as_ref().map(|narrow| narrow.line(&line, &query));
+                let shown = match &narrowed {
+                    None => query.takes(&line).then_some(&*line),
+                    Some(narrowed) => narrowed.as_deref(),
+                };
+                if let Some(line) = shown {
                     if events {
                         frame.extend_from_slice(format!("id: {sequence}\ndata: {line}\n\n").as_bytes());
                     } else {
@@ -300,17 +343,23 @@ impl Feed {
 
 /// Of the entries up to `durable` the `most` latest that are asked for, as server-sent
 /// events, and one more, `left-out`, with the number of those before.
-fn latest(log: &Log, query: &Query, durable: u64, most: usize) -> Result<Bytes, LogError> {
-    let looked_at = if query.takes_all() { most as u64 } else { GLANCE_ENTRIES };
+fn latest(log: &Log, query: &Query, narrow: Option<&Narrow>, durable: u64, most: usize) -> Result<Bytes, LogError> {
+    let takes_all = query.takes_all() && narrow.is_none();
+    let looked_at = if takes_all { most as u64 } else { GLANCE_ENTRIES };
     let first = query.from.max((durable + 1).saturating_sub(looked_at));
-    let mut left_out = first - query.from;
+    // To whom a part is shown the number of the others is not said either.
+    let mut left_out = if narrow.is_none() { first - query.from } else { 0 };
     let mut kept = VecDeque::with_capacity(most + 1);
     for item in log.entries(first) {
         let (sequence, line) = item?;
         if sequence > durable {
             break;
         }
-        if query.takes(&line) {
+        let shown = match narrow {
+            None => query.takes(&line).then_some(line),
+            Some(narrow) => narrow.line(&line, query),
+        };
+        if let Some(line) = shown {
             kept.push_back((sequence, line));
             if kept.len() > most {
                 kept.pop_front();

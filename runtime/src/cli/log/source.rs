@@ -14,6 +14,7 @@ use super::fetch::{Fetcher, entry_bundle};
 use super::in_full;
 use super::proofs::{Nowhere, Prover, Tiles};
 use crate::cli::client::Target;
+use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed, Or as _, Outcome, failed};
 
 /// A data directory, or the URL of a server.
@@ -76,6 +77,14 @@ impl Signed {
 }
 
 impl Source {
+    /// The same; a server is spoken to in this way.
+    pub fn by(&self, connection: &Connection) -> Outcome<Source> {
+        match self {
+            Source::Directory(directory) => Ok(Source::Directory(directory.clone())),
+            Source::Server(target) => connection.to(target).map(Source::Server),
+        }
+    }
+
     /// The log at its latest checkpoint. A directory is read up to there, beside a
     /// server that may be writing to it.
     pub async fn signed(&self, key: Option<&VerifierKey>) -> Outcome<Signed> {

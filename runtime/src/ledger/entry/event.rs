@@ -85,7 +85,14 @@ impl EventEntry<'_> {
             out.extend_from_slice(b"\",\"handling\":\"");
             out.extend_from_slice(handling.name().as_bytes());
         }
-        out.extend_from_slice(b"\",\"asked\":[");
+        out.push(b'"');
+        self.write_asked(out);
+        out.push(b'}');
+    }
+
+    /// What the policies said, behind the verdict.
+    pub(super) fn write_asked(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"asked\":[");
         for (index, asked) in self.asked.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -96,7 +103,9 @@ impl EventEntry<'_> {
         for (index, policy) in self.without.iter().enumerate() {
             member(out, if index == 0 { b",\"without\":[" } else { b"," }, policy);
         }
-        out.extend_from_slice(if self.without.is_empty() { b"}" } else { b"]}" });
+        if !self.without.is_empty() {
+            out.push(b']');
+        }
     }
 }
 

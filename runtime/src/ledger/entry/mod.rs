@@ -21,6 +21,7 @@ mod other;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::borrow::Cow;
 

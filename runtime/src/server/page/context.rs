@@ -10,6 +10,8 @@ use time::OffsetDateTime;
 
 use super::texts::{self, Language};
 use crate::server::Shared;
+use crate::server::guard::Caller;
+use crate::server::viewer::Viewer;
 
 /// Seconds for which a browser remembers language and theme: a year.
 const REMEMBERED_S: u32 = 365 * 86_400;
@@ -41,40 +43,15 @@ impl Theme {
     }
 }
 
-/// Whose page it is: what a view may show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::server) enum Viewer {
-    /// Everything.
-    Whole,
-    /// The policies of one publisher, and what they found.
-    #[expect(dead_code, reason = "made once there are identities")]
-    Publisher(String),
-}
-
-impl Viewer {
-    /// Whether findings of this policy, by its full name, may be shown.
-    pub(in crate::server) fn sees(&self, policy: &str) -> bool {
-        match self {
-            Viewer::Whole => true,
-            Viewer::Publisher(name) => policy.split_once('/').is_some_and(|(publisher, _)| publisher == name),
-        }
-    }
-
-    /// Whether what is said of this publisher may be shown.
-    pub(in crate::server) fn is_or_sees(&self, publisher: &str) -> bool {
-        match self {
-            Viewer::Whole => true,
-            Viewer::Publisher(name) => name == publisher,
-        }
-    }
-}
-
 /// What every view is given.
 pub(in crate::server) struct Context<'a> {
     pub(in crate::server) shared: &'a Arc<Shared>,
     pub(in crate::server) language: Language,
     pub(in crate::server) theme: Theme,
+    /// What may be shown.
     pub(in crate::server) viewer: Viewer,
+    /// Who looks, where somebody has to show who they are.
+    pub(in crate::server) caller: Caller,
     pub(in crate::server) now: OffsetDateTime,
     /// The path that was asked for.
     pub(in crate::server) path: &'a str,
@@ -95,7 +72,8 @@ impl<'a> Context<'a> {
             shared,
             language,
             theme: theme.unwrap_or_default(),
-            viewer: Viewer::Whole,
+            viewer: Viewer::of(parts),
+            caller: Caller::of(parts),
             now: OffsetDateTime::now_utc(),
             path: parts.uri.path(),
             query,

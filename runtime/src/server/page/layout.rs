@@ -111,6 +111,12 @@ fn switches(context: &Context<'_>) -> Markup {
     };
     html! {
         div.switches {
+            @if let Some(identity) = &context.caller.0 {
+                form.who method="post" action="/logout" {
+                    span.note { (identity) }
+                    button { (context.text("frame.log-out")) }
+                }
+            }
             div.switch role="group" aria-label=(context.text("frame.language")) {
                 @for language in Language::ALL {
                     a href=(context.link_with("lang", language.tag())) lang=(language.markup()) hreflang=(language.markup())

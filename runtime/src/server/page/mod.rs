@@ -30,10 +30,12 @@ mod context;
 mod files;
 mod home;
 mod layout;
+mod login;
 mod map;
 mod parts;
 mod plot;
 mod route;
 mod texts;
 
+pub(super) use login::login;
 pub(super) use route::{Path, get, post};

@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use maud::Markup;
 
-use super::context::{Context, Viewer};
+use super::context::Context;
 use super::{backtests, files, home, layout, map};
 use crate::server::Shared;
 use crate::server::body::{RequestBody, ResponseBody};
@@ -112,13 +112,20 @@ async fn plot(context: &Context<'_>, name: &str) -> Option<String> {
     match name {
         "backtest.svg" => backtests::plot(context).map(|plot| plot.to_file()),
         "map.svg" => map::file(context).await,
-        "verdicts.svg" if context.viewer == Viewer::Whole => Some(home::verdicts(context).to_file()),
+        "verdicts.svg" if context.viewer.is_whole() => Some(home::verdicts(context).to_file()),
         _ => None,
     }
 }
 
 fn nothing_here() -> Problem {
     Problem::new(Cause::NotFound, "The page has nothing at this path.")
+}
+
+/// A view that is none of a path of the page.
+pub(super) fn answer(context: &Context<'_>, status: StatusCode, markup: Markup) -> Response<ResponseBody> {
+    let mut response = page(context, status, markup);
+    secure(&mut response);
+    response
 }
 
 fn page(context: &Context<'_>, status: StatusCode, markup: Markup) -> Response<ResponseBody> {

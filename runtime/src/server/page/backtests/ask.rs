@@ -1,5 +1,5 @@
-//! What comes from the forms: a back-test is begun, ended, or forgotten. A form of another
-//! site could do the same in the viewer's name, so the browser has to say that it is ours.
+//! What comes from the forms: a back-test is begun, ended, or forgotten. That a form is not
+//! one of another site is seen by the guard.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use maud::Markup;
 
-use super::super::context::{Context, Viewer};
+use super::super::context::Context;
 use super::form::{BETWEEN, RECORDED, Values};
-use super::{list, one};
+use super::list;
 use crate::backtest::{Against, Change, End, Request};
 use crate::server::body::{RequestBody, ResponseBody};
 use crate::server::policies::check_local;
@@ -37,17 +37,11 @@ pub(in super::super) async fn post(
     body: &mut RequestBody,
 ) -> Result<Answer, Problem> {
     check_local(shared, parts)?;
-    check_own(parts)?;
     let limits = &shared.limits;
     let bytes_max = limits.settings_bytes_max.saturating_mul(ENCODED).saturating_add(FORM_BYTES_MAX);
     let bytes = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
     if let Some(id) = id {
-        let job = backtests::find(&shared.options.backtests, id)?;
-        if !one::is_for(&context.viewer, &job.request) {
-            return Err(backtests::unknown(id));
-        }
-        let is_over = job.status().state.is_over();
-        backtests::cancel(shared, id)?;
+        let is_over = backtests::cancel(shared, parts, id)?.status().state.is_over();
         return Ok(Answer::Elsewhere(elsewhere(&if is_over { "/backtests".to_string() } else { format!("/backtests/{id}") })));
     }
     let mut values = Values { cold: true, ..Values::default() };
@@ -68,7 +62,7 @@ pub(in super::super) async fn post(
         };
         *place = value.trim().to_string();
     }
-    match begin(shared, context, &values).await {
+    match begin(shared, parts, context, &values).await {
         Ok(id) => Ok(Answer::Elsewhere(elsewhere(&format!("/backtests/{id}")))),
         // The form again, as it was.
         Err(problem) if problem.cause.status().is_client_error() || problem.cause == Cause::BacktestsFull => {
@@ -79,12 +73,9 @@ pub(in super::super) async fn post(
     }
 }
 
-async fn begin(shared: &Arc<Shared>, context: &Context<'_>, values: &Values) -> Result<u64, Problem> {
+async fn begin(shared: &Arc<Shared>, parts: &Parts, context: &Context<'_>, values: &Values) -> Result<u64, Problem> {
     let unclear = |what: &str| Problem::new(Cause::Query, what);
     let (policy, release) = values.release.split_once(BETWEEN).ok_or_else(|| unclear("Choose a release."))?;
-    if !context.viewer.sees(policy) {
-        return Err(Problem::new(Cause::NoSuchRelease, format!("There is no policy {policy} here.")));
-    }
     let against = match values.against.as_str() {
         "" | RECORDED => Against::Recorded,
         other => match other.split_once(BETWEEN) {
@@ -93,7 +84,7 @@ async fn begin(shared: &Arc<Shared>, context: &Context<'_>, values: &Values) -> 
         },
     };
     let filled = |text: &str| Some(text.to_string()).filter(|text| !text.is_empty());
-    let by = act::by(values.by.clone(), filled(&values.reason))?;
+    let by = act::by(parts, values.by.clone(), filled(&values.reason))?;
     let settings = filled(&values.settings).map(|settings| Arc::from(settings.into_bytes()));
     let end = |text: &str| filled(text).map(|text| End::parse(&text));
     let request = Request {
@@ -104,25 +95,11 @@ async fn begin(shared: &Arc<Shared>, context: &Context<'_>, values: &Values) -> 
         from: end(&values.from),
         until: end(&values.until),
         warm_up: !values.cold,
-        alone: context.viewer != Viewer::Whole,
+        alone: false,
         by: by.who,
         reason: by.reason,
     };
-    Ok(backtests::start(shared, request, Change { settings, ..Change::default() }).await?.id)
-}
-
-/// A browser says of a form whose it is: of our own page, `Sec-Fetch-Site: same-origin`
-/// (Fetch Metadata), or where it comes from (Fetch, `Origin`), which is `null` where the page
-/// gives no referrer. One of somebody else's says something else.
-fn check_own(parts: &Parts) -> Result<(), Problem> {
-    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let host = parts.uri.authority().map(|authority| authority.as_str()).or_else(|| text("host"));
-    let of_origin = text("origin").and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    if text("sec-fetch-site") == Some("same-origin") || host.is_some() && host == of_origin {
-        return Ok(());
-    }
-    let detail = "This was not sent by a form of this page. Programs use POST /v1/backtests.";
-    Err(Problem::new(Cause::ForeignHost, detail).at_header("origin"))
+    Ok(backtests::start(shared, &context.viewer, request, Change { settings, ..Change::default() }).await?.id)
 }
 
 /// Leads a browser to another view, which it gets.

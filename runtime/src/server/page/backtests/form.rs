@@ -73,7 +73,7 @@ pub(super) fn form(context: &Context<'_>, known: &[KnownRelease], values: &Value
             }
             (field("from", context.text("backtests.from"), &values.from, context.text("backtests.from-hint"), false))
             (field("until", context.text("backtests.until"), &values.until, context.text("backtests.until-hint"), false))
-            (field("by", context.text("backtests.by"), &values.by, "", true))
+            @if context.caller.0.is_none() { (field("by", context.text("backtests.by"), &values.by, "", true)) }
             (field("reason", context.text("backtests.reason"), &values.reason, "", false))
             label.check.wide {
                 input type="checkbox" name="warm_up" value="true" checked[!values.cold];

@@ -24,8 +24,7 @@ pub(in super::super) async fn view(context: &Context<'_>) -> Result<Markup, Prob
 
 /// The same with values in the form, and why they were not taken.
 pub(super) async fn with(context: &Context<'_>, values: &Values, problem: Option<&str>) -> Result<Markup, Problem> {
-    let known = backtests::known(context.shared).await?;
-    let known: Vec<_> = known.into_iter().filter(|known| context.viewer.sees(&known.policy)).collect();
+    let known = backtests::known(context.shared, &context.viewer).await?;
     let tests = context.shared.options.backtests.clone();
     let has_events = tokio::task::spawn_blocking(move || tests.has_events()).await.unwrap_or_default();
     let asking = match (has_events, known.is_empty()) {
@@ -36,7 +35,7 @@ pub(super) async fn with(context: &Context<'_>, values: &Values, problem: Option
         (true, false) => form(context, &known, values, problem),
     };
     let jobs: Vec<Arc<Job>> = context.shared.options.backtests.all();
-    let jobs: Vec<Arc<Job>> = jobs.into_iter().filter(|job| one::is_for(&context.viewer, &job.request)).collect();
+    let jobs: Vec<Arc<Job>> = jobs.into_iter().filter(|job| backtests::is_for(&context.viewer, &job.request)).collect();
     let body = html! {
         p.lead { (context.text("backtests.lead")) }
         (parts::section("ask", context.text("backtests.ask"), &asking))

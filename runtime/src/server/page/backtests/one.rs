@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::super::context::{Context, Viewer};
+use super::super::context::Context;
 use super::super::layout::{Tab, layout};
 use super::super::parts::{self, Column, Figure, Level, number};
 use super::super::plot::{Ink, Panel, Plot, Series, bars};
@@ -22,7 +22,7 @@ const DAY: i64 = 86_400;
 
 pub(in super::super) fn view(context: &Context<'_>, id: u64) -> Result<Markup, Problem> {
     let job = find(context, id)?;
-    let (status, done) = (job.status(), job.done());
+    let (status, done) = (job.status(), backtests::shown(&context.viewer, &job));
     let title = context.text_with("backtest.title", &[("id", &id.to_string())]);
     let body = html! {
         @if let Some(done) = &done {
@@ -37,7 +37,7 @@ pub(in super::super) fn view(context: &Context<'_>, id: u64) -> Result<Markup, P
             @if done.report.changes.total() > 0 {
                 (over_time(context, id, done))
                 div.row { (verdicts(context, done)) (rules(context, done)) }
-                @if context.viewer == Viewer::Whole { (names(context, done)) }
+                (names(context, done))
                 (examples(context, id, done))
             } @else {
                 (verdicts(context, done))
@@ -50,14 +50,7 @@ pub(in super::super) fn view(context: &Context<'_>, id: u64) -> Result<Markup, P
 }
 
 fn find(context: &Context<'_>, id: u64) -> Result<Arc<Job>, Problem> {
-    let job = backtests::find(&context.shared.options.backtests, id)?;
-    if is_for(&context.viewer, &job.request) { Ok(job) } else { Err(backtests::unknown(id)) }
-}
-
-/// Whether somebody may see a back-test: who sees a part sees no verdicts that others made
-/// as well.
-pub(super) fn is_for(viewer: &Viewer, request: &Request) -> bool {
-    *viewer == Viewer::Whole || request.alone && viewer.sees(&request.policy)
+    backtests::find(context.shared, &context.viewer, id)
 }
 
 /// The release that is tried, with what is other in it.
@@ -224,11 +217,9 @@ fn facts(context: &Context<'_>, job: &Job, status: &Status, done: Option<&Done>)
         }
         @if done.is_some() {
             div.buttons {
-                @if context.viewer == Viewer::Whole {
-                    a.button href={ "/v1/backtests/" (job.id) "/differences" } { (context.text("backtest.ndjson")) }
-                    a.button href={ "/v1/backtests/" (job.id) "/differences?format=csv" } { (context.text("backtest.csv")) }
-                    a.button href={ "/v1/backtests/" (job.id) } { (context.text("backtest.json")) }
-                }
+                a.button href={ "/v1/backtests/" (job.id) "/differences" } { (context.text("backtest.ndjson")) }
+                a.button href={ "/v1/backtests/" (job.id) "/differences?format=csv" } { (context.text("backtest.csv")) }
+                a.button href={ "/v1/backtests/" (job.id) } { (context.text("backtest.json")) }
                 form method="post" action={ "/backtests/" (job.id) } { button type="submit" { (context.text("backtest.forget")) } }
             }
         }
@@ -239,7 +230,7 @@ fn facts(context: &Context<'_>, job: &Job, status: &Status, done: Option<&Done>)
 /// The plot of a back-test that is done.
 pub(in super::super) fn plot(context: &Context<'_>) -> Option<Plot> {
     let job = find(context, context.asked("id")?.parse().ok()?).ok()?;
-    job.done().map(|done| drawn(context, job.id, &done))
+    backtests::shown(&context.viewer, &job).map(|done| drawn(context, job.id, &done))
 }
 
 fn drawn(context: &Context<'_>, id: u64, done: &Done) -> Plot {
@@ -374,7 +365,7 @@ fn names(context: &Context<'_>, done: &Done) -> Markup {
     };
     html! {
         div.row {
-            (table_of(context, "by-subject", context.text("backtest.by-subject"), &report.subjects, &report.other_subjects, &subject))
+            @if !report.subjects.is_empty() { (table_of(context, "by-subject", context.text("backtest.by-subject"), &report.subjects, &report.other_subjects, &subject)) }
             @if report.sources.len() > 1 {
                 (table_of(context, "by-source", context.text("backtest.by-source"), &report.sources, &report.other_sources, &|name| html! { (name) }))
             }
@@ -425,7 +416,7 @@ fn examples(context: &Context<'_>, id: u64, done: &Done) -> Markup {
         p.note {
             (context.text_with("backtest.examples-of", &[("n", &number(shown)), ("all", &number(all))])) " "
             @if all > done.differences_kept { (context.text_with("backtest.kept-only", &[("n", &number(done.differences_kept))])) " " }
-            @if context.viewer == Viewer::Whole { a href={ "/v1/backtests/" (id) "/differences?format=csv" } { (context.text("backtest.csv")) } }
+            a href={ "/v1/backtests/" (id) "/differences?format=csv" } { (context.text("backtest.csv")) }
         }
         (parts::table(context.text("backtest.examples"), &head, &rows))
     };
@@ -447,7 +438,6 @@ fn example_row(context: &Context<'_>, example: &Example) -> Markup {
             }
             td.long {
                 @match &example.subject {
-                    _ if context.viewer != Viewer::Whole => "–",
                     Some(subject) => (parts::subject(&example.source, subject)),
                     None => (example.source),
                 }

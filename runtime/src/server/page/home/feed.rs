@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::super::context::{Context, Viewer};
+use super::super::context::Context;
 use super::super::parts::{self, Column};
 use crate::ledger::entry::{Entry, Fault, Finding};
 use crate::overview::Brief;
@@ -29,7 +29,7 @@ impl<'a> Filter<'a> {
         let verdict = context.asked("verdict");
         let verdict = Decision::ALL.into_iter().find(|decision| Some(decision.name()) == verdict);
         // By what may not be seen nothing can be found either.
-        let of_all = context.viewer == Viewer::Whole;
+        let of_all = context.viewer.is_whole();
         let asked = |name: &str| context.asked(name).filter(|_| of_all);
         Filter { verdict: verdict.filter(|_| of_all), policy: context.asked("policy"), subject: asked("subject"), source: asked("source") }
     }
@@ -88,7 +88,7 @@ pub(super) async fn section(context: &Context<'_>) -> Markup {
 /// A form that works by itself; the script takes it over.
 fn filters(context: &Context<'_>, filter: &Filter<'_>) -> Markup {
     let standing = context.shared.runtime.policies();
-    let mut names: Vec<&str> = standing.iter().map(|one| one.release.policy()).filter(|name| context.viewer.sees(name)).collect();
+    let mut names: Vec<&str> = standing.iter().map(|one| one.release.policy()).filter(|name| context.viewer.sees_policy(name)).collect();
     names.dedup();
     // One that is in force no more can still be asked for.
     if let Some(asked) = filter.policy.filter(|asked| !names.contains(asked)) {
@@ -175,8 +175,8 @@ fn row(context: &Context<'_>, releases: &BTreeMap<String, Arc<Release>>, entry: 
         }
         _ => return None,
     };
-    let is_whole = context.viewer == Viewer::Whole;
-    said.retain(|said| context.viewer.sees(said.policy) && (!said.findings.is_empty() || said.fault.is_some()));
+    let is_whole = context.viewer.is_whole();
+    said.retain(|said| context.viewer.sees_policy(said.policy) && (!said.findings.is_empty() || said.fault.is_some()));
     if said.is_empty() && !is_whole {
         return None;
     }
@@ -226,7 +226,7 @@ fn said_by(context: &Context<'_>, release: Option<&Arc<Release>>, finding: &Find
 /// What rules say in the viewer's language, for the script: by policy and rule.
 fn messages(context: &Context<'_>) -> Markup {
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    for one in context.shared.runtime.policies().iter().filter(|one| context.viewer.sees(one.release.policy())) {
+    for one in context.shared.runtime.policies().iter().filter(|one| context.viewer.sees_policy(one.release.policy())) {
         for rule in &one.release.manifest.rules {
             let tag = context.language.tag();
             let own = rule.messages.iter().find(|message| message.language.split('-').next() == Some(tag));

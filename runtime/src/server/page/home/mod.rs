@@ -8,7 +8,7 @@ mod verdicts;
 
 use maud::{Markup, html};
 
-use super::context::{Context, Viewer};
+use super::context::Context;
 use super::layout::{Tab, layout};
 use super::parts;
 
@@ -20,7 +20,7 @@ pub(super) async fn view(context: &Context<'_>) -> Markup {
         (sight::headline(context))
         (sight::figures(context))
         // Sums over all events are not for who may see a part of what was found.
-        @if context.viewer == Viewer::Whole { (verdicts::section(context)) }
+        @if context.viewer.is_whole() { (verdicts::section(context)) }
         div.row {
             (rules::findings(context))
             (rules::policies(context))

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::context::{Context, Viewer};
+use super::super::context::Context;
 use super::super::parts::{self, Column, number};
 use crate::ledger::Durability;
 
@@ -60,9 +60,9 @@ pub(super) fn changes(context: &Context<'_>) -> Markup {
     let (changes, gaps) = overview
         .map(|overview| {
             overview.look(|sums| {
-                let changes = sums.changes.iter().rev().filter(|change| context.viewer.sees(&change.policy)).take(SHOWN);
+                let changes = sums.changes.iter().rev().filter(|change| context.viewer.sees_policy(&change.policy)).take(SHOWN);
                 // What a source leaves out is about events of any policy.
-                let shown = if context.viewer == Viewer::Whole { SHOWN } else { 0 };
+                let shown = if context.viewer.is_whole() { SHOWN } else { 0 };
                 let gaps = sums.gaps.iter().rev().take(shown);
                 (changes.cloned().collect::<Vec<_>>(), gaps.cloned().collect::<Vec<_>>())
             })

@@ -16,7 +16,7 @@ pub(super) fn findings(context: &Context<'_>) -> Markup {
         Some(overview) => overview.look(|sums| sums.rules.iter().map(|(key, sum)| (key.clone(), sum.clone())).collect::<Vec<_>>()),
         None => Vec::new(),
     };
-    rules.retain(|(key, _)| context.viewer.sees(&key.policy));
+    rules.retain(|(key, _)| context.viewer.sees_policy(&key.policy));
     rules.sort_by(|(a, one), (b, other)| other.findings.cmp(&one.findings).then_with(|| a.cmp(b)));
     let largest = rules.first().map(|(_, sum)| sum.findings).unwrap_or_default();
     let head = [
@@ -71,7 +71,7 @@ impl Said {
 
 pub(super) fn policies(context: &Context<'_>) -> Markup {
     let mut standing = context.shared.runtime.policies();
-    standing.retain(|standing| context.viewer.sees(standing.release.policy()));
+    standing.retain(|standing| context.viewer.sees_policy(standing.release.policy()));
     let said = Said::of(context);
     let head = [
         Column::text(context.text("policies.policy")),

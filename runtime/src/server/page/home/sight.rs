@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use super::super::context::{Context, Viewer};
+use super::super::context::Context;
 use super::super::parts::{Figure, Level, figures as figures_of, number, percent};
 use crate::overview::Counts;
 use crate::runtime::{Mode, Stale};
@@ -38,7 +38,7 @@ impl Sight {
         let stats = shared.runtime.stats();
         let count = |value: i64| u64::try_from(value).unwrap_or_default();
         // Sums of everything are not for who may see a part.
-        let is_whole = context.viewer == Viewer::Whole;
+        let is_whole = context.viewer.is_whole();
         let (silent, missing) = if is_whole { (count(stats.silent.get()), count(stats.missing.get())) } else { (0, 0) };
         let day = shared
             .overview
@@ -46,7 +46,7 @@ impl Sight {
             .filter(|_| is_whole)
             .map(|overview| overview.look(|sums| sums.last(BACK_S, context.now.unix_timestamp())));
         let standing: Vec<_> = shared.runtime.policies();
-        let standing = standing.iter().filter(|standing| context.viewer.sees(standing.release.policy()));
+        let standing = standing.iter().filter(|standing| context.viewer.sees_policy(standing.release.policy()));
         let (mut in_force, mut all, mut stale, mut stopped) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for one in standing {
             let name = one.release.policy();
@@ -68,7 +68,7 @@ impl Sight {
             add(Level::Bad, context.text("sight.stopped").to_string());
         }
         if let Some(publishers) = shared.options.publishers.as_deref() {
-            for (publisher, _) in publishers.unknown().into_iter().filter(|(name, _)| context.viewer.is_or_sees(name)) {
+            for (publisher, _) in publishers.unknown().into_iter().filter(|(name, _)| context.viewer.sees_publisher(name)) {
                 add(Level::Bad, context.text_with("sight.publisher-unknown", &[("publisher", publisher)]));
             }
         }
@@ -93,9 +93,7 @@ impl Sight {
         for policy in &stale {
             add(Level::Uncertain, context.text_with("sight.policy-stale", &[("policy", policy)]));
         }
-        for status in
-            releases::publishers(shared).iter().filter(|status| status.problem.is_some() && context.viewer.is_or_sees(&status.publisher))
-        {
+        for status in releases::publishers(shared, &context.viewer).iter().filter(|status| status.problem.is_some()) {
             add(Level::Uncertain, context.text_with("sight.publisher-problem", &[("publisher", &status.publisher)]));
         }
         if silent > 0 {
@@ -177,7 +175,7 @@ pub(super) fn figures(context: &Context<'_>) -> Markup {
         remark: Some(html! { (context.text_with("sight.policies-remark", &[("n", &number(sight.tried as u64))])) }),
         level: level(sight.in_force == 0),
     });
-    if context.viewer == Viewer::Whole {
+    if context.viewer.is_whole() {
         figures.push(of_sources(context, &sight));
     }
     let waiting = u64::try_from(context.shared.runtime.stats().waiting.get()).unwrap_or_default();

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::context::{Context, Viewer, link};
+use super::context::{Context, link};
 use super::layout::{Tab, layout};
 use super::parts::{self, Column, number};
 use crate::places::{self, Outline, SPOTS_MAX, Spot, Spots, Wanted};
@@ -43,7 +43,7 @@ fn policies(context: &Context<'_>) -> Vec<(Standing, Grant)> {
     let mut all: Vec<(Standing, Grant)> = Vec::new();
     for standing in context.shared.runtime.policies() {
         let release = &standing.release;
-        if !context.viewer.sees(release.policy()) || all.iter().any(|(known, _)| known.release.policy() == release.policy()) {
+        if !context.viewer.sees_policy(release.policy()) || all.iter().any(|(known, _)| known.release.policy() == release.policy()) {
             continue;
         }
         let grant = match &release.publisher {
@@ -141,15 +141,7 @@ impl Found {
 
     fn drawing<'f>(&'f self, context: &Context<'_>, window: Window, query: Vec<(&'f str, &'f str)>) -> Drawing<'f> {
         let spots = self.spots.spots.iter().filter(|spot| window.shows(&spot.place)).collect();
-        Drawing {
-            whole: context.viewer == Viewer::Whole,
-            outlines: &self.outlines,
-            kinds: &self.kinds,
-            rules: &self.rules,
-            spots,
-            window,
-            query,
-        }
+        Drawing { whole: context.viewer.is_whole(), outlines: &self.outlines, kinds: &self.kinds, rules: &self.rules, spots, window, query }
     }
 
     /// What is on the drawing, in a sentence.
