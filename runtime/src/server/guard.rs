@@ -188,11 +188,8 @@ fn check_site(parts: &Parts) -> Result<(), Problem> {
     let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let host = parts.uri.authority().map(|authority| authority.as_str()).or_else(|| text(&HOST));
     let is_own = |origin: &str| origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host);
-    let foreign = match text(&SEC_FETCH_SITE) {
-        // What a browser says of itself; the origin of a page that gives no referrer is `null`.
-        Some(site) => site != "same-origin" && site != "none",
-        None => parts.headers.contains_key(ORIGIN) && !text(&ORIGIN).is_some_and(is_own),
-    };
+    let foreign = text(&SEC_FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none")
+        || parts.headers.contains_key(ORIGIN) && !text(&ORIGIN).is_some_and(is_own);
     match foreign {
         true => Err(Problem::new(Cause::ForeignSite, "This is done from a page of this server, or from a program.").at_header("origin")),
         false => Ok(()),
