@@ -10,6 +10,8 @@ use http_body_util::Full;
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
+use crate::access::{self, Door};
+use crate::publishers::{Both, words};
 use crate::replay::{ephor_replay, report, with_one_word_more};
 use crate::{GOOD, LISTED};
 
@@ -339,4 +341,59 @@ async fn progress_comes_as_events_until_the_end() {
     let text = answer.text();
     let last = text.trim_end().rsplit("\n\n").next().expect("an event");
     assert!(last.starts_with("event: done\ndata: {") && last.contains("\"events\":200"), "{text}");
+}
+
+/// A regulator tries its own policies, sees no verdicts of others, and not whom events are
+/// about.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_try_what_and_see_what_came_of_it() {
+    let (door, both) = (Door::new(), Both::new());
+    let [office, other] = ["market-office", "other"].map(|name| door.create(name, &[&format!("regulator:{name}")]));
+    let [operator, auditor, ingest] = ["operator", "auditor", "ingest"].map(|role| door.create(role, &[role]));
+    both.release(GOOD, "0.1.0", &words(&["CIGAR"]), &[]);
+    let ephor = Ephor::start_with(&format!("{FULL}{}{}", door.config(""), both.config(3_600, "")), &[]);
+    let lines = listed(0..40).join("\n");
+    let headers = [("authorization", &*format!("Bearer {ingest}")), ("content-type", LINES)];
+    access::send(&ephor, "POST", "/v1/events", &headers, lines).await.expect(200);
+
+    let request = json!({"policy": "market-office/negative-list", "reason": "before it counts"});
+    access::act(&ephor, "/v1/backtests", &other, request.clone()).await.expect(404);
+    access::act(&ephor, "/v1/backtests", &ingest, request.clone()).await.expect(403);
+    let somebody = json!({"policy": "market-office/negative-list", "by": "somebody else"});
+    access::act(&ephor, "/v1/backtests", &office, somebody).await.expect(400);
+    let begun = access::act(&ephor, "/v1/backtests", &office, request.clone()).await.expect(202).json();
+    assert_eq!((&begun["by"], &begun["alone"]), (&json!("token:market-office"), &json!(true)), "{begun}");
+    let done = async |path: &str, token: &str| {
+        let begin = std::time::Instant::now();
+        loop {
+            let seen = access::ask(&ephor, path, token).await.expect(200).json();
+            if seen["state"] == "done" {
+                return seen;
+            }
+            assert!(begin.elapsed() < ephor_tests::PATIENCE, "{seen}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (own, whole) = (done("/v1/backtests/1", &office).await, done("/v1/backtests/1", &operator).await);
+    assert_eq!((&own["result"]["changes"]["stricter"], &own["result"]["subjects"]), (&json!(20), &json!([])), "{own}");
+    assert_eq!((&own["result"]["examples"][0]["subject"], &whole["result"]["examples"][0]["subject"]), (&Value::Null, &json!("sku/1")));
+    for export in ["", "?format=csv"] {
+        let path = format!("/v1/backtests/1/differences{export}");
+        let [own, whole] = [access::ask(&ephor, &path, &office).await, access::ask(&ephor, &path, &auditor).await];
+        assert!(!own.expect(200).text().contains("sku/1") && whole.expect(200).text().contains("sku/1"), "{export}");
+        access::ask(&ephor, &path, &other).await.expect(404);
+    }
+    let count =
+        async |token: &str| access::ask(&ephor, "/v1/backtests", token).await.expect(200).json()["backtests"].as_array().map(Vec::len);
+    assert_eq!((count(&office).await, count(&other).await, count(&auditor).await), (Some(1), Some(0), Some(1)));
+    let known = access::ask(&ephor, "/v1/backtests/releases", &other).await.expect(200).json();
+    assert_eq!(known["releases"], json!([]));
+    // One of the platform's is nobody else's, for its verdicts are those of all policies.
+    let second = access::act(&ephor, "/v1/backtests", &operator, request).await.expect(202).json();
+    assert_eq!((&second["id"], &second["alone"]), (&json!(2), &json!(false)));
+    access::ask(&ephor, "/v1/backtests/2", &office).await.expect(404);
+    for (token, status) in [(&other, 404), (&auditor, 403), (&office, 200)] {
+        let headers = [("authorization", &*format!("Bearer {token}"))];
+        access::send(&ephor, "DELETE", "/v1/backtests/1", &headers, "").await.expect(status);
+    }
 }
