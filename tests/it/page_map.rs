@@ -46,6 +46,10 @@ async fn outlines_and_findings_are_drawn_on_the_server() {
     let of_rule = findings(&ephor, Some("no-parking")).await;
     let one = raw::get(ephor.address(), "/map?rule=no-parking").text();
     assert!(one.contains(&format!("of {} findings", grouped(of_rule))), "{of_rule}");
+    assert!(
+        raw::get(ephor.address(), "/map?lang=zh").text().contains("车辆位于禁止停放区域"),
+        "what was found is said in the viewer's language"
+    );
     // Nearer, there are fewer; beyond the last day there are none.
     let near = raw::get(ephor.address(), "/map?lat=39.96&lng=-83.0&zoom=6").text();
     let shown = |page: &str| {

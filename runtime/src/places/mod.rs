@@ -65,8 +65,10 @@ pub struct Spot {
     pub subject: Option<String>,
     /// When the event happened, as entries have times.
     pub time: String,
-    /// What was said, in the rule's default language.
+    /// What was said, in the language in which it was recorded.
     pub message: String,
+    /// What it rests on: names and values.
+    pub evidence: Vec<(String, String)>,
     /// Where.
     pub place: Place,
 }
@@ -141,6 +143,7 @@ pub fn find(
                     subject: entry.subject.as_deref().map(str::to_string),
                     time: crate::ledger::time_text(happened),
                     message: finding.message.to_string(),
+                    evidence: finding.evidence.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
                     place,
                 }),
                 None if view.is_some() && event.is_none() => found.count.not_kept += 1,

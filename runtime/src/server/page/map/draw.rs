@@ -10,6 +10,8 @@ use super::super::context::{Context, link};
 use super::super::parts::number;
 use super::window::{HEIGHT, WIDTH, Window, size};
 use crate::places::{Outline, Place, Spot};
+use crate::policy::Release;
+use crate::verdict::message;
 
 /// Kinds that have a look of their own; further ones begin again.
 pub(super) const LOOKS: usize = 6;
@@ -26,6 +28,7 @@ const CORNER: f64 = 0.4;
 
 /// What is drawn.
 pub(super) struct Drawing<'a> {
+    pub release: &'a Release,
     /// Whether whom events are about may be shown.
     pub whole: bool,
     pub outlines: &'a [Outline],
@@ -53,6 +56,14 @@ impl Drawing<'_> {
         all.iter().position(|known| known == of).unwrap_or_default() % LOOKS
     }
 
+    /// What was said, in the viewer's language if the rule has it, as it is now.
+    pub(super) fn message(&self, context: &Context<'_>, spot: &Spot) -> String {
+        match self.release.manifest.rules.iter().find(|rule| rule.id == spot.rule) {
+            Some(rule) => message(rule, Some(context.language.tag()), &spot.evidence),
+            None => spot.message.clone(),
+        }
+    }
+
     /// Whom a finding is about, for who may see that.
     pub(super) fn subject<'s>(&self, spot: &'s Spot) -> Option<&'s str> {
         spot.subject.as_deref().filter(|_| self.whole)
@@ -67,7 +78,7 @@ impl Drawing<'_> {
             g { (self.cells(context, &cells)) }
             g {
                 @if points.len() <= SINGLE_MAX {
-                    @for spot in &points { (self.single(spot)) }
+                    @for spot in &points { (self.single(context, spot)) }
                 } @else {
                     @for group in self.groups(&points) { (self.group(context, &group)) }
                 }
@@ -121,12 +132,12 @@ impl Drawing<'_> {
         }
     }
 
-    fn single(&self, spot: &Spot) -> Markup {
+    fn single(&self, context: &Context<'_>, spot: &Spot) -> Markup {
         let look = Self::look_of(&spot.rule, self.rules);
         let (x, y) = (self.window.x(spot.place.longitude.middle()), self.window.y(spot.place.latitude.middle()));
         let name = match self.subject(spot) {
-            Some(subject) => format!("{}, {subject}", spot.message),
-            None => spot.message.clone(),
+            Some(subject) => format!("{}, {subject}", self.message(context, spot)),
+            None => self.message(context, spot),
         };
         html! {
             a href={ "/event/" (spot.sequence) } tabindex="-1" aria-label=(name) {
@@ -160,7 +171,7 @@ impl Drawing<'_> {
     fn group(&self, context: &Context<'_>, group: &Group<'_>) -> Markup {
         let count = group.spots.len();
         if let [only] = group.spots[..] {
-            return self.single(only);
+            return self.single(context, only);
         }
         let mut rules: BTreeMap<&str, u64> = BTreeMap::new();
         group.spots.iter().for_each(|spot| *rules.entry(&spot.rule).or_default() += 1);

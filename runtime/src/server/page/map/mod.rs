@@ -141,7 +141,16 @@ impl Found {
 
     fn drawing<'f>(&'f self, context: &Context<'_>, window: Window, query: Vec<(&'f str, &'f str)>) -> Drawing<'f> {
         let spots = self.spots.spots.iter().filter(|spot| window.shows(&spot.place)).collect();
-        Drawing { whole: context.viewer.is_whole(), outlines: &self.outlines, kinds: &self.kinds, rules: &self.rules, spots, window, query }
+        Drawing {
+            release: &self.release,
+            whole: context.viewer.is_whole(),
+            outlines: &self.outlines,
+            kinds: &self.kinds,
+            rules: &self.rules,
+            spots,
+            window,
+            query,
+        }
     }
 
     /// What is on the drawing, in a sentence.
@@ -343,7 +352,7 @@ fn list(context: &Context<'_>, drawing: &Drawing<'_>) -> Markup {
         @for spot in drawing.spots.iter().rev().take(LISTED_MAX) {
             tr {
                 td { (time_of(spot)) }
-                td.long { (spot.message) div.note { (draw::rule_mark(Drawing::look_of(&spot.rule, drawing.rules))) " " (spot.rule) } }
+                td.long { (drawing.message(context, spot)) div.note { (draw::rule_mark(Drawing::look_of(&spot.rule, drawing.rules))) " " (spot.rule) } }
                 td { (place(context, spot)) }
                 td.long { (drawing.subject(spot).unwrap_or("–")) }
                 td.number { (parts::event(spot.sequence)) }
