@@ -58,7 +58,10 @@ mod stats;
 pub mod telemetry;
 pub mod trace;
 
+pub mod archive;
+pub mod backtest;
 pub mod overview;
+pub mod places;
 pub mod publishers;
 pub mod repository;
 pub mod trial;

@@ -24,10 +24,10 @@ use crate::{GOOD, LISTED};
 const UPDATE: &str = "EPHOR_UPDATE";
 
 /// A folder with a file of tokens.
-struct Door(tempfile::TempDir);
+pub struct Door(tempfile::TempDir);
 
 impl Door {
-    fn new() -> Door {
+    pub fn new() -> Door {
         Door(tempfile::tempdir().expect("a folder"))
     }
 
@@ -42,7 +42,7 @@ impl Door {
 
     /// Makes a token.
     #[track_caller]
-    fn create(&self, name: &str, roles: &[&str]) -> String {
+    pub fn create(&self, name: &str, roles: &[&str]) -> String {
         let roles = roles.iter().flat_map(|role| ["--role", role]);
         self.made("create", &[name].into_iter().chain(roles).collect::<Vec<_>>())
     }
@@ -55,7 +55,7 @@ impl Door {
     }
 
     /// The configuration that lets them in; `more` stands in `[access]` and behind it.
-    fn config(&self, more: &str) -> String {
+    pub fn config(&self, more: &str) -> String {
         format!("[access]\ntokens = {:?}\n{more}", text(&self.path("tokens.json")))
     }
 }
@@ -71,7 +71,7 @@ fn said(output: &Output) -> String {
 }
 
 /// A request with these headers.
-async fn send(ephor: &Ephor, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+pub async fn send(ephor: &Ephor, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
     let mut request = Request::builder().method(method).uri(ephor.url(path));
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -79,11 +79,11 @@ async fn send(ephor: &Ephor, method: &str, path: &str, headers: &[(&str, &str)],
     ephor.request(request.body(Full::new(body.into())).expect("a well-formed request")).await
 }
 
-async fn ask(ephor: &Ephor, path: &str, token: &str) -> Answer {
+pub async fn ask(ephor: &Ephor, path: &str, token: &str) -> Answer {
     send(ephor, "GET", path, &[("authorization", &format!("Bearer {token}"))], "").await
 }
 
-async fn act(ephor: &Ephor, path: &str, token: &str, document: Value) -> Answer {
+pub async fn act(ephor: &Ephor, path: &str, token: &str, document: Value) -> Answer {
     let headers = [("authorization", &*format!("Bearer {token}")), ("content-type", "application/json")];
     send(ephor, "POST", path, &headers, document.to_string()).await
 }

@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod author_errors;
+mod backtest;
 mod bad_input;
 mod book;
 mod cache;
@@ -34,7 +35,9 @@ mod once;
 mod outgoing;
 mod package;
 mod page;
+mod page_backtest;
 mod page_event;
+mod page_map;
 mod page_policy;
 mod page_subject;
 mod parser;

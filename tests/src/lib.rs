@@ -230,6 +230,11 @@ impl Ephor {
         self.address
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `http://127.0.0.1:port` and a path; with TLS `https://localhost:port`.
     pub fn url(&self, path: &str) -> String {
         match self.client {

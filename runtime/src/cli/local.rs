@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use ephor::backtest::Ground;
 use ephor::policy::Grant;
 use ephor::runtime::Builder;
 use ephor::telemetry::collector::Collector;
@@ -68,6 +69,17 @@ pub fn builder(config: &Config, cache: Option<PathBuf>, data: Option<PathBuf>) -
     Ok(match data {
         Some(data) => builder.data(data),
         None => builder,
+    })
+}
+
+/// What the runtimes of a replay are made of.
+pub fn ground(config: &Config, cache: Option<&Path>) -> Outcome<Ground> {
+    Ok(Ground {
+        spine: config.spine.clone(),
+        ledger: config.ledger.clone(),
+        sandbox: config.sandbox.clone(),
+        worker: compiler()?,
+        cache: Some(cache.map_or_else(cache_dir, Path::to_path_buf)),
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ephor::backtest::Backtests;
 use ephor::outgoing::Outgoing;
 use ephor::publishers::Publishers;
 use ephor::server::{Options, Server};
@@ -96,10 +97,11 @@ async fn serve(args: Args) -> Outcome {
     }
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
+    let backtests = Backtests::new(&runtime, &config.backtests, &config.spine, &config.ledger, &config.ingest);
     let is_open = access.is_none();
     let outgoing = tell_others(&runtime, &config, args.config.as_deref(), data.as_deref())?;
     let ingest = config.ingest.clone();
-    let options = Options { dev: args.dev, ingest, publishers: publishers.clone(), access, outgoing: outgoing.clone() };
+    let options = Options { dev: args.dev, ingest, publishers: publishers.clone(), backtests, access, outgoing: outgoing.clone() };
     let limits = match &args.config {
         Some(file) => reload::with_base(&config, file).server,
         None => config.server.clone(),

@@ -20,7 +20,7 @@ use crate::outgoing::Destination;
 use crate::policy::Publisher;
 use crate::policy::publisher::Misfit;
 use crate::repository::Location;
-use crate::{access, ingest, ledger, reserved, runtime, sandbox, server, telemetry};
+use crate::{access, backtest, ingest, ledger, reserved, runtime, sandbox, server, telemetry};
 
 pub use check::{Checked, Problem, Report};
 pub use diff::Difference;
@@ -40,6 +40,8 @@ pub struct Config {
     pub sandbox: sandbox::Limits,
     /// What a client may do.
     pub server: server::Limits,
+    /// What back-tests over HTTP may take.
+    pub backtests: backtest::Limits,
     /// Who is let in, and what for.
     pub access: access::Settings,
     /// What the server tells of itself.

@@ -42,7 +42,7 @@ mod withdrawn;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, mpsc};
@@ -784,6 +784,17 @@ impl Runtime {
     /// The ledger, for reading; absent without a data directory.
     pub fn log(&self) -> Option<&Arc<Log>> {
         self.0.log.as_ref()
+    }
+
+    /// The data directory; absent if nothing is kept.
+    pub fn data(&self) -> Option<&Path> {
+        self.0.data.as_deref()
+    }
+
+    /// What its sandbox is made of: limits, the binary that loads components, and where
+    /// compiled code is kept.
+    pub(crate) fn sandbox(&self) -> (&sandbox::Limits, &Path, Option<&Path>) {
+        self.0.loader.origin()
     }
 
     /// What stands for a policy's key in the ledger's entries.

@@ -12,6 +12,7 @@
 
 mod act;
 mod answer;
+mod backtests;
 mod body;
 mod clients;
 mod connection;
@@ -56,9 +57,11 @@ pub use limits::{ExposedError, Limits};
 pub use routes::{Surface, surface};
 
 use crate::access::Access;
+use crate::backtest::Backtests;
 use crate::ingest;
 use crate::outgoing::Outgoing;
 use crate::overview::Overview;
+use crate::places::Lately;
 use crate::publishers::Publishers;
 use crate::runtime::Runtime;
 use crate::tls::Door;
@@ -89,6 +92,8 @@ pub struct Options {
     pub ingest: ingest::Limits,
     /// The publishers whose releases are judged with.
     pub publishers: Option<Arc<Publishers>>,
+    /// Back-tests on what the ledger keeps.
+    pub backtests: Backtests,
     /// Who is let in, and what for. Without it, whoever can connect may do everything
     /// that is done from this machine.
     pub access: Option<Arc<Access>>,
@@ -121,6 +126,8 @@ struct Shared {
     room: Room,
     turns: Turns,
     phase: watch::Receiver<Phase>,
+    /// Findings that maps of the page have shown lately.
+    maps: Lately,
     /// Sums over the ledger, for the page; absent without a ledger.
     overview: Option<Arc<Overview>>,
 }
@@ -212,6 +219,7 @@ impl Server {
             room,
             turns: Turns::default(),
             phase: phase_seen,
+            maps: Lately::default(),
             overview,
         });
         let (shared, _) = watch::channel(shared);

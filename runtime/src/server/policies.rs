@@ -261,11 +261,18 @@ async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<
     match media.as_deref() {
         Some("application/wasm") => Ok(Revision { component: Some(whole.into()), ..Revision::default() }),
         Some("application/json") => Ok(Revision { settings: Some(whole.into()), ..Revision::default() }),
-        _ => read_parts(shared, parts, whole).await,
+        _ => read_parts(shared, parts, whole, None).await.map(|(revision, _)| revision),
     }
 }
 
-async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Revision, Problem> {
+/// Reads the parts of a multipart body, among them one of another name if there may be one.
+/// With that part no other is needed.
+pub(super) async fn read_parts(
+    shared: &Shared,
+    parts: &Parts,
+    whole: Bytes,
+    other: Option<&str>,
+) -> Result<(Revision, Option<Vec<u8>>), Problem> {
     let broken = |error: multer::Error| match error {
         multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => {
             Problem::new(Cause::BodyTooLarge, sentence(&error))
@@ -278,13 +285,14 @@ async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Revi
         .for_field(PARTS[0], shared.limits.component_bytes_max as u64)
         .for_field(PARTS[1], shared.limits.settings_bytes_max as u64)
         .for_field(PARTS[2], shared.limits.list_bytes_max as u64);
-    let constraints = multer::Constraints::new().allowed_fields(PARTS.to_vec()).size_limit(sizes);
+    let constraints = multer::Constraints::new().allowed_fields(PARTS.into_iter().chain(other).collect()).size_limit(sizes);
     let mut multipart = multer::Multipart::with_constraints(BodyDataStream::new(Full::new(whole)), boundary, constraints);
-    let mut revision = Revision::default();
+    let (mut revision, mut others) = (Revision::default(), None);
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
         let place = match field.name() {
             Some("component") => &mut revision.component,
             Some("settings") => &mut revision.settings,
+            name if name.is_some() && name == other => &mut others,
             _ => {
                 let bytes = field.bytes().await.map_err(broken)?;
                 let list = List::open(bytes[..].into()).map_err(|error| Problem::new(Cause::Load(error.kind()), sentence(&error)))?;
@@ -297,10 +305,10 @@ async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Revi
         }
         *place = Some(Vec::from(field.bytes().await.map_err(broken)?));
     }
-    if revision.component.is_none() && revision.settings.is_none() && revision.lists.is_empty() {
+    if others.is_none() && revision.component.is_none() && revision.settings.is_none() && revision.lists.is_empty() {
         return Err(Problem::new(Cause::Multipart, "None of the parts `component`, `settings` and `list` is there."));
     }
-    Ok(revision)
+    Ok((revision, others))
 }
 
 /// A load error is for the policy's author; where it has several causes, all of

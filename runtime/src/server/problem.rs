@@ -110,6 +110,16 @@ pub(crate) enum Cause {
     Load(&'static str),
     /// A release has not shown what its promotion asks for.
     Gate,
+    /// No event is kept that could be judged again.
+    NothingKept,
+    /// No such back-test.
+    NoSuchBacktest,
+    /// No release that could be tried.
+    NoSuchRelease,
+    /// A back-test has no result, or not yet.
+    NotDone,
+    /// Too many back-tests wait.
+    BacktestsFull,
     /// A publisher's repository cannot be followed.
     Repository,
     /// The machine did not let a component be loaded.
@@ -172,6 +182,11 @@ impl Cause {
             Cause::ForeignHost => (S::FORBIDDEN, "foreign-host", "Only under the name of the loopback interface"),
             Cause::Load(kind) => (S::UNPROCESSABLE_ENTITY, kind, "The policy was not put in force"),
             Cause::Gate => (S::CONFLICT, "gate", "The release has not shown what is asked for"),
+            Cause::NothingKept => (S::CONFLICT, "nothing-kept", "No events are kept that could be judged again"),
+            Cause::NoSuchBacktest => (S::NOT_FOUND, "no-such-backtest", "There is no such back-test"),
+            Cause::NoSuchRelease => (S::NOT_FOUND, "no-such-release", "This cannot be tried"),
+            Cause::NotDone => (S::CONFLICT, "not-done", "The back-test has no result"),
+            Cause::BacktestsFull => (S::SERVICE_UNAVAILABLE, "backtests-full", "Too many back-tests wait"),
             Cause::Repository => (S::BAD_GATEWAY, "repository", "The publisher's repository is not followed right now"),
             Cause::Worker => (S::INTERNAL_SERVER_ERROR, "worker", "The policy could not be loaded on this machine"),
             Cause::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side"),
@@ -401,8 +416,13 @@ mod tests {
 
     use super::*;
 
-    const OWN: [Cause; 36] = [
+    const OWN: [Cause; 41] = [
         Cause::Header,
+        Cause::NothingKept,
+        Cause::NoSuchBacktest,
+        Cause::NoSuchRelease,
+        Cause::NotDone,
+        Cause::BacktestsFull,
         Cause::LineTooLong,
         Cause::NothingValid,
         Cause::NotFound,

@@ -16,19 +16,23 @@ use super::peer::Peer;
 use super::problem::{Cause, Problem};
 use super::protocol::Checked;
 use super::{
-    Phase, Shared, contents, events, log, login, metrics, openapi, page, policies, protocol, releases, repositories, status, verdicts,
+    Phase, Shared, backtests, contents, events, log, login, metrics, openapi, page, policies, protocol, releases, repositories, status,
+    verdicts,
 };
 use crate::ledger::Durability;
 use crate::trace::Context;
 
 /// One path for each route, in braces the names of what stands in its place, and as it may
 /// be sent. `runtime/ROLES.md` has a row for each of them.
-const SAMPLES: [(&str, &str); 38] = [
+const SAMPLES: [(&str, &str); 45] = [
     ("/", "/"),
+    ("/backtests", "/backtests"),
+    ("/backtests/{number}", "/backtests/1"),
     ("/event", "/event"),
     ("/event/{sequence}", "/event/1"),
     ("/event/{sequence}/entry", "/event/1/entry"),
     ("/event/{sequence}/path", "/event/1/path"),
+    ("/map", "/map"),
     ("/policies", "/policies"),
     ("/policy/{policy}", "/policy/office/fleet-cap"),
     ("/subject", "/subject"),
@@ -40,6 +44,10 @@ const SAMPLES: [(&str, &str); 38] = [
     ("/v1/erasures", "/v1/erasures"),
     ("/v1/policies", "/v1/policies"),
     ("/v1/policies/{policy}", "/v1/policies/office/fleet-cap"),
+    ("/v1/backtests", "/v1/backtests"),
+    ("/v1/backtests/releases", "/v1/backtests/releases"),
+    ("/v1/backtests/{number}", "/v1/backtests/1"),
+    ("/v1/backtests/{number}/differences", "/v1/backtests/1/differences"),
     ("/v1/verdicts", "/v1/verdicts"),
     ("/v1/releases", "/v1/releases"),
     ("/v1/releases/{policy}/promote", "/v1/releases/office/fleet-cap/promote"),
@@ -93,6 +101,12 @@ enum Route<'a> {
     Erasures,
     Policies,
     Policy(&'a str),
+    /// Back-tests, and what can be tried in one.
+    Backtests,
+    Tried,
+    /// One back-test, by its number, and its differences.
+    Backtest(u64),
+    Differences(u64),
     Verdicts,
     Log(&'a str),
     Repository(&'a str),
@@ -119,6 +133,8 @@ impl<'a> Route<'a> {
             "/v1/events" => Route::Events,
             "/v1/erasures" => Route::Erasures,
             "/v1/policies" => Route::Policies,
+            "/v1/backtests" => Route::Backtests,
+            "/v1/backtests/releases" => Route::Tried,
             "/v1/verdicts" => Route::Verdicts,
             "/v1/releases" => Route::Releases,
             "/v1/status" => Route::Status,
@@ -138,6 +154,15 @@ impl<'a> Route<'a> {
                 };
                 if let Some(sequence) = below("/v1/events/").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) {
                     return sequence.parse().ok().map(Route::Event);
+                }
+                if let Some(rest) = below("/v1/backtests/") {
+                    let (id, differences) = rest.split_once('/').map_or((rest, None), |(id, rest)| (id, Some(rest)));
+                    let id = id.parse().ok().filter(|_| id.bytes().all(|byte| byte.is_ascii_digit()))?;
+                    return match differences {
+                        None => Some(Route::Backtest(id)),
+                        Some("differences") => Some(Route::Differences(id)),
+                        Some(_) => None,
+                    };
                 }
                 if let Some(name) = below("/v1/policies/").filter(|name| is_policy(name)) {
                     return Some(Route::Policy(name));
@@ -162,6 +187,10 @@ impl<'a> Route<'a> {
             Route::Erasures => "erasures",
             Route::Policies => "policies",
             Route::Policy(_) => "policy",
+            Route::Backtests => "backtests",
+            Route::Tried => "backtest-releases",
+            Route::Backtest(_) => "backtest",
+            Route::Differences(_) => "differences",
             Route::Verdicts => "verdicts",
             Route::Log(_) => "log",
             Route::Repository(_) => "repository",
@@ -185,6 +214,7 @@ impl<'a> Route<'a> {
         match self {
             Route::Login => Some("GET, HEAD, POST"),
             Route::Logout => Some("POST"),
+            Route::Page(page::Path::Backtests | page::Path::Backtest(_)) => Some("GET, HEAD, POST"),
             Route::Page(_) => Some("GET, HEAD"),
             _ => None,
         }
@@ -199,6 +229,8 @@ impl<'a> Route<'a> {
             Route::Erasures => Right::Act,
             Route::Policy(_) if method == Method::PUT || method == Method::DELETE => Right::Act,
             Route::Policies | Route::Policy(_) | Route::Verdicts | Route::Releases | Route::Status => Right::See,
+            // Of one's own policies, which `backtests` sees to: nothing that counts is changed.
+            Route::Backtests | Route::Tried | Route::Backtest(_) | Route::Differences(_) => Right::See,
             // A proof says where an entry lies, and a tile of entries what is in them.
             Route::Log(path) if path.starts_with("tile/entries/") => Right::SeeWhole,
             Route::Log(path) if path.starts_with("proof/") => Right::See,
@@ -301,6 +333,12 @@ async fn dispatch(
         Route::Policy(name) if read => policies::get(shared, parts, name),
         Route::Policy(name) if parts.method == Method::PUT => policies::put(shared, parts, name, body).await,
         Route::Policy(name) if parts.method == Method::DELETE => policies::delete(shared, parts, name).await,
+        Route::Backtests if read => backtests::list(shared, parts),
+        Route::Backtests if parts.method == Method::POST => backtests::post(shared, parts, body).await,
+        Route::Tried if read => backtests::releases(shared, parts).await,
+        Route::Backtest(id) if read => backtests::get(shared, parts, id),
+        Route::Backtest(id) if parts.method == Method::DELETE => backtests::delete(shared, parts, id),
+        Route::Differences(id) if read => backtests::differences(shared, parts, id).await,
         Route::Verdicts if read => verdicts::get(shared, parts).await,
         Route::Log("cosignatures") if parts.method == Method::POST => log::cosign(shared, body).await,
         Route::Log(path) if read => log::get(shared, path).await,
@@ -314,6 +352,9 @@ async fn dispatch(
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
+        Route::Page(path @ (page::Path::Backtests | page::Path::Backtest(_))) if parts.method == Method::POST => {
+            Ok(page::post(shared, parts, path, body).await)
+        }
         Route::Page(path) if read => Ok(page::get(shared, parts, path).await),
         Route::Login if read => login::form(shared, parts),
         Route::Login if parts.method == Method::POST => login::enter(shared, parts, body).await,
@@ -404,6 +445,8 @@ mod tests {
         assert_eq!(Route::of("/v1/releases/office/geofence/promote"), Some(Route::Act("office/geofence", "promote")));
         assert_eq!(Route::of("/v1/publishers/office/look"), Some(Route::Look("office")));
         assert_eq!(Route::of("/v1/repositories/office/root.json"), Some(Route::Repository("office/root.json")));
+        assert_eq!(Route::of("/v1/backtests/7/differences"), Some(Route::Differences(7)));
+        assert_eq!((Route::of("/v1/backtests/7"), Route::of("/v1/backtests/x")), (Some(Route::Backtest(7)), None));
         assert_eq!(Route::of("/v1/repositories/"), None);
         for path in [
             "",

@@ -18,7 +18,9 @@ struct File {
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const FILES: [File; 7] = [
+const FILES: [File; 9] = [
+    File { name: "backtest.js", media: SCRIPT, bytes: include_bytes!("static/backtest.js") },
+    File { name: "map.js", media: SCRIPT, bytes: include_bytes!("static/map.js") },
     File { name: "icon.svg", media: "image/svg+xml", bytes: include_bytes!("static/icon.svg") },
     File { name: "style.css", media: STYLE, bytes: include_bytes!("static/style.css") },
     File { name: "frame.js", media: SCRIPT, bytes: include_bytes!("static/frame.js") },

@@ -14,10 +14,12 @@ pub(in crate::server) enum Tab {
     Home,
     Policies,
     Subjects,
+    Backtests,
+    Map,
 }
 
 impl Tab {
-    const ALL: [Tab; 3] = [Tab::Home, Tab::Policies, Tab::Subjects];
+    const ALL: [Tab; 5] = [Tab::Home, Tab::Policies, Tab::Subjects, Tab::Backtests, Tab::Map];
 
     /// Where it leads.
     fn path(self) -> &'static str {
@@ -25,6 +27,8 @@ impl Tab {
             Tab::Home => "/",
             Tab::Policies => "/policies",
             Tab::Subjects => "/subjects",
+            Tab::Backtests => "/backtests",
+            Tab::Map => "/map",
         }
     }
 
@@ -33,6 +37,8 @@ impl Tab {
             Tab::Home => context.text("frame.tab-home"),
             Tab::Policies => context.text("policy.all"),
             Tab::Subjects => context.text("subject.all"),
+            Tab::Backtests => context.text("frame.tab-backtests"),
+            Tab::Map => context.text("frame.tab-map"),
         }
     }
 }

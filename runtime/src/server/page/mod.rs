@@ -25,12 +25,14 @@
 //! No style attributes and no scripts in the markup: the content security policy that
 //! every answer has forbids them, and anything from another host.
 
+mod backtests;
 mod context;
 mod event;
 mod files;
 mod home;
 mod layout;
 mod login;
+mod map;
 mod parts;
 mod plot;
 mod policy;
@@ -39,4 +41,4 @@ mod subject;
 mod texts;
 
 pub(super) use login::login;
-pub(super) use route::{Path, get};
+pub(super) use route::{Path, get, post};

@@ -222,13 +222,29 @@ fn labels(svg: &str, text: impl Fn(Label) -> String) -> String {
 pub(in crate::server) struct TimeRange(pub(in crate::server) Range<i64>);
 
 impl TimeRange {
-    const STEPS: [i64; 13] =
-        [60, 300, 600, 900, 1_800, 3_600, 3 * 3_600, 6 * 3_600, 12 * 3_600, 86_400, 2 * 86_400, 7 * 86_400, 28 * 86_400];
+    const STEPS: [i64; 16] = [
+        60,
+        300,
+        600,
+        900,
+        1_800,
+        3_600,
+        3 * 3_600,
+        6 * 3_600,
+        12 * 3_600,
+        86_400,
+        2 * 86_400,
+        7 * 86_400,
+        28 * 86_400,
+        91 * 86_400,
+        182 * 86_400,
+        364 * 86_400,
+    ];
 
     fn step(&self, marks_max: usize) -> i64 {
         let length = self.0.end - self.0.start;
         let fits = |step: &&i64| length / **step <= marks_max as i64;
-        Self::STEPS.iter().find(fits).copied().unwrap_or(28 * 86_400)
+        Self::STEPS.iter().find(fits).copied().unwrap_or(length / marks_max.max(1) as i64 + 1)
     }
 
     /// What stands at a mark.

@@ -11,10 +11,10 @@ use hyper::{Response, StatusCode};
 use maud::Markup;
 
 use super::context::Context;
-use super::{event, files, home, layout, policy, subject};
+use super::{backtests, event, files, home, layout, map, policy, subject};
 use crate::policy::manifest::is_name;
 use crate::server::Shared;
-use crate::server::body::ResponseBody;
+use crate::server::body::{RequestBody, ResponseBody};
 use crate::server::problem::{Cause, Problem};
 
 /// Nothing but what this server gives out itself, and no script or style that stands in
@@ -40,6 +40,10 @@ pub(in crate::server) enum Path<'a> {
     Subjects,
     /// A subject, which the query names.
     Subject,
+    Backtests,
+    /// A back-test by its number.
+    Backtest(u64),
+    Map,
     /// A style, a script, or a picture of ours, by its name.
     File(&'a str),
     /// A plot of a view as a file, by its name.
@@ -58,6 +62,9 @@ impl<'a> Path<'a> {
             "/subject" => Some(Path::Subject),
             _ if path.starts_with("/event/") => of_event(path),
             _ if path.starts_with("/policy/") => of_policy(path),
+            "/backtests" => Some(Path::Backtests),
+            "/map" => Some(Path::Map),
+            _ if path.starts_with("/backtests/") => below("/backtests/").and_then(|id| id.parse().ok()).map(Path::Backtest),
             _ => below("/static/").map(Path::File).or_else(|| below("/plots/").map(Path::Plot)),
         }
     }
@@ -73,6 +80,9 @@ impl<'a> Path<'a> {
             Path::Policy(_) => "page-policy",
             Path::Subjects => "page-subjects",
             Path::Subject => "page-subject",
+            Path::Backtests => "page-backtests",
+            Path::Backtest(_) => "page-backtest",
+            Path::Map => "page-map",
             Path::File(_) => "page-file",
             Path::Plot(_) => "page-plot",
         }
@@ -134,12 +144,28 @@ pub(in crate::server) async fn get(shared: &Arc<Shared>, parts: &Parts, path: Pa
     response
 }
 
+/// Answers to a form of the page. What goes wrong is a view as well.
+pub(in crate::server) async fn post(shared: &Arc<Shared>, parts: &Parts, path: Path<'_>, body: &mut RequestBody) -> Response<ResponseBody> {
+    let context = Context::new(shared, parts);
+    let id = if let Path::Backtest(id) = path { Some(id) } else { None };
+    let mut response = match backtests::post(shared, parts, &context, id, body).await {
+        Ok(backtests::Answer::View(status, markup)) => page(&context, status, markup),
+        Ok(backtests::Answer::Elsewhere(response)) => response,
+        Err(error) => problem(&context, &error),
+    };
+    secure(&mut response);
+    response
+}
+
 /// The view of a path.
 async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Viewed, Problem> {
     match path {
         Path::Home => Ok(home::view(context).await.into()),
+        Path::Backtests => backtests::list(context).await.map(Viewed::from),
+        Path::Backtest(id) => backtests::one(context, id).map(Viewed::from),
         Path::Events => event::asked_for(context).await,
         Path::Event(sequence) => event::view(context, sequence).await,
+        Path::Map => map::view(context).await.map(Viewed::from),
         Path::Policies => Ok(policy::list(context).into()),
         Path::Policy(name) => Ok(policy::view(context, name)),
         Path::Subjects => subject::list(context).map(Viewed::from),
@@ -151,6 +177,8 @@ async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Viewed, Problem> 
 /// The plot of a name, as a file that stands for itself.
 async fn plot(context: &Context<'_>, name: &str) -> Result<String, Problem> {
     match name {
+        "backtest.svg" => backtests::plot(context).ok_or_else(nothing_here).map(|plot| plot.to_file()),
+        "map.svg" => map::file(context).await.ok_or_else(nothing_here),
         "verdicts.svg" if context.viewer.is_whole() => Ok(home::verdicts(context).to_file()),
         "findings.svg" => policy::plot(context).ok_or_else(nothing_here).map(|plot| plot.to_file()),
         "subject.svg" => Ok(subject::plot(context).await?.ok_or_else(nothing_here)?.to_file()),
@@ -219,6 +247,7 @@ mod tests {
     #[test]
     fn paths_of_the_page_are_few() {
         assert_eq!(Path::of("/"), Some(Path::Home));
+        assert_eq!(Path::of("/backtests/7"), Some(Path::Backtest(7)));
         assert_eq!(Path::of("/static/style.css"), Some(Path::File("style.css")));
         assert_eq!(Path::of("/plots/verdicts.svg"), Some(Path::Plot("verdicts.svg")));
         assert_eq!(Path::of("/event/18"), Some(Path::Event(18)));
@@ -229,6 +258,8 @@ mod tests {
             "",
             "/static/",
             "/static/a/b",
+            "/backtests/",
+            "/backtests/x",
             "/v1/events",
             "//",
             "/event/",
