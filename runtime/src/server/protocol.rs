@@ -22,7 +22,7 @@ pub(super) enum Checked {
     Answered(Response<ResponseBody>),
 }
 
-/// Holds a request against what is described. What is there for people, with the methods
+/// Holds path and method against what is described. What is there for people, with the methods
 /// that it has, is described nowhere but by itself.
 pub(super) fn check(parts: &Parts, for_people: Option<&'static str>) -> Result<Checked, Problem> {
     let path = parts.uri.path();
@@ -40,14 +40,23 @@ pub(super) fn check(parts: &Parts, for_people: Option<&'static str>) -> Result<C
     if parts.method == Method::OPTIONS {
         return Ok(Checked::Answered(options(found.allow())));
     }
-    let Some(operation) = found.operation(&parts.method) else { return Err(no_method(parts, found.allow())) };
+    match found.operation(&parts.method) {
+        Some(_) => Ok(Checked::Right),
+        None => Err(no_method(parts, found.allow())),
+    }
+}
+
+/// Holds what exactly is asked for against what is described: whoever may not ask at all is
+/// told that before.
+pub(super) fn check_asked(parts: &Parts) -> Result<(), Problem> {
+    let Some(operation) = TABLE.find(parts.uri.path()).and_then(|path| path.operation(&parts.method)) else { return Ok(()) };
     check_query(operation, parts.uri.query().unwrap_or_default())?;
     let offers: Vec<&str> = operation.offers().collect();
     if !offers.is_empty() && preferred(&parts.headers, &offers).is_none() {
         let detail = format!("What is here comes as {}; leave `Accept` out, or name one of these.", offers.join(" or "));
         return Err(Problem::new(Cause::NotAcceptable, detail).at_header("accept"));
     }
-    Ok(Checked::Right)
+    Ok(())
 }
 
 fn options(allow: &str) -> Response<ResponseBody> {

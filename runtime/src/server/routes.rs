@@ -314,6 +314,9 @@ fn admit<'r>(shared: &Shared, peer: &Peer, route: Option<Route<'r>>, parts: &mut
     }
     let Some(route) = route else { return Err(protocol::not_found(parts.uri.path())) };
     guard::check(shared, peer, parts, route.right(&parts.method))?;
+    if route.for_people().is_none() {
+        protocol::check_asked(parts)?;
+    }
     Ok(Admitted::To(route))
 }
 
