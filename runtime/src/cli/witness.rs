@@ -45,6 +45,9 @@ pub struct Args {
     verb: Option<Verb>,
     #[command(flatten)]
     watch: Option<Watch>,
+    // Not within `Watch`: what has another struct in it is never found to be there.
+    #[command(flatten)]
+    connection: Connection,
 }
 
 #[derive(clap::Subcommand)]
@@ -68,8 +71,6 @@ struct Watch {
     /// The server whose log is watched.
     #[arg(long, value_name = "URL")]
     log: Target,
-    #[command(flatten)]
-    connection: Connection,
     /// The log's key, from whom you trust to know it, or a file with it.
     #[arg(long, value_name = "VKEY", value_parser = log_key)]
     key: VerifierKey,
@@ -95,7 +96,7 @@ pub fn run(args: Args) -> Outcome {
             println!("{}", key.verifier());
             Ok(())
         }
-        (None, Some(watch)) => local::block_on(watch.run()),
+        (None, Some(watch)) => local::block_on(watch.run(&args.connection)),
         (None, None) => Err(failed(Exit::Usage, "name a log, or `keygen`")),
     }
 }
@@ -111,8 +112,8 @@ enum Seen {
 }
 
 impl Watch {
-    async fn run(mut self) -> Outcome {
-        self.log = self.connection.to(&self.log)?;
+    async fn run(mut self, connection: &Connection) -> Outcome {
+        self.log = connection.to(&self.log)?;
         let key = read_key(&self.witness_key)?;
         // Two witnesses with one memory could sign two histories.
         let _lock = lock(&self.state)?;
