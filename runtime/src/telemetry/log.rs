@@ -121,10 +121,28 @@ pub fn set_up(settings: &Settings, is_development: bool) -> Levels {
     let json = (settings.format == Format::Json).then_some(Json);
     // A second set-up, as in a test of a program around this one, changes nothing.
     let _ = tracing_subscriber::registry().with(filter).with(text).with(json).try_init();
+    if settings.format == Format::Json {
+        log_panics();
+    }
     if is_unreadable {
         tracing::warn!(level = settings.level, "RUST_LOG is not understood; write it as `info` or `ephor=debug,warn`");
     }
     Levels { handle: (!is_chosen).then_some(handle), is_development }
+}
+
+/// Panics are lines like all others, where lines are for machines. One that nobody reads is
+/// left to whoever knew of it before.
+fn log_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied()).unwrap_or_default();
+        if text.starts_with("failed printing to") {
+            return report(panic);
+        }
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, panic = text, "The program panicked");
+    }));
 }
 
 /// Writes each event as a line.
