@@ -33,7 +33,7 @@ pub(in crate::server) enum Path<'a> {
     Event(u64),
     /// The line of an entry, and hashes of its proof, for a script.
     EventEntry(u64),
-    EventPath(u64),
+    EventProof(u64),
     Policies,
     /// A policy, by its full name.
     Policy(&'a str),
@@ -75,7 +75,7 @@ impl<'a> Path<'a> {
             Path::Home => "page",
             Path::Events | Path::Event(_) => "page-event",
             Path::EventEntry(_) => "page-event-entry",
-            Path::EventPath(_) => "page-event-path",
+            Path::EventProof(_) => "page-event-path",
             Path::Policies => "page-policies",
             Path::Policy(_) => "page-policy",
             Path::Subjects => "page-subjects",
@@ -97,7 +97,7 @@ fn of_event(path: &str) -> Option<Path<'_>> {
     match rest {
         "" if !path.ends_with('/') => Some(Path::Event(sequence)),
         "entry" => Some(Path::EventEntry(sequence)),
-        "path" => Some(Path::EventPath(sequence)),
+        "path" => Some(Path::EventProof(sequence)),
         _ => None,
     }
 }
@@ -134,7 +134,7 @@ pub(in crate::server) async fn get(shared: &Arc<Shared>, parts: &Parts, path: Pa
         },
         // Scripts are told what is wrong as others are that read no pages.
         Path::EventEntry(sequence) => event::entry(&context, sequence).await.unwrap_or_else(|problem| problem.response()),
-        Path::EventPath(sequence) => event::path(&context, sequence).await.unwrap_or_else(|problem| problem.response()),
+        Path::EventProof(sequence) => event::path(&context, sequence).await.unwrap_or_else(|problem| problem.response()),
         path => match view(&context, path).await {
             Ok(Viewed { status, markup }) => page(&context, status, markup),
             Err(error) => problem(&context, &error),
@@ -170,7 +170,7 @@ async fn view(context: &Context<'_>, path: Path<'_>) -> Result<Viewed, Problem> 
         Path::Policy(name) => Ok(policy::view(context, name)),
         Path::Subjects => subject::list(context).map(Viewed::from),
         Path::Subject => subject::view(context).await,
-        Path::File(_) | Path::Plot(_) | Path::EventEntry(_) | Path::EventPath(_) => Err(nothing_here()),
+        Path::File(_) | Path::Plot(_) | Path::EventEntry(_) | Path::EventProof(_) => Err(nothing_here()),
     }
 }
 
