@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench check languages table setup binary policies guests components guests-components languages-components
+.PHONY: help demo test bench check languages schemathesis table setup binary policies guests components guests-components languages-components browser-tools
 
 help: ## Shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,10 +37,18 @@ demo: policies ## Serves the policies, streams real events, swaps one in mid-str
 # takes the most time, is built once for binary, tests and benchmarks.
 test: setup ## Builds everything and runs all tests
 	cargo build --release --workspace --all-targets --locked
-	@$(MAKE) --no-print-directory components guests-components languages-components
+	@$(MAKE) --no-print-directory components guests-components languages-components schemathesis browser-tools
 	cargo test --release --workspace --locked
 
 languages: binary languages-components ## Builds the policies in JavaScript and Python; gets their tools
+
+# A test tries the server with it against the document of the HTTP API.
+schemathesis: ## Gets what tries the HTTP API against its document
+ifeq ($(EPHOR_WITHOUT_SCHEMATHESIS),1)
+	@echo "LEFT OUT: trying the HTTP API against its document, because EPHOR_WITHOUT_SCHEMATHESIS is 1"
+else
+	@$(MAKE) --no-print-directory $(TOOLS)/schemathesis/built
+endif
 
 bench: policies guests ## Measures; the ratios also go to target/bench.json
 	cargo bench -p ephor-tests --bench ladder --locked
@@ -118,6 +126,28 @@ $(TOOLS)/python/built: $(PYTHON)/requirements.txt
 	@mkdir -p $(@D)
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(PYTHON)/requirements.txt
+	@touch $@
+
+$(TOOLS)/schemathesis/built: tests/schemathesis/requirements.txt
+	@python3 -c 'import ensurepip, venv' 2> /dev/null || { echo "python3 with venv is missing, which gets what tries the HTTP API. On Debian and Ubuntu: apt-get install python3-venv. Or do without: EPHOR_WITHOUT_SCHEMATHESIS=1" >&2; exit 1; }
+	@mkdir -p $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/schemathesis/requirements.txt
+	@touch $@
+
+# What the tests of the page audit it with.
+browser-tools:
+ifeq ($(EPHOR_WITHOUT_BROWSER),1)
+	@echo "LEFT OUT: the tests of the page in a browser, because EPHOR_WITHOUT_BROWSER is 1"
+else
+	@$(MAKE) --no-print-directory $(TOOLS)/axe/built
+endif
+
+$(TOOLS)/axe/built: tests/axe/package.json tests/axe/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is missing, which gets what the page is audited with. Install Node.js 20.19 or later (https://nodejs.org), or do without: EPHOR_WITHOUT_BROWSER=1" >&2; exit 1; }
+	@mkdir -p $(@D)
+	@cp tests/axe/package.json tests/axe/package-lock.json $(@D)/
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # Converted once; delete target/data to do it again.

@@ -42,6 +42,7 @@
 //! The modules in the order in which an event meets them; `runtime/README.md` has
 //! the picture, and what each of them must not know.
 
+pub mod access;
 pub mod config;
 pub mod server;
 
@@ -54,7 +55,13 @@ mod sequencer;
 mod projection;
 pub mod state;
 mod stats;
+pub mod telemetry;
+pub mod trace;
 
+pub mod archive;
+pub mod backtest;
+pub mod overview;
+pub mod places;
 pub mod publishers;
 pub mod repository;
 pub mod trial;
@@ -72,6 +79,7 @@ pub mod digest;
 pub mod event;
 pub mod reserved;
 mod table;
+pub mod tls;
 pub mod verdict;
 
 #[doc(hidden)]

@@ -7,14 +7,11 @@
 
 mod cli;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use cli::exit;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use ephor::telemetry::log;
 
 /// Supervision rules as small WebAssembly programs, run beside a platform's own
 /// event stream.
@@ -68,6 +65,14 @@ enum Verb {
     Release(cli::release::Verb),
     /// Shows what a server judges with, since when, and how its publishers stand.
     Status(cli::status::Args),
+    /// Makes bearer tokens, and takes them away again.
+    #[command(subcommand)]
+    Token(cli::token::Verb),
+    /// Makes certificates of one's own: for a server, and for clients that it knows.
+    #[command(subcommand)]
+    Tls(cli::tls::Verb),
+    // A sentence here would be shown in the place of all that its file says.
+    Openapi(cli::openapi::Args),
     /// Watches over a log: checks that it only grows, and co-signs its checkpoints.
     Witness(cli::witness::Args),
     // A sentence here would be shown in the place of all that their files say.
@@ -84,7 +89,7 @@ enum PolicyVerb {
     // A sentence here would be shown in the place of all that their files say.
     Watch(cli::policy_watch::Args),
     Run(cli::policy_run::Args),
-    Explain(cli::policy_explain::Args),
+    Explain(Box<cli::policy_explain::Args>),
     Bench(cli::policy_bench::Args),
     Lint(cli::policy_lint::Args),
     Build(cli::policy_build::Args),
@@ -101,8 +106,11 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     end_quietly_without_readers();
-    // A server's log is its output; the other verbs print tables and stay quiet.
-    trace(if matches!(cli.verb, Verb::Serve(_)) { "info" } else { "warn" });
+    // A server's log is its output, as its configuration says; the other verbs print tables
+    // and stay quiet.
+    if !matches!(cli.verb, Verb::Serve(_)) {
+        log::set_up(&log::Settings { level: "warn".into(), ..log::Settings::default() }, true);
+    }
     let outcome = match cli.verb {
         Verb::Serve(args) => cli::serve::run(args),
         Verb::Send(args) => cli::send::run(args),
@@ -127,6 +135,9 @@ fn main() -> ExitCode {
         Verb::Repo(verb) => cli::repo::run(verb),
         Verb::Release(verb) => cli::release::run(&verb),
         Verb::Status(args) => cli::status::run(&args),
+        Verb::Token(verb) => cli::token::run(&verb),
+        Verb::Tls(verb) => cli::tls::run(&verb),
+        Verb::Openapi(args) => cli::openapi::run(&args),
         Verb::Witness(args) => cli::witness::run(args),
         Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
         Verb::Man(args) => cli::man::run(&args, Cli::command()),
@@ -152,24 +163,4 @@ fn end_quietly_without_readers() {
         }
         report(panic);
     }));
-}
-
-/// Sends the log to standard error. `RUST_LOG` chooses what is in it, as
-/// `level` or as `target=level,…`.
-fn trace(level: &str) {
-    let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    let parsed = wanted.as_deref().map(str::parse::<Targets>);
-    let unreadable = matches!(parsed, Some(Err(_)));
-    let targets = match parsed {
-        Some(Ok(targets)) => targets,
-        _ => level.parse().expect("the level is a constant of this file"),
-    };
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(color))
-        .with(targets)
-        .init();
-    if unreadable {
-        tracing::warn!(level, "RUST_LOG is not understood; write it as `info` or `ephor=debug,warn`");
-    }
 }

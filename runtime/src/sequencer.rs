@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::event::Event;
 use crate::ledger::Answer;
+use crate::trace::Traced;
 
 /// Bounds on what waits and on what is evaluated together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -94,6 +95,10 @@ pub(crate) struct Submission {
     pub events: Vec<Event>,
     pub bytes: usize,
     pub reply: oneshot::Sender<(Vec<Event>, Vec<Answer>)>,
+    /// When it was submitted.
+    pub submitted: Instant,
+    /// Whoever follows it; mostly nobody.
+    pub traced: Option<Box<Traced>>,
     /// Gives the room back when the submission is gone, answered or not: not
     /// when whoever submitted it stops waiting. Absent for what was never in the queue.
     _room: Option<[OwnedSemaphorePermit; 2]>,
@@ -104,7 +109,7 @@ impl Submission {
     /// it, and nobody waits for their verdicts.
     pub fn own(events: Vec<Event>) -> Self {
         let bytes = events.iter().map(Event::size).sum();
-        Submission { events, bytes, reply: oneshot::channel().0, _room: None }
+        Submission { events, bytes, reply: oneshot::channel().0, submitted: Instant::now(), traced: None, _room: None }
     }
 }
 
@@ -187,33 +192,39 @@ impl<C> Entrance<C> {
     }
 
     /// Waits for room.
-    pub async fn submit(&self, events: Vec<Event>) -> Result<Reply, Stopped> {
+    pub async fn submit(&self, events: Vec<Event>, traced: Option<Box<Traced>>) -> Result<Reply, Stopped> {
         let bytes = events.iter().map(Event::size).sum();
         let (count, units) = self.needed(events.len(), bytes);
         let one = self.events.clone().acquire_many_owned(count).await.map_err(|_| Stopped)?;
         let two = self.bytes.clone().acquire_many_owned(units).await.map_err(|_| Stopped)?;
-        self.send(events, bytes, [one, two])
+        self.send(events, bytes, traced, [one, two])
     }
 
     /// Refuses if there is no room; gives the events back.
-    pub fn try_submit(&self, events: Vec<Event>) -> Result<Result<Reply, Stopped>, (Full, Vec<Event>)> {
+    pub fn try_submit(&self, events: Vec<Event>, traced: Option<Box<Traced>>) -> Result<Result<Reply, Stopped>, (Full, Vec<Event>)> {
         let bytes = events.iter().map(Event::size).sum();
         let (count, units) = self.needed(events.len(), bytes);
         let room = self.events.clone().try_acquire_many_owned(count);
         let room = room.and_then(|one| Ok([one, self.bytes.clone().try_acquire_many_owned(units)?]));
         match room {
-            Ok(room) => Ok(self.send(events, bytes, room)),
+            Ok(room) => Ok(self.send(events, bytes, traced, room)),
             Err(_) => Err((Full, events)),
         }
     }
 
-    fn send(&self, mut events: Vec<Event>, bytes: usize, room: [OwnedSemaphorePermit; 2]) -> Result<Reply, Stopped> {
+    fn send(
+        &self,
+        mut events: Vec<Event>,
+        bytes: usize,
+        traced: Option<Box<Traced>>,
+        room: [OwnedSemaphorePermit; 2],
+    ) -> Result<Reply, Stopped> {
         let now = now_micros();
         for event in &mut events {
             event.arrived.get_or_insert(now);
         }
         let (reply, receiver) = oneshot::channel();
-        let submission = Submission { events, bytes, reply, _room: Some(room) };
+        let submission = Submission { events, bytes, reply, submitted: Instant::now(), traced, _room: Some(room) };
         self.sender.send(Item::Events(submission)).map_err(|_| Stopped)?;
         Ok(receiver)
     }
@@ -236,6 +247,11 @@ impl<C> Entrance<C> {
     /// Events that wait or are under evaluation.
     pub fn waiting(&self) -> usize {
         self.limits.queue_events_max - self.events.available_permits()
+    }
+
+    /// Their bytes, in steps of a kibibyte.
+    pub fn waiting_bytes(&self) -> usize {
+        (self.limits.queue_bytes_max / BYTES_PER_PERMIT - self.bytes.available_permits()) * BYTES_PER_PERMIT
     }
 }
 
@@ -287,10 +303,10 @@ mod tests {
     fn a_change_stands_between_what_came_before_and_after_it() {
         let (entrance, mut sequencer) = queue(&Limits::default());
         for _ in 0..2 {
-            entrance.try_submit(events(3)).expect("room").expect("running");
+            entrance.try_submit(events(3), None).expect("room").expect("running");
         }
         entrance.change("swap").expect("running");
-        entrance.try_submit(events(1)).expect("room").expect("running");
+        entrance.try_submit(events(1), None).expect("room").expect("running");
         drop(entrance);
         let mut seen = Vec::new();
         while let Some(step) = sequencer.next() {
@@ -306,14 +322,14 @@ mod tests {
     fn a_full_queue_refuses_until_a_submission_is_gone() {
         let limits = Limits { queue_events_max: 4, ..Limits::default() };
         let (entrance, mut sequencer) = queue::<()>(&limits);
-        entrance.try_submit(events(3)).expect("room").expect("running");
-        let (_, back) = entrance.try_submit(events(2)).expect_err("full");
+        entrance.try_submit(events(3), None).expect("room").expect("running");
+        let (_, back) = entrance.try_submit(events(2), None).expect_err("full");
         assert_eq!(back.len(), 2);
         assert_eq!(entrance.waiting(), 3);
         drop(sequencer.next());
-        entrance.try_submit(back).expect("room again").expect("running");
+        entrance.try_submit(back, None).expect("room again").expect("running");
         drop(sequencer.next());
-        entrance.try_submit(events(9)).expect("more than the bound goes alone").expect("running");
+        entrance.try_submit(events(9), None).expect("more than the bound goes alone").expect("running");
     }
 
     #[test]
@@ -321,7 +337,7 @@ mod tests {
         let limits = Limits { batch_events_max: 4, ..Limits::default() };
         let (entrance, mut sequencer) = queue::<()>(&limits);
         for _ in 0..4 {
-            entrance.try_submit(events(3)).expect("room").expect("running");
+            entrance.try_submit(events(3), None).expect("room").expect("running");
         }
         for _ in 0..2 {
             assert!(matches!(sequencer.next(), Some(Step::Batch(batch)) if batch.len() == 2));

@@ -119,7 +119,7 @@ fn fill(template: &str, evidence: &[(String, String)]) -> String {
 }
 
 /// Why a policy did not answer for a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// A declared field is missing or of another type.

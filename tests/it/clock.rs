@@ -151,6 +151,7 @@ async fn a_moved_clock_and_a_repository_that_is_away_leave_what_is_in_force() {
     ephor.wait_until("what is in force is stale", || is_stale(&ephor));
     let ahead = judge(&ephor, arriving("ahead")).await;
     assert_eq!(said(&ahead), stale, "{ahead}");
+    assert_eq!(ephor.metric("ephor_policy_blind_answers_total", "cause=\"stale\""), 1.0);
     assert_stale(&ephor, expires, 1..HOUR).await;
     assert_eq!(problem(&ephor).await, "expired");
     assert!(ephor.stop().success());

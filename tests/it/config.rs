@@ -112,6 +112,12 @@ async fn a_changed_configuration_is_taken_over_as_far_as_it_can_be() {
     said("Changed: spine.heartbeats.\"/shop\": 86_400 -> 1");
     said("Changed: ingest.event-bytes-max: 262_144 -> 1024");
     said("Needs a restart: spine.threads: 0 -> 1");
+    // What is other is in the ledger too, with what made it so.
+    let entries = ephor.entries(1).await;
+    let noted: Vec<Value> = entries.iter().map(|line| ephor_tests::ledger::parse(line)).collect();
+    let noted: Vec<&Value> = noted.iter().filter_map(|entry| entry.get("configuration")).collect();
+    let changed = ["ingest.event-bytes-max: 262_144 -> 1024", "spine.heartbeats.\"/shop\": 86_400 -> 1"];
+    assert_eq!((&noted[0]["changed"], &noted[0]["by"]), (&serde_json::json!(changed), &"configuration".into()), "{noted:?}");
     ephor.wait_until("the source is silent", || ephor.metric("ephor_silent_sources", "") == 1.0);
     let refused = raw_post(&ephor, &large);
     assert_eq!(refused, 413, "a new connection has the new limit");

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ephor_tests::client::EVENT;
+use ephor_tests::h2::H2;
 use ephor_tests::raw::{self, Raw};
 use ephor_tests::{Ephor, PATIENCE, event, guest};
 
@@ -16,16 +17,18 @@ const QUICK: &str = "
     body-idle-timeout-ms = 400
     body-timeout-ms = 1500
     stream-idle-timeout-ms = 500
+    write-timeout-ms = 400
+    idle-timeout-ms = 400
 ";
 
 fn good(connection: &mut Raw) {
-    connection.write(raw::post(&[("content-type", EVENT)], event::listing(1, LISTED).to_string().as_bytes()));
+    connection.write(raw::post(&[("content-type", EVENT)], event::listing("good", LISTED).to_string().as_bytes()));
     assert_eq!(connection.read().expect("an answer").status, 200);
 }
 
 /// A connection that says nothing is closed; by far sooner than `PATIENCE`.
 #[test]
-fn a_connection_without_a_byte_is_closed() {
+fn ht_01_a_connection_without_a_byte_is_closed() {
     let ephor = Ephor::start_with(QUICK, &[]);
     let mut silent = Raw::connect(ephor.address());
     let closed = silent.closed_within(PATIENCE).expect("closed");
@@ -34,7 +37,7 @@ fn a_connection_without_a_byte_is_closed() {
 }
 
 #[test]
-fn a_header_that_does_not_end_is_closed() {
+fn ht_02_a_header_that_does_not_end_is_closed() {
     let ephor = Ephor::start_with(QUICK, &[]);
     let mut slow = Raw::connect(ephor.address());
     slow.write("POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ");
@@ -44,7 +47,7 @@ fn a_header_that_does_not_end_is_closed() {
 
 /// Bytes that trickle in do not put the end off: the header has a time as a whole.
 #[test]
-fn a_header_that_trickles_is_closed() {
+fn ht_02_a_header_that_trickles_is_closed() {
     let ephor = Ephor::start_with(QUICK, &[]);
     let mut slow = Raw::connect(ephor.address());
     slow.write("POST /v1/events HTTP/1.1\r\n");
@@ -59,7 +62,7 @@ fn a_header_that_trickles_is_closed() {
 }
 
 #[test]
-fn a_body_that_stops_coming_is_given_up() {
+fn ht_03_a_body_that_stops_coming_is_given_up() {
     let ephor = Ephor::start_with(QUICK, &[]);
     let mut slow = Raw::connect(ephor.address());
     slow.write(format!("POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {EVENT}\r\ncontent-length: 1000\r\n\r\n{{"));
@@ -69,7 +72,7 @@ fn a_body_that_stops_coming_is_given_up() {
 }
 
 #[test]
-fn a_body_that_trickles_is_given_up() {
+fn ht_03_a_body_that_trickles_is_given_up() {
     let ephor = Ephor::start_with(QUICK, &[]);
     let mut slow = Raw::connect(ephor.address());
     slow.write(format!("POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {EVENT}\r\ncontent-length: 1000\r\n\r\n"));
@@ -85,6 +88,64 @@ fn a_body_that_trickles_is_given_up() {
         assert_eq!((answer.status, &answer.json()["type"]), (408, &serde_json::json!("urn:ephor:problem:body-slow")));
     }
     assert!(slow.closed_within(PATIENCE).is_some());
+}
+
+/// Who sends one request after the other and reads no answer is given up; and what waits
+/// for such a client is bounded.
+#[test]
+fn ht_04_a_client_that_reads_nothing_is_given_up() {
+    let ephor = Ephor::start_with(QUICK, &[]);
+    let before = ephor.resident_bytes();
+    let mut deaf = Raw::connect(ephor.address());
+    let requests = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
+    let mut sent = 0;
+    while deaf.try_write(&requests) {
+        sent += 100;
+        assert!(sent < 1_000_000, "the server answers without end");
+    }
+    let more = ephor.resident_bytes().saturating_sub(before);
+    assert!(more < 32 << 20, "{more} bytes for one client");
+    good(&mut Raw::connect(ephor.address()));
+}
+
+/// A connection that has nothing to say any more makes room for others.
+#[test]
+fn ht_01_an_idle_connection_is_closed() {
+    let ephor = Ephor::start_with(QUICK, &[]);
+    let mut idle = Raw::connect(ephor.address());
+    good(&mut idle);
+    let mut second = H2::begin(Raw::connect(ephor.address()));
+    assert!(second.is_served(1, "/livez"));
+    for (name, closed) in [("HTTP/1.1", idle.closed_within(PATIENCE)), ("HTTP/2", second.closed_within(PATIENCE))] {
+        let closed = closed.unwrap_or_else(|| panic!("{name} stays open"));
+        assert!(closed < Duration::from_secs(10), "{name} closed after {closed:?}");
+    }
+}
+
+/// HT-24: more silent sockets than the server may open files. Those that are too many wait;
+/// who is in is served, the ledger has what it needs, and new ones come in when the silent
+/// are sent away.
+#[test]
+fn ht_24_more_connections_than_files_stop_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limited = ["sh", "-c", "ulimit -n 160 && exec \"$0\" \"$@\""];
+    let config = "[server]\nfirst-byte-timeout-ms = 500\n[ledger]\ncheckpoint-ms = 100\n";
+    let mut ephor = Ephor::try_start_through(&limited, folder.path(), config, &[]).unwrap_or_else(|refused| panic!("{refused:?}"));
+    assert!(ephor.log().contains("the limit of open files has no room for more"), "{}", ephor.log());
+    let mut early = Raw::connect(ephor.address());
+    let mut asks = |id: u32| {
+        early.write(raw::post(&[("content-type", EVENT)], event::listing(id, LISTED).to_string().as_bytes()));
+        let answer = early.read_patiently();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    asks(1);
+    let idle: Vec<Raw> = (0..400).map(|_| Raw::connect(ephor.address())).collect();
+    (2..20).for_each(&mut asks);
+    good(&mut Raw::connect(ephor.address()));
+    drop(idle);
+    asks(20);
+    assert!(!ephor.log().contains("Too many open files"), "{}", ephor.log());
+    assert!(ephor.is_alive());
 }
 
 /// A stream may pause, but not for ever; blank lines keep it alive.

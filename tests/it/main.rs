@@ -1,7 +1,10 @@
 //! The whole, from outside: the real binary, real HTTP, real guests, real data.
 //! `make test` builds what these need.
 
+mod access;
+mod api;
 mod author_errors;
+mod backtest;
 mod bad_input;
 mod book;
 mod cache;
@@ -16,6 +19,7 @@ mod embed;
 mod events_infer;
 mod follow;
 mod grants;
+mod h2_abuse;
 mod hostile;
 mod import;
 mod journey;
@@ -30,6 +34,12 @@ mod modes;
 mod once;
 mod outgoing;
 mod package;
+mod page;
+mod page_backtest;
+mod page_event;
+mod page_map;
+mod page_policy;
+mod page_subject;
 mod parser;
 mod policy_bench;
 mod policy_explain;
@@ -44,10 +54,13 @@ mod raw_events;
 mod readme;
 mod replay;
 mod repository;
+mod schemathesis;
 mod stateful;
 mod swap;
 mod table_policy;
+mod telemetry;
 mod tidy;
+mod tls;
 mod truth;
 mod under_load;
 mod unsynced;

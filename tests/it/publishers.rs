@@ -285,6 +285,8 @@ async fn an_event_is_judged_by_the_release_of_its_time() {
     assert_eq!(releases, [Some(first.as_str()), Some(second), Some(second), Some(first.as_str()), None]);
     let last = ephor.event_entries(1).await.pop().expect("entries");
     assert_eq!((&last["verdict"], &last["without"]), (&json!("allow"), &json!([POLICY])), "nothing was in force then: {last}");
+    assert_eq!(ephor.metric("ephor_policy_blind_answers_total", "cause=\"without\""), 1.0);
+    assert_eq!((ephor.metric("ephor_blind_events_total", ""), ephor.metric("ephor_blind_seconds_total", "")), (1.0, 1.0));
 
     // Who does not grant it is not reached back.
     let both = Both::new();

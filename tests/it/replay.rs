@@ -79,7 +79,7 @@ pub fn ephor_replay(args: &[&str]) -> Output {
     command.output().expect("the binary starts")
 }
 
-fn with_one_word_more() -> String {
+pub fn with_one_word_more() -> String {
     let mut settings: Value = serde_json::from_str(&settings(GOOD)).expect("settings in JSON");
     settings["words"].as_array_mut().expect("a list of words").push(ADDED.into());
     settings.to_string()
@@ -87,7 +87,7 @@ fn with_one_word_more() -> String {
 
 /// The report of a run that ended with this code.
 #[track_caller]
-fn report(output: &Output, code: i32) -> Value {
+pub fn report(output: &Output, code: i32) -> Value {
     let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}\n{error}");
     serde_json::from_str(&out).unwrap_or_else(|problem| panic!("{problem} in {out}\n{error}"))

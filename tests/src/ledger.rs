@@ -86,7 +86,9 @@ impl Remote {
 ///
 /// If it is about nothing that is known.
 pub fn subject(entry: &Value) -> &'static str {
-    let named = ["timer", "gap", "silence", "change", "start", "keep", "erasure"].into_iter().find(|name| entry.get(name).is_some());
+    let named = ["timer", "gap", "silence", "change", "start", "keep", "erasure", "configuration"]
+        .into_iter()
+        .find(|name| entry.get(name).is_some());
     match (named, entry.get("source")) {
         (Some(name), None) => {
             assert_eq!(entry.as_object().map(serde_json::Map::len), Some(2), "a sequence and what it is about: {entry}");

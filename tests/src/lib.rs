@@ -1,15 +1,22 @@
 //! Fixtures: the real binary, clients that speak to it, and what they send.
 
 pub mod book;
+pub mod browser;
 pub mod client;
+pub mod collector;
 pub mod data;
 pub mod event;
 pub mod files;
 pub mod forge;
+pub mod h2;
+pub mod jwt;
 pub mod ledger;
+pub mod prometheus;
+pub mod proxy;
 pub mod random;
 pub mod raw;
 pub mod receiver;
+pub mod tls;
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
@@ -22,13 +29,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use client::{Answer, Answers, Remote, Sending};
+use raw::Raw;
+use rustls::ClientConfig;
 
 /// Longest that anything here may take before a test gives up. Generous: the
 /// machine may be slow, and a test that passes never waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the server prints before its address.
-const LISTENING: &str = "listening on http://";
+const LISTENING: [&str; 2] = ["listening on http://", "listening on https://"];
 
 /// A running `ephor serve --dev`, on a port of its own, ended with the value.
 pub struct Ephor {
@@ -36,6 +45,8 @@ pub struct Ephor {
     address: SocketAddr,
     log: Arc<Mutex<String>>,
     folder: tempfile::TempDir,
+    /// How it is spoken to, where it speaks TLS.
+    client: Option<Arc<ClientConfig>>,
 }
 
 /// A server that ended before it listened.
@@ -81,6 +92,23 @@ impl Ephor {
     /// If it ends before it listens.
     pub fn try_start_through(program: &[&str], data: &Path, config: &str, args: &[&str]) -> Result<Ephor, Refused> {
         Self::launch(program, Some(data), config, args)
+    }
+
+    /// Starts it with TLS, to be spoken to in this way.
+    pub fn start_secure(client: &Arc<ClientConfig>, config: &str, args: &[&str]) -> Ephor {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut ephor = Self::running(Self::listening(command(&[], None, config, args, folder.path()), folder));
+        ephor.client = Some(Arc::clone(client));
+        ephor.wait_until("it is ready", || ephor.raw().get("/readyz").status == 200);
+        ephor
+    }
+
+    /// A connection to it.
+    pub fn raw(&self) -> Raw {
+        match &self.client {
+            Some(client) => Raw::secure(self.address, client).unwrap_or_else(|error| panic!("no handshake: {error}")),
+            None => Raw::connect(self.address),
+        }
     }
 
     /// Starts it where it cannot be ready yet.
@@ -135,7 +163,7 @@ impl Ephor {
             let (log, found) = (Arc::clone(&log), found.clone());
             thread::spawn(move || {
                 for line in BufReader::new(output).lines().map_while(Result::ok) {
-                    if let Some((_, rest)) = line.split_once(LISTENING) {
+                    if let Some((_, rest)) = LISTENING.iter().find_map(|listening| line.split_once(listening)) {
                         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
                         let _ = found.send(rest[..end].parse());
                     }
@@ -161,7 +189,7 @@ impl Ephor {
                 panic!("`ephor serve` {why}\n{}", text(&log));
             }
         };
-        Ok(Ephor { child, address, log, folder })
+        Ok(Ephor { child, address, log, folder, client: None })
     }
 
     /// Gives its configuration file another content, in one step.
@@ -202,14 +230,29 @@ impl Ephor {
         self.address
     }
 
-    /// `http://127.0.0.1:port` and a path.
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `http://127.0.0.1:port` and a path; with TLS `https://localhost:port`.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        match self.client {
+            Some(_) => format!("https://localhost:{}{path}", self.address.port()),
+            None => format!("http://{}{path}", self.address),
+        }
     }
 
     /// What it has printed so far.
     pub fn log(&self) -> String {
         text(&self.log)
+    }
+
+    /// Bytes of memory that the process has.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a size in KiB") << 10
     }
 
     /// Whether the process is still there.
@@ -233,7 +276,7 @@ impl Ephor {
     /// A figure of `/metrics`, summed over the label sets that have `label`
     /// (`outcome="hit"`) in them; 0 if there is none.
     pub fn metric(&self, name: &str, label: &str) -> f64 {
-        let answer = raw::get(self.address, "/metrics");
+        let answer = self.raw().get("/metrics");
         assert_eq!(answer.status, 200, "/metrics answers");
         let lines = answer.text();
         let values = lines.lines().filter_map(|line| {

@@ -1,19 +1,29 @@
-//! A client that sends any bytes at any pace: blocking, over a bare socket.
+//! A client that sends any bytes at any pace: blocking, over a bare socket, or in TLS.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 
 use crate::PATIENCE;
 
 /// One connection.
 pub struct Raw {
+    /// Keeps the time; what is sent and read goes through `stream`.
     socket: TcpStream,
+    stream: Box<dyn Stream>,
     /// Read from the socket, not taken yet.
     rest: Vec<u8>,
 }
+
+/// What bytes go through.
+trait Stream: io::Read + io::Write + Send {}
+
+impl<T: io::Read + io::Write + Send> Stream for T {}
 
 /// A response, taken apart by hand.
 #[derive(Debug, Clone)]
@@ -50,9 +60,7 @@ impl RawAnswer {
 
 /// Gets a page on a connection of its own.
 pub fn get(address: SocketAddr, path: &str) -> RawAnswer {
-    let mut raw = Raw::connect(address);
-    raw.write(format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"));
-    raw.read().unwrap_or_else(|error| panic!("no answer to GET {path}: {error}"))
+    Raw::connect(address).get(path)
 }
 
 /// A whole `POST /v1/events` in HTTP/1.1, with a length.
@@ -73,18 +81,42 @@ impl Raw {
         socket.set_nodelay(true).expect("a socket without delay");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket with a timeout");
         socket.set_write_timeout(Some(PATIENCE)).expect("a socket with a timeout");
-        Raw { socket, rest: Vec::new() }
+        let stream = Box::new(socket.try_clone().expect("a second handle of the socket"));
+        Raw { socket, stream, rest: Vec::new() }
+    }
+
+    /// Opens a connection and does the handshake, with `localhost` for the server's name.
+    ///
+    /// # Errors
+    ///
+    /// If the two do not get along. In TLS 1.3 the client is done before the server has
+    /// looked at its certificate; what it thinks of that comes with the first answer.
+    pub fn secure(address: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<Raw> {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut session = rustls::ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        let mut raw = Raw::connect(address);
+        while session.is_handshaking() {
+            session.complete_io(&mut raw.socket)?;
+        }
+        let socket = raw.socket.try_clone().expect("a second handle of the socket");
+        Ok(Raw { stream: Box::new(rustls::StreamOwned::new(session, socket)), ..raw })
+    }
+
+    /// Gets a page as the last on this connection.
+    pub fn get(&mut self, path: &str) -> RawAnswer {
+        self.write(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"));
+        self.read().unwrap_or_else(|error| panic!("no answer to GET {path}: {error}"))
     }
 
     /// Sends bytes. A server that has closed is not an error here: what it
     /// answered before can still be read.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.socket.write_all(bytes.as_ref());
+        let _ = self.try_write(bytes);
     }
 
     /// Sends bytes; says whether they could be sent.
     pub fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.socket.write_all(bytes.as_ref()).is_ok()
+        self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()).is_ok()
     }
 
     /// Reads the next response.
@@ -110,6 +142,25 @@ impl Raw {
     pub fn read_continue(&mut self) {
         let answer = self.read_one().unwrap_or_else(|error| panic!("no answer: {error}"));
         assert_eq!(answer.status, 100, "the body is waited for");
+    }
+
+    /// Reads on, whatever it is, until a text was there; gives all of it.
+    ///
+    /// # Panics
+    ///
+    /// If the text never comes.
+    pub fn read_through(&mut self, text: &str) -> String {
+        let mut bytes = [0; 4096];
+        loop {
+            let said = String::from_utf8_lossy(&self.rest).into_owned();
+            if said.contains(text) {
+                return said;
+            }
+            match self.stream.read(&mut bytes) {
+                Ok(read) if read > 0 => self.rest.extend_from_slice(&bytes[..read]),
+                ended => panic!("{text:?} never came: {ended:?}\n{said}"),
+            }
+        }
     }
 
     /// Reads the next response after [`Self::closed_within`] has looked for an end.
@@ -176,7 +227,7 @@ impl Raw {
     /// Reads more; says whether there was any.
     fn fill(&mut self) -> io::Result<bool> {
         let mut chunk = [0; 16 << 10];
-        let count = self.socket.read(&mut chunk)?;
+        let count = self.stream.read(&mut chunk)?;
         self.rest.extend_from_slice(&chunk[..count]);
         Ok(count > 0)
     }
@@ -191,7 +242,12 @@ impl Raw {
         }
     }
 
-    fn read_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+    /// Reads so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the connection ends before.
+    pub fn read_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
         while self.rest.len() < count {
             self.fill_or_fail()?;
         }

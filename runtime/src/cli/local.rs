@@ -1,10 +1,14 @@
 //! What the verbs need of the machine they run on.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use ephor::backtest::Ground;
 use ephor::policy::Grant;
 use ephor::runtime::Builder;
+use ephor::telemetry::collector::Collector;
+use ephor::telemetry::process;
 use ephor::{Config, Runtime};
 
 use super::exit::{Exit, Or as _, Outcome};
@@ -40,7 +44,21 @@ pub fn runtime(config: &Config, cache: Option<PathBuf>, data: Option<PathBuf>) -
     builder(config, cache, data)?.build().context("cannot start the runtime").or_exit(Exit::Failed)
 }
 
-/// The same, not started yet.
+/// The same for a server, whose requests are traced where there is a collector.
+pub fn traced(config: &Config, cache: Option<PathBuf>, data: Option<PathBuf>, traces: Option<Arc<Collector>>) -> Outcome<Runtime> {
+    let mut builder = builder(config, cache, data)?;
+    if let Some(traces) = &traces {
+        builder = builder.traces(traces.clone());
+    }
+    let runtime = builder.build().context("cannot start the runtime").or_exit(Exit::Failed)?;
+    process::register(runtime.stats());
+    if let Some(traces) = traces {
+        traces.register(runtime.stats());
+    }
+    Ok(runtime)
+}
+
+/// A runtime that is not started yet.
 pub fn builder(config: &Config, cache: Option<PathBuf>, data: Option<PathBuf>) -> Outcome<Builder> {
     let builder = Runtime::builder()
         .spine(config.spine.clone())
@@ -51,6 +69,17 @@ pub fn builder(config: &Config, cache: Option<PathBuf>, data: Option<PathBuf>) -
     Ok(match data {
         Some(data) => builder.data(data),
         None => builder,
+    })
+}
+
+/// What the runtimes of a replay are made of.
+pub fn ground(config: &Config, cache: Option<&Path>) -> Outcome<Ground> {
+    Ok(Ground {
+        spine: config.spine.clone(),
+        ledger: config.ledger.clone(),
+        sandbox: config.sandbox.clone(),
+        worker: compiler()?,
+        cache: Some(cache.map_or_else(cache_dir, Path::to_path_buf)),
     })
 }
 

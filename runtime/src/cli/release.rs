@@ -6,6 +6,7 @@ use comfy_table::Cell;
 use serde_json::{Value, json};
 
 use super::client::{Client, Target};
+use super::connection::Connection;
 use super::exit::{self, Outcome};
 use super::local;
 use super::table::{self, grouped, plain};
@@ -30,9 +31,17 @@ pub struct Asked {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787")]
     at: Target,
+    #[command(flatten)]
+    connection: Connection,
     /// Prints what the server says as JSON.
     #[arg(long)]
     json: bool,
+}
+
+impl Asked {
+    async fn connect(&self) -> Outcome<Client> {
+        Client::connect(&self.connection.to(&self.at)?).await
+    }
 }
 
 /// What every act takes.
@@ -42,8 +51,9 @@ pub struct Act {
     /// The policy: PUBLISHER/POLICY.
     #[arg(value_name = "POLICY")]
     policy: String,
-    /// Who does it; recorded in the ledger.
-    #[arg(long, value_name = "NAME")]
+    /// Who does it; recorded in the ledger. Where the server knows whose the token or the
+    /// certificate is, that is recorded.
+    #[arg(long, value_name = "NAME", default_value = "")]
     by: String,
     /// Why; recorded in the ledger.
     #[arg(long, value_name = "TEXT")]
@@ -89,7 +99,7 @@ async fn send(act: &Act, what: &str, mut body: Value) -> Outcome {
     body["by"] = by.as_str().into();
     body["reason"] = reason.as_deref().into();
     let path = format!("/v1/releases/{policy}/{what}");
-    let mut client = Client::connect(&asked.at).await?;
+    let mut client = asked.connect().await?;
     let answer = client.exchange("POST", &path, &[("content-type", "application/json")], body.to_string().into()).await?;
     let swap: Value = serde_json::from_slice(&answer).context("the server's answer is not JSON")?;
     if asked.json {
@@ -109,7 +119,7 @@ async fn send(act: &Act, what: &str, mut body: Value) -> Outcome {
 }
 
 async fn status(asked: &Asked) -> Outcome {
-    let mut client = Client::connect(&asked.at).await?;
+    let mut client = asked.connect().await?;
     let answer = client.exchange("GET", "/v1/releases", &[("accept", "application/json")], Bytes::new()).await?;
     let document: Value = serde_json::from_slice(&answer).context("the server's answer is not JSON")?;
     if asked.json {

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ephor::config::Report;
+use ephor::config::{ConfigError, Problem, Report};
 use ephor::publishers::Publishers;
 use ephor::server::Limiter;
+use ephor::telemetry::log::{self, Levels};
+use ephor::tls::Door;
 use ephor::{Config, Runtime};
 use tokio::signal::unix::Signal;
 
@@ -29,6 +31,9 @@ pub struct Reload {
     pub running: Config,
     pub runtime: Runtime,
     pub limiter: Limiter,
+    /// Whose certificates are read again as well, where there is TLS.
+    pub door: Option<Door>,
+    pub levels: Levels,
     pub publishers: Option<Arc<Publishers>>,
 }
 
@@ -40,8 +45,12 @@ impl Reload {
         loop {
             tokio::select! {
                 _ = hangups.recv() => {
-                    (taken, seen) = (self.stamp(), self.stamp());
+                    taken = self.stamp();
+                    seen = taken;
                     self.reload("SIGHUP").await;
+                    if let Some(door) = &self.door {
+                        door.read_again("SIGHUP");
+                    }
                 }
                 () = tokio::time::sleep(POLL) => {
                     let now = self.stamp();
@@ -50,6 +59,9 @@ impl Reload {
                         self.reload("the file changed").await;
                     }
                     seen = now;
+                    if let Some(door) = &self.door {
+                        door.look();
+                    }
                 }
             }
         }
@@ -65,11 +77,24 @@ impl Reload {
             tracing::warn!(why, "There is no configuration to read again: `serve` was started without --config");
             return;
         };
-        let Some(new) = read(&file) else { return };
+        let new = match read(&file) {
+            Ok((new, _)) => new,
+            Err(wrong) => {
+                tracing::error!(problems = wrong.problems(), "Configuration not taken over; nothing is changed");
+                wrong.lines().iter().for_each(|line| tracing::error!("{line}"));
+                return;
+            }
+        };
         let taken = self.running.taking_over(&new);
         let (changed, left) = (self.running.differences(&taken), taken.differences(&new));
         tracing::info!(file = %file.display(), why, changed = changed.len(), "Configuration read again");
         if !changed.is_empty() {
+            if let Some(door) = self.door.as_ref().filter(|_| taken.server.tls != self.running.server.tls)
+                && let Err(error) = door.settle(&with_base(&taken, &file).server.tls)
+            {
+                tracing::error!(%error, "Configuration not taken over; nothing is changed");
+                return;
+            }
             if taken.spine.heartbeats != self.running.spine.heartbeats
                 && let Err(error) = self.runtime.declare_heartbeats(taken.spine.heartbeats.clone()).await
             {
@@ -77,9 +102,16 @@ impl Reload {
                 return;
             }
             self.limiter.limit(&with_base(&taken, &file).server, taken.ingest.clone());
+            self.levels.set(&taken.telemetry.log.level);
             if let Some(publishers) = self.publishers.as_ref().filter(|_| taken.publishers != self.running.publishers) {
                 publishers.resettle(&taken.publishers);
             }
+        }
+        let said: Vec<String> = changed.iter().map(ToString::to_string).collect();
+        if !said.is_empty()
+            && let Err(error) = self.runtime.note_configuration(&said, why).await
+        {
+            tracing::error!(%error, "The ledger does not have that the configuration changed");
         }
         for difference in changed {
             tracing::info!("Changed: {difference}");
@@ -91,51 +123,69 @@ impl Reload {
     }
 }
 
-/// A configuration without problems, or nothing, and a log that has all of them.
-fn read(file: &Path) -> Option<Config> {
-    let checked = match Config::check(file) {
-        Ok(checked) => checked,
-        Err(error) => {
-            tracing::error!(%error, "Configuration not taken over; nothing is changed");
-            return None;
-        }
-    };
-    let mut problems = checked.problems.clone();
-    problems.extend(checked.missing_files(&config::base(Some(file))));
-    if problems.is_empty() {
-        return Some(checked.config);
-    }
-    tracing::error!(problems = problems.len(), "Configuration not taken over; nothing is changed");
-    for problem in &problems {
-        tracing::error!("{}:{problem}", file.display());
-    }
-    None
+/// Why a file is no configuration.
+enum Wrong {
+    Unreadable(ConfigError),
+    Problems(Report),
 }
 
-/// Reads the configuration of a server that starts.
-///
-/// # Errors
-///
-/// With everything that is wrong with it.
-pub fn at_start(file: Option<&Path>) -> super::exit::Outcome<Config> {
-    use super::exit::{Exit, Or as _, failed};
-    let Some(file) = file else {
-        tracing::info!("No configuration file: every key has its default (`ephor config reference` shows them)");
-        return Ok(Config::default());
-    };
-    let checked = Config::check(file).or_exit(Exit::Usage)?;
+impl Wrong {
+    fn problems(&self) -> usize {
+        match self {
+            Wrong::Unreadable(_) => 1,
+            Wrong::Problems(report) => report.problems.len(),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Wrong::Unreadable(error) => {
+                vec![anyhow::Chain::new(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")]
+            }
+            Wrong::Problems(report) => report.problems.iter().map(|problem| format!("{}:{problem}", report.file.display())).collect(),
+        }
+    }
+}
+
+/// A configuration, with folders that it names and that are not there yet; or everything
+/// that is wrong with it.
+fn read(file: &Path) -> Result<(Config, Vec<Problem>), Wrong> {
+    let checked = Config::check(file).map_err(Wrong::Unreadable)?;
     let base = config::base(Some(file));
     let mut problems = checked.problems.clone();
     problems.extend(checked.missing_files(&base));
     if !problems.is_empty() {
-        let report = Report { file: file.into(), problems };
-        return Err(failed(Exit::Usage, format!("{} is not a configuration\n{report}", file.display())));
+        return Err(Wrong::Problems(Report { file: file.into(), problems }));
     }
-    for problem in checked.missing_folders(&base) {
+    let missing = checked.missing_folders(&base);
+    Ok((checked.config, missing))
+}
+
+/// Reads the configuration of a server that starts, and sets up the log as it says. What
+/// there is to say of it is said there. In development that has what policies say as well.
+///
+/// # Errors
+///
+/// With everything that is wrong with it.
+pub fn at_start(file: Option<&Path>, is_development: bool) -> super::exit::Outcome<(Config, Levels)> {
+    use super::exit::{Exit, Or as _, failed};
+    let Some(file) = file else {
+        let config = Config::default();
+        let levels = log::set_up(&config.telemetry.log, is_development);
+        tracing::info!("No configuration file: every key has its default (`ephor config reference` shows them)");
+        return Ok((config, levels));
+    };
+    let (config, missing) = match read(file) {
+        Ok(read) => read,
+        Err(Wrong::Unreadable(error)) => return Err(error).or_exit(Exit::Usage),
+        Err(Wrong::Problems(report)) => return Err(failed(Exit::Usage, format!("{} is not a configuration\n{report}", file.display()))),
+    };
+    let levels = log::set_up(&config.telemetry.log, is_development);
+    for problem in missing {
         tracing::warn!("{}:{problem}", file.display());
     }
     tracing::info!(file = %file.display(), "Configuration read");
-    Ok(checked.config)
+    Ok((config, levels))
 }
 
 /// The same with its folders from where the file is.
@@ -143,5 +193,6 @@ pub fn with_base(config: &Config, file: &Path) -> Config {
     let base = config::base(Some(file));
     let mut config = config.clone();
     config.server.repositories.values_mut().for_each(|folder| *folder = base.join(&*folder));
+    config.server.tls = config.server.tls.below(&base);
     config
 }

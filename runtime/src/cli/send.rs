@@ -10,6 +10,7 @@ use ephor::verdict::Decision;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::client::Target;
+use super::connection::Connection;
 use super::exit::{self, Exit, Failed, Outcome, failed};
 use super::stream::{self, Input, Sent};
 use super::tally::Tally;
@@ -29,6 +30,8 @@ pub struct Args {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787")]
     to: Target,
+    #[command(flatten)]
+    connection: Connection,
     /// Asks for answers about events with findings only; clean ones are then
     /// counted by the server.
     #[arg(long)]
@@ -44,8 +47,9 @@ pub fn run(args: Args) -> Outcome {
 }
 
 async fn send(args: Args, input: Input) -> Outcome {
+    let target = args.connection.to(&args.to)?;
     let bar = progress(input.bytes, "");
-    let sent = stream::send(&args.to, input, args.minimal, Tally::default(), on_sent(&bar), on_answers(&bar)).await;
+    let sent = stream::send(&target, input, args.minimal, Tally::default(), on_sent(&bar), on_answers(&bar)).await;
     bar.finish_and_clear();
     let sent = sent?;
     let written = if args.json { print_json(&args, &sent) } else { print(&args, &sent) };

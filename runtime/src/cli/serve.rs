@@ -7,22 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ephor::backtest::Backtests;
 use ephor::outgoing::Outgoing;
 use ephor::publishers::Publishers;
 use ephor::server::{Options, Server};
+use ephor::telemetry::collector::Collector;
 use ephor::{Config, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::follow::{self, Folder};
 use super::reload::{self, Reload};
-use super::{config, local};
+use super::{access, config, local};
 
 /// Takes events over HTTP and answers each with a verdict.
 ///
-/// Without a configuration file it listens on this machine only. Development
-/// mode adds what a production server must not do: policies from a folder or
-/// from `PUT /v1/policies/NAME`, unsigned.
+/// Without TLS ([server.tls] in the configuration) it listens on this machine only.
+/// Development mode adds what a production server must not do: policies from a
+/// folder or from `PUT /v1/policies/NAME`, unsigned.
 #[derive(clap::Args)]
 #[command(after_help = exit::help())]
 pub struct Args {
@@ -61,36 +63,32 @@ const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the end waits for the ledger.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the end waits for whoever collects traces.
+const TRACES_PATIENCE: Duration = Duration::from_secs(5);
+
 pub fn run(args: Args) -> Outcome {
-    if !args.listen.ip().is_loopback() {
-        if args.dev {
-            return Err(failed(
-                Exit::Usage,
-                format!(
-                    "--dev takes unsigned policies from anybody who can connect, so it listens on loopback only, not on {}",
-                    args.listen
-                ),
-            ));
-        }
-        if args.config.is_none() {
-            return Err(failed(
-                Exit::Usage,
-                format!("to listen on {}, beyond this machine, give a configuration with --config", args.listen),
-            ));
-        }
+    if !args.listen.ip().is_loopback() && args.dev {
+        let listen = args.listen;
+        let why = format!("--dev takes unsigned policies from anybody who can connect, so it listens on loopback only, not on {listen}");
+        return Err(failed(Exit::Usage, why));
     }
     local::block_on(serve(args))
 }
 
 async fn serve(args: Args) -> Outcome {
+    have_descriptors();
     // A hangup ends a program that does not listen for it, also while it starts.
     let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-    let config = reload::at_start(args.config.as_deref())?;
+    let (config, levels) = reload::at_start(args.config.as_deref(), args.dev)?;
+    config.server.may_listen(args.listen).or_exit(Exit::Usage)?;
+    let access = access::open(&config, args.config.as_deref(), args.listen)?;
     if args.in_memory {
         tracing::warn!("IN MEMORY: no verdict is kept, and an event that is sent again is judged again");
     }
     let data = (!args.in_memory).then_some(args.data);
-    let runtime = local::runtime(&config, args.cache, data.clone())?;
+    let traces = Collector::start(&config.telemetry.traces, &config::base(args.config.as_deref()));
+    let traces = traces.context("traces cannot be sent").or_exit(Exit::Usage)?;
+    let runtime = local::traced(&config, args.cache, data.clone(), traces.clone())?;
     let publishers = follow_publishers(&runtime, &config, args.config.as_deref(), data.as_deref())?;
     let grant = |publisher: Option<&str>| publishers.as_ref().and_then(|publishers| publishers.grant(publisher?).cloned());
     let restored = runtime.restore(grant).await.context("cannot take up the releases that were in force").or_exit(Exit::Failed)?;
@@ -99,8 +97,11 @@ async fn serve(args: Args) -> Outcome {
     }
     // The address is taken before the policies are loaded, so that a second
     // server fails at once; connections wait until `run`.
+    let backtests = Backtests::new(&runtime, &config.backtests, &config.spine, &config.ledger, &config.ingest);
+    let is_open = access.is_none();
     let outgoing = tell_others(&runtime, &config, args.config.as_deref(), data.as_deref())?;
-    let options = Options { dev: args.dev, ingest: config.ingest.clone(), publishers: publishers.clone(), outgoing: outgoing.clone() };
+    let ingest = config.ingest.clone();
+    let options = Options { dev: args.dev, ingest, publishers: publishers.clone(), backtests, access, outgoing: outgoing.clone() };
     let limits = match &args.config {
         Some(file) => reload::with_base(&config, file).server,
         None => config.server.clone(),
@@ -109,7 +110,8 @@ async fn serve(args: Args) -> Outcome {
         Server::bind(args.listen, runtime.clone(), limits, options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = server.local_addr();
     if args.dev {
-        tracing::warn!("DEVELOPMENT MODE: policies are not signed, and whoever can connect can change them");
+        let who = if is_open { "whoever can connect" } else { "an operator" };
+        tracing::warn!("DEVELOPMENT MODE: policies are not signed, and {who} can change them");
     }
     let mut follower = None;
     match args.policies {
@@ -141,14 +143,15 @@ async fn serve(args: Args) -> Outcome {
     // Now that everybody is there who was there before.
     runtime.catch_up().await.context("cannot go on").or_exit(Exit::Failed)?;
     let limiter = server.limiter();
-    let reload = Reload { file: args.config, running: config, runtime: runtime.clone(), limiter, publishers };
+    let reload = Reload { file: args.config, running: config, runtime: runtime.clone(), limiter, door: server.door(), levels, publishers };
     let reloading = Some(tokio::spawn(reload.follow(hangups)));
     let shutdown = asked_to_stop().context("cannot listen for signals")?;
     // A write beyond the limit on a file's size is then an error, and the ledger says
     // so, instead of the end of the process.
     let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).context("cannot listen for signals")?;
     // For scripts that let the system choose the port.
-    println!("listening on http://{address}");
+    let scheme = if server.door().is_some() { "https" } else { "http" };
+    println!("listening on {scheme}://{address}");
     let _ = std::io::stdout().flush();
     tracing::info!(%address, dev = args.dev, "Listening");
     server.run(shutdown).await;
@@ -163,8 +166,23 @@ async fn serve(args: Args) -> Outcome {
     if tokio::time::timeout(CLOSE_PATIENCE, runtime.close()).await.is_err() {
         tracing::warn!("Not everything has ended; what was answered for is in the ledger");
     }
+    if let Some(traces) = traces
+        && !tokio::task::spawn_blocking(move || traces.flush(TRACES_PATIENCE)).await.unwrap_or_default()
+    {
+        tracing::warn!("The collector does not take the last traces");
+    }
     tracing::info!("Stopped");
     Ok(())
+}
+
+/// Takes as many descriptors as it may have: what a shell or systemd gives at first is less
+/// than the connections that are allowed.
+fn have_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "The limit of open files stays as it is");
+    }
 }
 
 /// Ends with the first SIGTERM or SIGINT. After a second one the program ends at

@@ -9,6 +9,7 @@ use ephor::ledger::note::{Note, VerifierKey};
 use serde_json::Value;
 
 use super::client::{Client, Target};
+use super::connection::Connection;
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::local;
 use super::release::print_releases;
@@ -27,6 +28,8 @@ pub struct Args {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787")]
     at: Target,
+    #[command(flatten)]
+    connection: Connection,
     /// The log's key, from whom you trust to know it, or a file with it; the signature is
     /// checked with it.
     #[arg(long, value_name = "VKEY")]
@@ -48,7 +51,7 @@ const EVERY: Duration = Duration::from_secs(1);
 pub fn run(args: &Args) -> Outcome {
     let key = args.key.as_deref().map(key).transpose()?;
     local::block_on(async {
-        let mut client = Client::connect(&args.at).await?;
+        let mut client = Client::connect(&args.connection.to(&args.at)?).await?;
         let mut before = Value::Null;
         loop {
             let status = ask(&mut client, key.as_ref(), args).await?;

@@ -17,6 +17,7 @@ use ephor::ledger::note::{Algorithm, Note, SignerKey, VerifierKey};
 use hyper::StatusCode;
 
 use super::client::{Target, refusal};
+use super::connection::Connection;
 use super::exit::{self, Exit, Failed, Or as _, Outcome, failed};
 use super::local;
 use super::log::fetch::Fetcher;
@@ -44,6 +45,9 @@ pub struct Args {
     verb: Option<Verb>,
     #[command(flatten)]
     watch: Option<Watch>,
+    // Beside it: clap takes what has a flattened part of its own for absent.
+    #[command(flatten)]
+    connection: Connection,
 }
 
 #[derive(clap::Subcommand)]
@@ -92,7 +96,10 @@ pub fn run(args: Args) -> Outcome {
             println!("{}", key.verifier());
             Ok(())
         }
-        (None, Some(watch)) => local::block_on(watch.run()),
+        (None, Some(watch)) => {
+            let log = args.connection.to(&watch.log)?;
+            local::block_on(Watch { log, ..watch }.run())
+        }
         (None, None) => Err(failed(Exit::Usage, "name a log, or `keygen`")),
     }
 }

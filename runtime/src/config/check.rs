@@ -120,10 +120,14 @@ impl Checked {
     pub fn missing_files(&self, base: &Path) -> Vec<Problem> {
         let named = self.config.publishers.iter().filter(|(_, publisher)| !publisher.root.as_os_str().is_empty());
         let gone = named.map(|(name, publisher)| (vec!["publishers", name.as_str(), "root"], base.join(&publisher.root)));
+        let doors = self.config.server.tls.files().map(|(key, file)| (vec!["server", "tls", key], base.join(file)));
+        let access = self.config.access.files(base);
+        let headers = self.config.telemetry.traces.headers_file.iter();
+        let headers = headers.map(|file| (vec!["telemetry", "traces", "headers-file"], base.join(file)));
         let told = self.config.outgoing.iter().flat_map(|(name, destination)| {
             destination.files().into_iter().map(move |([table, key], file)| (vec!["outgoing", name.as_str(), table, key], base.join(file)))
         });
-        let gone = gone.chain(told).filter(|(_, file)| !file.is_file());
+        let gone = gone.chain(doors).chain(access).chain(headers).chain(told).filter(|(_, file)| !file.is_file());
         in_order(gone.map(|(key, file)| self.gone(&key, "file", &file)).collect())
     }
 

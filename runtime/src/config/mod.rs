@@ -20,7 +20,7 @@ use crate::outgoing::Destination;
 use crate::policy::Publisher;
 use crate::policy::publisher::Misfit;
 use crate::repository::Location;
-use crate::{ingest, ledger, reserved, runtime, sandbox, server};
+use crate::{access, backtest, ingest, ledger, reserved, runtime, sandbox, server, telemetry};
 
 pub use check::{Checked, Problem, Report};
 pub use diff::Difference;
@@ -40,6 +40,12 @@ pub struct Config {
     pub sandbox: sandbox::Limits,
     /// What a client may do.
     pub server: server::Limits,
+    /// What back-tests over HTTP may take.
+    pub backtests: backtest::Limits,
+    /// Who is let in, and what for.
+    pub access: access::Settings,
+    /// What the server tells of itself.
+    pub telemetry: telemetry::Settings,
     /// Whose policies may run, and what each was granted: a table for each publisher.
     pub publishers: BTreeMap<String, Publisher>,
     /// Other systems that are told verdicts: a table for each.
@@ -97,6 +103,7 @@ impl Config {
         taken.ingest.clone_from(&other.ingest);
         taken.spine.heartbeats.clone_from(&other.spine.heartbeats);
         taken.server = self.server.taking_over(&other.server);
+        taken.telemetry.log.level.clone_from(&other.telemetry.log.level);
         for (name, publisher) in &mut taken.publishers {
             if let Some(other) = other.publishers.get(name) {
                 (publisher.poll_s, publisher.gate) = (other.poll_s, other.gate);
@@ -118,12 +125,21 @@ impl Config {
 
 /// What is wrong beyond the types and ranges of single keys.
 fn misfits(config: &Config) -> Vec<Misfit> {
-    let Config { spine, ledger, sandbox, publishers, outgoing, .. } = config;
+    let Config { spine, ledger, sandbox, server, access, publishers, telemetry, outgoing, .. } = config;
     let key = |parts: &[&str]| parts.iter().map(ToString::to_string).collect();
-    let mut found = Vec::new();
+    let mut found = access.problems();
     if ledger.witnesses_required > ledger.witnesses.len() {
         let message = format!("is {}, but `witnesses` names {}", ledger.witnesses_required, ledger.witnesses.len());
         found.push(Misfit { key: key(&["ledger", "witnesses-required"]), message });
+    }
+    for (name, message) in server.tls.problems() {
+        found.push(Misfit { key: key(&["server", "tls", name]), message: message.to_string() });
+    }
+    if let Some(message) = telemetry.log.problem() {
+        found.push(Misfit { key: key(&["telemetry", "log", "level"]), message });
+    }
+    if let Some(message) = telemetry.traces.problem() {
+        found.push(Misfit { key: key(&["telemetry", "traces", "endpoint"]), message });
     }
     for name in spine.heartbeats.keys().filter(|name| reserved::is_own_source(name)) {
         let message = "is the runtime's own: nothing is heard of it, so it would always be silent".to_string();

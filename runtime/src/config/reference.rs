@@ -57,12 +57,12 @@ impl Writer {
             path.push(name.clone());
             match &node.shape {
                 Shape::Named { of, .. } if is_table(of) => {
+                    let mut shown = path.clone();
+                    shown.push(example_name(name).to_string());
                     path.push("NAME".into());
-                    let shown = [name.clone(), example_name(name).to_string()];
                     self.table_head(&node.doc, &shown);
                     let _ = writeln!(self.out, "#[{}]", shown.join("."));
-                    let mut inner = shown.to_vec();
-                    self.tables(of, &mut inner, true);
+                    self.tables(of, &mut shown, true);
                     path.pop();
                 }
                 Shape::Named { of, .. } => {
@@ -99,13 +99,14 @@ impl Writer {
             Some(value) => {
                 let _ = writeln!(self.out, "{}{name} = {}", if is_example { "#" } else { "" }, inline(value));
             }
-            // Absent by default; the least of its range shows how it is written.
+            // Absent by default; an example or the least of its range shows how it is written.
             None => {
-                let least = match node.shape {
-                    Shape::Integer { min, .. } => whole(min),
-                    _ => "\"\"".into(),
+                let shown = match (&node.example, &node.shape) {
+                    (Some(example), _) => inline(example),
+                    (None, Shape::Integer { min, .. }) => whole(*min),
+                    (None, _) => "\"\"".into(),
                 };
-                let _ = writeln!(self.out, "#{name} = {least}");
+                let _ = writeln!(self.out, "#{name} = {shown}");
             }
         }
     }

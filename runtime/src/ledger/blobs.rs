@@ -45,6 +45,35 @@ pub(crate) fn read(directory: &Path, digest: &str) -> Result<Vec<u8>, String> {
     }
 }
 
+/// The digests of everything that is kept.
+pub(crate) fn all(directory: &Path) -> io::Result<Vec<String>> {
+    let items = match fs::read_dir(directory.join(FOLDER)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        items => items?,
+    };
+    let mut found = Vec::new();
+    for item in items {
+        let name = item?.file_name();
+        found.extend(name.to_str().filter(|name| Digest::from_hex(name).is_some()).map(str::to_string));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The first bytes of what was kept under a digest, as many as fit.
+pub(crate) fn beginning(directory: &Path, digest: &str, bytes: &mut [u8]) -> io::Result<usize> {
+    use std::io::Read as _;
+    let mut file = File::open(directory.join(FOLDER).join(digest))?;
+    let mut read = 0;
+    while read < bytes.len() {
+        match file.read(&mut bytes[read..])? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -360,6 +360,17 @@ impl Log {
         Ok(EntryProof { extra: None, index, path, checkpoint: note })
     }
 
+    /// The audit path of an entry in the log of the first `size` entries (RFC 6962, section
+    /// 2.1.1): for somebody who holds a checkpoint of that size.
+    ///
+    /// # Errors
+    ///
+    /// If the log does not have so many, or tiles cannot be read.
+    pub fn path(&self, sequence: u64, size: u64) -> Result<Vec<Hash>, LogError> {
+        let index = sequence.checked_sub(1).ok_or(LogError::Unsigned(sequence))?;
+        Ok(read(&self.tree).inclusion(index, size)?)
+    }
+
     /// The proof that the log of `new` entries extends that of `old` entries (RFC
     /// 6962, section 2.1.2).
     ///

@@ -29,7 +29,7 @@ pub enum CosignError {
 }
 
 /// How far the witnesses are.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Witnessed {
     /// Entries of the latest checkpoint.
     pub signed: u64,

@@ -181,7 +181,13 @@ impl<'a> Judged<'a> {
                     fault: timer.fault.as_ref(),
                 }],
             }),
-            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => None,
+            Entry::Gap(..)
+            | Entry::Silence(..)
+            | Entry::Change(..)
+            | Entry::Configuration(..)
+            | Entry::Start(..)
+            | Entry::Keep(..)
+            | Entry::Erasure(..) => None,
         }
     }
 

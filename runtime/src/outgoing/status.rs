@@ -12,12 +12,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use schemars::JsonSchema;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
 /// A destination as it stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DestinationStatus {
     /// Its name.
     pub destination: String,
@@ -32,15 +33,18 @@ pub struct DestinationStatus {
 }
 
 /// Why a destination is told nothing right now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "DestinationProblem")]
 pub struct Problem {
     /// For whoever has to mend it.
     pub message: String,
     /// Since when attempts fail.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: OffsetDateTime,
     /// When the next attempt is; absent if there is none before a restart.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub next: Option<OffsetDateTime>,
 }
 

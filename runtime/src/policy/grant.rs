@@ -157,6 +157,11 @@ impl Grant {
         self.0.settled.gate
     }
 
+    /// Whether a field of events is granted as it is.
+    pub fn is_plain(&self, pointer: &str) -> bool {
+        self.0.publisher.is_none() || self.0.fields.get(pointer) == Some(&Form::Plain)
+    }
+
     /// Whether it may govern events of a type.
     pub fn governs(&self, kind: &str) -> bool {
         self.0.settled.events.iter().any(|pattern| names(pattern, kind))

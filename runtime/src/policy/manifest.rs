@@ -24,7 +24,7 @@ pub const TEXT_BYTES_MAX: usize = 2 << 10;
 pub const RULES_MAX: usize = 1_000;
 
 /// A declared value inside an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Field {
     /// RFC 6901 JSON Pointer into the event.
     pub pointer: String,
@@ -41,7 +41,7 @@ pub struct Field {
 
 /// The most revealing form of a field that a policy needs. A host never gives more than
 /// that, and never more than its grant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AskedForm {
     /// The value as it is.
@@ -77,7 +77,7 @@ impl AskedForm {
 }
 
 /// A message in one language; `{name}` stands for evidence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// BCP 47 language tag.
     pub language: String,
@@ -106,7 +106,7 @@ impl Action {
 }
 
 /// How grave a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are all there is to say")]
 pub enum Severity {
@@ -129,7 +129,7 @@ impl Severity {
 }
 
 /// One clause of a policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rule {
     /// Unique within the policy.
     pub id: String,

@@ -1,12 +1,14 @@
 //! A policy as it is in force: which code, which settings, which lists.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Language, Manifest};
 use crate::digest::Digest;
 
 /// A version of a reference list that a release is bound to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "List")]
 pub struct Bound {
     /// What the policy calls it.
     pub name: String,

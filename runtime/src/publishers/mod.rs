@@ -22,11 +22,11 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::digest::Digest;
 use crate::policy::publisher::{Gate, WhenStale};
-use crate::policy::{Grant, Publisher};
+use crate::policy::{Grant, Publisher, Statement};
 use crate::repository::{Client, Location, Published, RepositoryError, Snapshot};
 use crate::runtime::{By, Offer, Runtime, Stale, Standing, Swap};
 use crate::sandbox::LoadError;
-use status::Counters;
+use status::{Ages, Counters};
 
 pub use offer::OfferError;
 pub use status::{Pending, Problem, PublisherStatus, Refused};
@@ -76,6 +76,8 @@ pub struct Publishers {
     runtime: Runtime,
     followed: BTreeMap<String, Followed>,
     counters: Counters,
+    /// When they were begun to be followed.
+    began: Moment,
     /// Told when terms have changed.
     resettled: Notify,
 }
@@ -130,6 +132,8 @@ struct Seen {
     refused: BTreeMap<Digest, Refused>,
     /// Releases that wait for their time.
     pending: Vec<Pending>,
+    /// What the repository had at the last look that succeeded.
+    published: Vec<Published>,
 }
 
 impl Seen {
@@ -164,7 +168,7 @@ impl Moment {
 }
 
 /// What came of a look into a repository.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct Looked {
     /// Releases that were put in force, tried out or taken back.
     pub swaps: Vec<Swap>,
@@ -210,7 +214,9 @@ impl Publishers {
             let terms = Lock::new(Terms::of(settled));
             followed.insert(name.clone(), Followed { settled: settled.clone(), grant, terms, client, seen });
         }
-        Ok(Arc::new(Publishers { runtime, followed, counters, resettled: Notify::new() }))
+        let publishers = Arc::new(Publishers { runtime, followed, counters, began: Moment::now(), resettled: Notify::new() });
+        Ages::register(&publishers);
+        Ok(publishers)
     }
 
     /// Takes over `poll-s` and `gate` of the publishers that are followed, and looks into
@@ -246,6 +252,13 @@ impl Publishers {
     /// What a publisher was granted; absent for one that is not followed.
     pub fn grant(&self, publisher: &str) -> Option<&Grant> {
         self.followed.get(publisher).map(|followed| &followed.grant)
+    }
+
+    /// What a publisher has signed of a release, by the digest of the statement; absent if
+    /// its repository did not have it at the last look, or there was none in this process.
+    pub fn statement(&self, publisher: &str, digest: &Digest) -> Option<Statement> {
+        let seen = self.followed.get(publisher)?.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.published.iter().find(|published| published.digest == *digest).map(|published| published.statement.clone())
     }
 
     /// The publishers that are followed.
@@ -321,6 +334,7 @@ impl Publishers {
                 let looked = self.carry_out(name, followed, snapshot, before, now).await;
                 let mut seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.snapshot = Some(snapshot.version);
+                seen.published.clone_from(&snapshot.releases);
                 seen.checked = Some(now);
                 seen.problem = None;
                 Ok(looked)

@@ -1,12 +1,17 @@
 //! What is known of publishers: for people, and counted.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use std::fmt;
+use std::sync::{Arc, PoisonError, Weak};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
+use schemars::JsonSchema;
 use serde::Serialize;
-use std::sync::PoisonError;
 use time::OffsetDateTime;
 
 use super::Publishers;
@@ -14,7 +19,8 @@ use crate::digest::Digest;
 use crate::repository::Published;
 
 /// A publisher as it stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Publisher")]
 pub struct PublisherStatus {
     /// Its name.
     pub publisher: String,
@@ -24,9 +30,11 @@ pub struct PublisherStatus {
     pub snapshot: Option<u64>,
     /// When it was looked into last with success.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub checked: Option<OffsetDateTime>,
     /// Until when what was taken holds.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub expires: Option<OffsetDateTime>,
     /// Seconds for which it has been out of date; zero if it is not.
     pub stale_s: u64,
@@ -39,7 +47,8 @@ pub struct PublisherStatus {
 }
 
 /// Why a repository is not followed right now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "RepositoryProblem")]
 pub struct Problem {
     /// For machines.
     pub code: &'static str,
@@ -47,11 +56,13 @@ pub struct Problem {
     pub message: String,
     /// Since when looks have failed.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: OffsetDateTime,
 }
 
 /// A release that was not taken.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "RefusedRelease")]
 pub struct Refused {
     /// The policy's full name.
     pub policy: String,
@@ -65,11 +76,13 @@ pub struct Refused {
     pub message: String,
     /// When.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: OffsetDateTime,
 }
 
 /// A release that waits for its time.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "PendingRelease")]
 pub struct Pending {
     /// The policy's full name.
     pub policy: String,
@@ -77,6 +90,7 @@ pub struct Pending {
     pub version: String,
     /// When it is put in force.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub valid_from: OffsetDateTime,
 }
 
@@ -144,5 +158,45 @@ impl Counters {
 
     pub fn stale(&self, publisher: &str, is_stale: bool) {
         self.stale.get_or_create(&PublisherLabel { publisher: publisher.into() }).set(is_stale.into());
+    }
+}
+
+/// How old what is known of publishers is, whenever somebody looks.
+#[derive(Debug)]
+pub(super) struct Ages(Weak<Publishers>);
+
+impl Ages {
+    pub fn register(publishers: &Arc<Publishers>) {
+        let ages = Ages(Arc::downgrade(publishers));
+        publishers.runtime.stats().register(|registry| registry.register_collector(Box::new(ages)));
+    }
+
+    fn each(&self, mut encoder: MetricEncoder<'_>, seconds: impl Fn(&super::Seen, super::Moment) -> f64) -> fmt::Result {
+        let Some(publishers) = self.0.upgrade() else { return Ok(()) };
+        let now = super::Moment::now();
+        for (name, followed) in &publishers.followed {
+            let seen = followed.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let label = PublisherLabel { publisher: name.clone() };
+            ConstGauge::new(seconds(&seen, now)).encode(encoder.encode_family(&label)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Collector for Ages {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let began = self.0.upgrade().map(|publishers| publishers.began);
+        let (name, help) = ("publisher_unseen", "Seconds since a publisher's repository was looked into with success, or since the start");
+        let unseen = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        self.each(unseen, |seen, now| {
+            let looked = seen.checked.or(began).unwrap_or(now);
+            now.instant.duration_since(looked.instant).as_secs_f64()
+        })?;
+        let (name, help) = ("publisher_expires_in", "Seconds for which what a publisher says still holds; below zero it is out of date");
+        let expires = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        self.each(expires, |seen, now| match seen.expires {
+            Some(expires) => (expires - seen.latest(now.at)).as_seconds_f64(),
+            None => 0.0,
+        })
     }
 }

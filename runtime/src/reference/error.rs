@@ -43,6 +43,9 @@ pub enum ListError {
 }
 
 impl ListError {
+    /// All words of [`ListError::kind`].
+    pub const KINDS: [&'static str; 5] = ["not-a-list", "list-format", "list-too-large", "list-damaged", "list-invalid"];
+
     /// The word used in answers and metrics.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -15,6 +15,7 @@ use super::timed::Course;
 use crate::ledger::{self, Reader, StateAt};
 use crate::state::{self, Archive, Key, Timer, Versioned, Wanted};
 use crate::stats::Stats;
+use crate::trace::Way;
 
 /// Reads of the disk that are under way at the same time. They wait for the disk and not
 /// for a processor, so that they are more than there are cores.
@@ -127,7 +128,7 @@ impl Memory {
     /// If the disk does not give one as it was written, the runtime ends, as after a
     /// failed write, and says why: no verdict may rest on a state that is not the key's,
     /// and none can be given without leaving a hole in the state for good.
-    pub fn load(&mut self, set: &Set, round: &Round<'_>, course: &Course, stats: &Stats) -> Result<(), Ended> {
+    pub fn load(&mut self, set: &Set, round: &Round<'_>, course: &Course, stats: &Stats, way: Option<&mut Way>) -> Result<(), Ended> {
         let Some(shelf) = self.shelf.as_ref().filter(|_| !self.states.is_hot()) else { return Ok(()) };
         let began = Instant::now();
         let mut wanted = Vec::new();
@@ -154,7 +155,7 @@ impl Memory {
             Ended
         })?;
         stats.state_reads.inc_by(loaded as u64);
-        stats.stage("load", began.elapsed());
+        stats.stage("load", began, way);
         Ok(())
     }
 }

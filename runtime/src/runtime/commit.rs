@@ -18,8 +18,9 @@ use super::verdicts::Live;
 use crate::ledger::kept::Writer;
 use crate::ledger::{self, Answer, Batch, Committed, Ledger, Line, Recorded, Refusal, WriteError};
 use crate::sequencer::Submission;
-use crate::stats::{OutcomeLabel, Stats};
-use crate::verdict::Verdict;
+use crate::stats::{OutcomeLabel, StageLabel, Stats, observe};
+use crate::trace::{Outcome, Traced, Way};
+use crate::verdict::{Decision, Verdict};
 
 /// Judged batches that wait for the disk; with more the spine waits.
 pub(super) const WAITING_MAX: usize = 8;
@@ -37,6 +38,8 @@ pub(super) struct Work {
     pub changes: Vec<Box<dyn FnOnce() + Send>>,
     /// What is kept of earlier events is not to be written to any more.
     pub ends_segment: bool,
+    /// When its stages were, if somebody follows it.
+    pub way: Option<Box<Way>>,
 }
 
 /// A submission that was judged.
@@ -152,11 +155,14 @@ impl Committer {
         group
     }
 
-    fn commit(&mut self, group: Vec<Work>) -> Result<(), WriteError> {
+    fn commit(&mut self, mut group: Vec<Work>) -> Result<(), WriteError> {
         if group.is_empty() {
             return Ok(());
         }
         let began = Instant::now();
+        for way in group.iter_mut().filter_map(|work| work.way.as_deref_mut()) {
+            way.stage("wait", way.handed.unwrap_or(began), began);
+        }
         // Known before whoever waits is let go and asks why.
         let committed = self.ledger.commit(group.iter().map(|work| &work.batch));
         let committed = committed.inspect_err(|error| self.fail(error))?;
@@ -165,7 +171,7 @@ impl Committer {
             // syncing is left to the operating system.
             self.ledger.settle().inspect_err(|error| self.fail(error))?;
         }
-        self.stats.stage("commit", began.elapsed());
+        self.committed(&mut group, began);
         let began = Instant::now();
         let known = self.known(&group, committed);
         let mut firsts = self.ledger.placed().into_iter();
@@ -175,9 +181,24 @@ impl Committer {
             let _ = self.placed.send(first.map_or_else(Vec::new, |first| work.batch.places(first)));
             reply(work, committed, &known, &self.stats);
         }
-        self.stats.stage("answer", began.elapsed());
+        self.stats.stage("answer", began, None);
         self.durable.send_replace(committed.last());
         Ok(())
+    }
+
+    /// Notes how long it took, also for whoever follows one of the batches.
+    fn committed(&self, group: &mut [Work], began: Instant) {
+        let ended = Instant::now();
+        let (batches, entries) = (group.len(), group.iter().map(|work| work.batch.leaves.len()).sum::<usize>());
+        let mut example = None;
+        for way in group.iter_mut().filter_map(|work| work.way.as_deref_mut()) {
+            way.stage("commit", began, ended);
+            way.note(vec![("ephor.commit.batches", batches.into()), ("ephor.commit.entries", entries.into())]);
+            example.get_or_insert_with(|| way.example.clone());
+        }
+        let seconds = self.stats.stages.get_or_create(&StageLabel { stage: "commit" });
+        observe(&seconds, ended - began, example.as_ref());
+        self.stats.last_commit.set((ended - began).as_secs_f64());
     }
 
     /// The entries that answer events which were here before.
@@ -213,7 +234,10 @@ type Known = BTreeMap<u64, Recorded<Line>>;
 
 /// Answers everybody who waits for a batch that is durable.
 fn reply(work: Work, committed: Committed, known: &Known, stats: &Stats) {
-    for Waiting { submission, slots, verdicts } in work.submissions {
+    let way = work.way;
+    for Waiting { mut submission, slots, verdicts } in work.submissions {
+        observe(&stats.submission_seconds, submission.submitted.elapsed(), submission.traced.as_deref().and_then(Traced::example));
+        let told = submission.traced.take().map(|traced| (traced, outcome(&slots, &verdicts)));
         let mut verdicts = verdicts.into_iter();
         let answers: Option<Vec<Answer>> = slots
             .iter()
@@ -237,6 +261,9 @@ fn reply(work: Work, committed: Committed, known: &Known, stats: &Stats) {
                 Some(answer)
             })
             .collect();
+        if let (Some((traced, outcome)), Some(way)) = (told, way.as_deref()) {
+            traced.tell(way, &outcome);
+        }
         // Without an answer, whoever waits is told that it is not known what became
         // of the events, and sends them again.
         if let Some(answers) = answers {
@@ -247,4 +274,20 @@ fn reply(work: Work, committed: Committed, known: &Known, stats: &Stats) {
     for done in work.changes {
         done();
     }
+}
+
+/// What became of a submission, in counts.
+fn outcome(slots: &[Slot], verdicts: &[(u64, Verdict)]) -> Outcome {
+    let of = |decision: Decision| verdicts.iter().filter(|(_, verdict)| verdict.decision == decision).count() as u64;
+    let again = slots.iter().filter(|slot| matches!(slot, Slot::Again(_))).count() as u64;
+    let answers = vec![
+        ("ephor.allow", of(Decision::Allow)),
+        ("ephor.flag", of(Decision::Flag)),
+        ("ephor.undetermined", of(Decision::Undetermined)),
+        ("ephor.deny", of(Decision::Deny)),
+        ("ephor.again", again),
+        ("ephor.refused", (slots.len() - verdicts.len()) as u64 - again),
+    ];
+    let sequences = verdicts.first().zip(verdicts.last()).map(|((first, _), (last, _))| (*first, *last));
+    Outcome { sequences, answers }
 }

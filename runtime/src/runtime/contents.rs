@@ -97,7 +97,7 @@ impl Erase {
 }
 
 /// An erasure that was recorded and carried out.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Erased {
     /// The sequence of its entry.
     pub sequence: u64,

@@ -38,6 +38,11 @@ impl Entries {
         self.next = sequence.min(self.next);
     }
 
+    /// Leaves out what is before a sequence.
+    pub(crate) fn on_to(&mut self, sequence: u64) {
+        self.next = sequence.max(self.next);
+    }
+
     /// The sequence of the last durable entry.
     pub fn last(&self) -> u64 {
         *self.durable.borrow()

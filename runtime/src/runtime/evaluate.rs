@@ -2,7 +2,7 @@
 //! side.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -14,7 +14,8 @@ use crate::column::Cell;
 use crate::event::Event;
 use crate::sandbox::{self, Keys, Outcome};
 use crate::state::{self, Key, States, Timer, Timers};
-use crate::stats::{PolicyLabel, Stats};
+use crate::stats::{PolicyLabel, Stats, observe};
+use crate::trace::{Context, PolicyTime};
 use crate::verdict::FaultKind;
 
 /// Rows below which spreading a policy's work over cores costs more than it
@@ -73,6 +74,12 @@ impl<'e> Round<'e> {
         self.asked.rows[self.kinds[row]][member] && (validity.is_always() || validity.contains(self.events[row].happened()))
     }
 
+    /// Events of types that no policy asks about.
+    pub fn unasked(&self) -> u64 {
+        let is_unasked: Vec<bool> = self.asked.rows.iter().map(|members| !members.contains(&true)).collect();
+        self.kinds.iter().filter(|kind| is_unasked[**kind]).count() as u64
+    }
+
     /// Whether a policy asks about events of a row's type, whatever their time.
     pub fn asks_ever(&self, row: usize, line: &Lined) -> bool {
         self.asked.rows[self.kinds[row]][line.members.clone()].contains(&true)
@@ -117,13 +124,57 @@ pub(super) struct Part {
     pub timers: Vec<(Key, Option<Timer>)>,
     pub fuel: u64,
     pub calls: u32,
-    /// For each release the rows of a call, and the time that it took.
-    pub took: Vec<(usize, u64, Duration)>,
+    /// Its calls, one after the other.
+    pub took: Vec<Took>,
+}
+
+/// A call of a release.
+#[derive(Debug)]
+pub(super) struct Took {
+    pub member: usize,
+    pub rows: u64,
+    pub began: Instant,
+    pub ended: Instant,
 }
 
 impl Part {
     pub fn of(member: usize) -> Self {
         Part { member, said: Vec::new(), fired: Vec::new(), states: Vec::new(), timers: Vec::new(), fuel: 0, calls: 0, took: Vec::new() }
+    }
+}
+
+impl Said {
+    /// Each policy's part of the time, for whoever follows the batch.
+    pub fn times(&self, set: &Set) -> Vec<PolicyTime> {
+        let mut times: Vec<PolicyTime> = Vec::new();
+        for part in &self.parts {
+            let policy = &set.lines[set.members[part.member].line].policy;
+            let failed = part.said.iter().filter(|(_, _, said)| matches!(said, sandbox::Said::Fault(..))).count() as u64;
+            for (nth, took) in part.took.iter().enumerate() {
+                // What a part took and said is that of its first call.
+                let (fuel, faults) = if nth == 0 { (part.fuel, failed) } else { (0, 0) };
+                match times.iter_mut().find(|time| time.policy == *policy) {
+                    Some(time) => {
+                        (time.began, time.ended) = (time.began.min(took.began), time.ended.max(took.ended));
+                        time.rows += took.rows;
+                        time.calls += 1;
+                        time.fuel += fuel;
+                        time.faults += faults;
+                    }
+                    None => times.push(PolicyTime {
+                        policy: policy.clone(),
+                        release: set.members[took.member].image.release().id.clone(),
+                        began: took.began,
+                        ended: took.ended,
+                        rows: took.rows,
+                        calls: 1,
+                        fuel,
+                        faults,
+                    }),
+                }
+            }
+        }
+        times
     }
 }
 
@@ -161,9 +212,9 @@ pub(super) struct Bench<'s> {
 }
 
 impl Bench<'_> {
-    /// Asks every policy about the rows that it is to judge.
-    pub fn evaluate(&self, round: &Round<'_>, course: &Course) -> Said {
-        let began = Instant::now();
+    /// Asks every policy about the rows that it is to judge; `example` is somebody who
+    /// follows one of them.
+    pub fn evaluate(&self, round: &Round<'_>, course: &Course, example: Option<&Context>) -> Said {
         let mut unasked = Vec::new();
         let mut tasks = Vec::new();
         let mut due = self.due(course);
@@ -219,8 +270,9 @@ impl Bench<'_> {
             let label = PolicyLabel { policy: self.set.lines[self.set.members[part.member].line].policy.to_string() };
             self.stats.fuel.get_or_create(&label).inc_by(part.fuel);
             self.stats.calls.get_or_create(&label).inc_by(part.calls.into());
+            let seconds = self.stats.policy_seconds.get_or_create(&label);
+            part.took.iter().for_each(|took| observe(&seconds, took.ended - took.began, example));
         }
-        self.stats.stage("evaluate", began.elapsed());
         Said { parts, unasked }
     }
 
@@ -231,7 +283,7 @@ impl Bench<'_> {
         let view = policy.grant.view(&policy.image.release().manifest, &policy.slots, cells);
         let began = Instant::now();
         let Outcome { said, states, fuel, calls, .. } = policy.image.evaluate(&view, keys);
-        let took = vec![(member, rows.len() as u64, began.elapsed())];
+        let took = vec![Took { member, rows: rows.len() as u64, began, ended: Instant::now() }];
         let said = said.into_iter().map(|(row, said)| (rows[row as usize], member, said)).collect();
         let states = states.into_iter().map(|(key, state)| (key_of[key as usize].clone(), state)).collect();
         Part { said, states, fuel, calls, took, ..Part::of(member) }

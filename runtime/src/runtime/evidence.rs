@@ -210,7 +210,13 @@ impl About<'_> {
         let (sequence, found, echo) = match entry {
             Entry::Event(event) => (event.sequence, event.asked.iter().any(|asked| !asked.findings.is_empty()), &mut event.echo),
             Entry::Timer(sequence, timer) => (*sequence, !timer.findings.is_empty(), &mut timer.echo),
-            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => return,
+            Entry::Gap(..)
+            | Entry::Silence(..)
+            | Entry::Change(..)
+            | Entry::Start(..)
+            | Entry::Keep(..)
+            | Entry::Erasure(..)
+            | Entry::Configuration(..) => return,
         };
         if !found {
             return;
@@ -300,7 +306,13 @@ fn write<'e>(mut entry: Entry<'e>, out: &mut Vec<u8>) -> Entry<'e> {
                 }
             }
             Entry::Timer(_, timer) => shorten_all(&mut timer.findings, timer.fault.as_mut(), cut),
-            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => {
+            Entry::Gap(..)
+            | Entry::Silence(..)
+            | Entry::Change(..)
+            | Entry::Start(..)
+            | Entry::Keep(..)
+            | Entry::Erasure(..)
+            | Entry::Configuration(..) => {
                 return entry;
             }
         }

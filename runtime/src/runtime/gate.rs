@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::policy::publisher::Gate as Gates;
@@ -17,7 +18,7 @@ const EXAMPLES_MAX: usize = 10;
 const BUCKETS_PER_DOUBLING: u64 = 4;
 
 /// An event about which two releases of a policy say different things.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// The event's place in the total order.
     pub sequence: u64,
@@ -32,7 +33,7 @@ pub struct Difference {
 }
 
 /// What a release has shown since it began, in this process.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Shown {
     /// Events that it was asked about.
     pub events: u64,

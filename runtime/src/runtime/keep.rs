@@ -74,7 +74,13 @@ impl Keeping {
         }
         if bytes > 0 {
             self.writer.sync()?;
-            self.stats.stage("keep", began.elapsed());
+            self.stats.stage("keep", began, None);
+            let ended = Instant::now();
+            for way in group.iter_mut().filter_map(|work| work.way.as_deref_mut()) {
+                way.stage("keep", began, ended);
+                // From then on it waits for the next thread.
+                way.handed = Some(ended);
+            }
         }
         Ok(())
     }

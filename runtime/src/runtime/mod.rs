@@ -18,6 +18,7 @@
 //! ```
 
 mod admit;
+mod blind;
 mod change;
 mod cold;
 mod commit;
@@ -41,19 +42,20 @@ mod withdrawn;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::ledger::entry::{Entry, KeepEntry, Subject};
+use crate::ledger::entry::{ConfigurationEntry, Entry, KeepEntry, Subject};
 use crate::ledger::note::Note;
 use crate::ledger::{self, Durability, Ids, Keep, Log, Secrets};
 use crate::policy::pseudonym::Secret;
@@ -63,7 +65,9 @@ use crate::sandbox::{self, Loader, Sandbox};
 use crate::sequencer::{self, Entrance, now_micros};
 use crate::state::{Handover, Key, States, Timers};
 use crate::stats::{DurabilityLabel, OutcomeLabel, Stats};
+use crate::trace::{Context as Trace, Sink, Traced};
 use admit::Admission;
+use blind::Eyes;
 use change::{Change, LineRecords, Order};
 use cold::Shelf;
 use commit::Keeper;
@@ -80,6 +84,7 @@ pub use crate::ledger::{Answer, Refusal};
 pub use crate::policy::Mode;
 pub use crate::sandbox::LoadError;
 pub use crate::sequencer::{Limits, Stopped};
+pub use blind::{Blind, Blindness, Cause, Spell};
 pub use change::By;
 pub use contents::{Erase, EraseError, Erased, RawEvent, RawEventError};
 pub use echo::verdict_event;
@@ -161,7 +166,7 @@ pub enum TakeOverError {
 }
 
 /// A release took effect.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Swap {
     /// The policy's name.
     pub policy: String,
@@ -190,6 +195,8 @@ pub struct Revision {
     /// What it may have where it names a list that is not in `lists`: those in force, if
     /// nothing is said.
     pub spare: Option<Vec<Arc<List>>>,
+    /// Who changes it; development, if nothing is said.
+    pub by: Option<By>,
 }
 
 /// A release that is judged with.
@@ -211,6 +218,8 @@ pub struct Standing {
     pub stale: Option<Stale>,
     /// What it has shown since it began.
     pub shown: Shown,
+    /// What its publisher may see of events, and in which form.
+    pub grant: Grant,
 }
 
 /// A handle to a running runtime; clones are handles to the same one. It ends,
@@ -241,6 +250,9 @@ struct Inner {
     /// Whether the time is handed to the spine.
     ticks: Mutex<bool>,
     stats: Arc<Stats>,
+    /// Where traces go, if they are collected.
+    traces: Option<Arc<dyn Sink>>,
+    eyes: Arc<Eyes>,
     log: Option<Arc<Log>>,
     /// Absent if nothing is kept of events but their digests, and nothing ever was.
     contents: Option<Contents>,
@@ -266,6 +278,7 @@ pub struct Builder {
     ledger: ledger::Limits,
     replays: Option<Option<i64>>,
     verdict_events_given: bool,
+    traces: Option<Arc<dyn Sink>>,
 }
 
 /// Why a runtime could not be made.
@@ -362,6 +375,13 @@ impl Builder {
         self
     }
 
+    /// Where traces go. Without it nobody is followed.
+    #[must_use]
+    pub fn traces(mut self, sink: Arc<dyn Sink>) -> Self {
+        self.traces = Some(sink);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -377,6 +397,7 @@ impl Builder {
         let loader = Loader::new(sandbox, worker, self.cache.as_deref())
             .map_err(|source| BuildError::Cache { folder: self.cache.unwrap_or_default(), source })?;
         let stats = Arc::new(Stats::new());
+        let eyes = Arc::new(Eyes::new(now_micros(), stats.clone()));
         let standing = Arc::new(RwLock::new(Lines::new()));
         let (entrance, sequencer) = sequencer::queue(&self.spine);
         let threads = |error: std::io::Error| BuildError::Threads(error.to_string());
@@ -434,10 +455,12 @@ impl Builder {
         };
         let started = self.replays.unwrap_or_else(|| Some(now_micros()));
         let beginning = Beginning { started, keep, verdict_events_given: self.verdict_events_given };
+        stats.waiting_max.set(i64::try_from(self.spine.queue_events_max).unwrap_or(i64::MAX));
+        stats.waiting_bytes_max.set(i64::try_from(self.spine.queue_bytes_max).unwrap_or(i64::MAX));
         // Before the first event as well.
         stats.state_keys.set(memory.states.keys() as i64);
         stats.timers.set(memory.timers.len() as i64);
-        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, stats.clone(), beginning).map_err(threads)?;
+        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, eyes.clone(), beginning).map_err(threads)?;
         let contents = archive.map(|(archive, days, erasures)| Contents::start(archive, days, &erasures, entrance.weak()));
         let contents = contents.transpose().map_err(threads)?;
         let ticks = Heartbeats::new(&self.spine.heartbeats).is_on();
@@ -456,6 +479,8 @@ impl Builder {
             changing,
             ticks: Mutex::new(ticks),
             stats,
+            traces: self.traces,
+            eyes,
             log,
             contents,
             failure,
@@ -480,7 +505,18 @@ impl Runtime {
     ///
     /// If the runtime has ended.
     pub async fn submit(&self, events: Vec<Event>) -> Result<Pending, Stopped> {
-        self.0.entrance.submit(events).await.map(Pending)
+        self.submit_in(events, None).await
+    }
+
+    /// The same, for events that are part of a trace. That of the events themselves, where
+    /// they have one, is followed in any case.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has ended.
+    pub async fn submit_in(&self, events: Vec<Event>, trace: Option<&Trace>) -> Result<Pending, Stopped> {
+        let traced = self.traced(&events, trace);
+        self.0.entrance.submit(events, traced).await.map(Pending)
     }
 
     /// Takes events if there is room for all of them.
@@ -489,10 +525,29 @@ impl Runtime {
     ///
     /// If there is not, with the events; or if the runtime has ended.
     pub fn try_submit(&self, events: Vec<Event>) -> Result<Pending, SubmitError> {
-        match self.0.entrance.try_submit(events) {
+        self.try_submit_in(events, None)
+    }
+
+    /// The same, for events that are part of a trace.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room, with the events; or if the runtime has ended.
+    pub fn try_submit_in(&self, events: Vec<Event>, trace: Option<&Trace>) -> Result<Pending, SubmitError> {
+        let traced = self.traced(&events, trace);
+        match self.0.entrance.try_submit(events, traced) {
             Ok(reply) => Ok(Pending(reply?)),
             Err((_, events)) => Err(SubmitError::Full { events }),
         }
+    }
+
+    fn traced(&self, events: &[Event], trace: Option<&Trace>) -> Option<Box<Traced>> {
+        Traced::of(self.0.traces.as_ref()?, trace, events)
+    }
+
+    /// Where traces go, if they are collected.
+    pub fn traces(&self) -> Option<&Arc<dyn Sink>> {
+        self.0.traces.as_ref()
     }
 
     /// Judges the verdict events that an earlier process left out when it was killed, with
@@ -517,7 +572,7 @@ impl Runtime {
     /// Why it is not taken; the release in force stays.
     pub async fn install(&self, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        self.put_in_force(None, Offer::development(component.into(), settings.into()), Grant::development()).await
+        self.put_in_force(None, Offer::development(component.into(), settings.into()), Grant::development(), By::new(DEVELOPMENT)).await
     }
 
     /// What a publisher was granted, for [`Runtime::install_for`]. Its pseudonyms are
@@ -539,7 +594,7 @@ impl Runtime {
     /// stays.
     pub async fn install_for(&self, grant: Grant, component: Vec<u8>, settings: Vec<u8>) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        self.put_in_force(None, Offer::development(component.into(), settings.into()), grant).await
+        self.put_in_force(None, Offer::development(component.into(), settings.into()), grant, By::new(DEVELOPMENT)).await
     }
 
     /// Installs a component that must be the policy of this name.
@@ -578,7 +633,8 @@ impl Runtime {
     /// Why the change is not taken; the release in force stays.
     pub async fn revise(&self, name: &str, revision: Revision) -> Result<Swap, LoadError> {
         let _guard = self.0.changing.lock().await;
-        let Revision { component, settings, lists, spare } = revision;
+        let Revision { component, settings, lists, spare, by } = revision;
+        let by = by.unwrap_or_else(|| By::new(DEVELOPMENT));
         let standing = self.installed(name);
         let component = component.map(Arc::from).or_else(|| standing.as_ref().map(|standing| standing.component.clone()));
         let Some(component) = component else { return Err(LoadError::NotInForce { name: name.to_string() }) };
@@ -587,13 +643,13 @@ impl Runtime {
         let in_force = || standing.as_ref().map(|standing| standing.image.lists().to_vec()).unwrap_or_default();
         let spare = spare.unwrap_or_else(in_force);
         let grant = standing.map_or_else(Grant::development, |standing| standing.grant);
-        self.put_in_force(Some(name), Offer { lists, spare, ..Offer::development(component, settings) }, grant).await
+        self.put_in_force(Some(name), Offer { lists, spare, ..Offer::development(component, settings) }, grant, by).await
     }
 
-    async fn put_in_force(&self, name: Option<&str>, offer: Offer, grant: Grant) -> Result<Swap, LoadError> {
+    async fn put_in_force(&self, name: Option<&str>, offer: Offer, grant: Grant, by: By) -> Result<Swap, LoadError> {
         let publisher = grant.publisher().map(str::to_string);
         let installed = self.take(name, Offer { publisher, grant, ..offer }).await?;
-        self.order(Order::Install(Box::new(installed)), By::new(DEVELOPMENT)).await
+        self.order(Order::Install(Box::new(installed)), by).await
     }
 
     /// Takes a policy out of force. Returns the first event that it does not
@@ -603,8 +659,17 @@ impl Runtime {
     ///
     /// If there is none of that name.
     pub async fn remove(&self, name: &str) -> Result<u64, RemoveError> {
+        self.remove_by(name, By::new(DEVELOPMENT)).await
+    }
+
+    /// The same, done by somebody.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name.
+    pub async fn remove_by(&self, name: &str, by: By) -> Result<u64, RemoveError> {
         let _guard = self.0.changing.lock().await;
-        let removed = self.order(Order::Remove { policy: name.to_string() }, By::new(DEVELOPMENT)).await;
+        let removed = self.order(Order::Remove { policy: name.to_string() }, by).await;
         removed.map(|swap| swap.sequence).map_err(|error| match error {
             LoadError::Stopped => RemoveError::Stopped(Stopped),
             _ => RemoveError::NotInForce(name.to_string()),
@@ -647,6 +712,27 @@ impl Runtime {
         Ok(taken.await.map_err(|_| Stopped)?)
     }
 
+    /// Notes that the configuration was changed while the runtime was there, behind
+    /// everything that was submitted before: each change as a sentence of its own, without
+    /// anything secret. Nothing comes of it where nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has ended.
+    pub async fn note_configuration(&self, changed: &[String], reason: &str) -> Result<(), Stopped> {
+        if self.0.log.is_none() {
+            return Ok(());
+        }
+        let entry = ConfigurationEntry::new(changed, CONFIGURATION, reason, now_micros());
+        let mut line = Vec::new();
+        // Its texts are bounded far below what an entry may have.
+        let written = Entry::Configuration(0, entry).write(&mut line).ok().and_then(|()| String::from_utf8(line).ok());
+        let Some(line) = written else { return Ok(()) };
+        let (reply, taken) = oneshot::channel();
+        self.0.entrance.change(Change::TakeOver { line, reply })?;
+        taken.await.map(drop).map_err(|_| Stopped)
+    }
+
     /// The releases that are judged with, by the names of their policies; of one policy
     /// first those in force, by the time from which on, then the one that is tried out.
     pub fn policies(&self) -> Vec<Standing> {
@@ -660,6 +746,7 @@ impl Runtime {
             since: installed.since,
             stale,
             shown: installed.gate.shown(),
+            grant: installed.grant.clone(),
         };
         standing.values().flat_map(|line| line.releases().map(|installed| view(installed, line.stale))).collect()
     }
@@ -677,14 +764,37 @@ impl Runtime {
 
     /// What it counts. Gauges are as of now.
     pub fn stats(&self) -> &Stats {
-        let stats = &self.0.stats;
-        stats.waiting.set(self.0.entrance.waiting() as i64);
+        let Inner { stats, entrance, failure, log, durable, .. } = &*self.0;
+        stats.waiting.set(entrance.waiting() as i64);
+        stats.waiting_bytes.set(entrance.waiting_bytes() as i64);
+        stats.failed.set(failure.get().is_some().into());
+        if log.is_some() {
+            let pending = stats.sequenced.load(Ordering::Relaxed).saturating_sub(*durable.borrow());
+            stats.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        }
         stats
+    }
+
+    /// How blind it has been since it started: for how long events got a verdict that a
+    /// policy in force has no part in, and why.
+    pub fn blindness(&self) -> Blindness {
+        self.0.eyes.blindness(now_micros())
     }
 
     /// The ledger, for reading; absent without a data directory.
     pub fn log(&self) -> Option<&Arc<Log>> {
         self.0.log.as_ref()
+    }
+
+    /// The data directory; absent if nothing is kept.
+    pub fn data(&self) -> Option<&Path> {
+        self.0.data.as_deref()
+    }
+
+    /// What its sandbox is made of: limits, the binary that loads components, and where
+    /// compiled code is kept.
+    pub(crate) fn sandbox(&self) -> (&sandbox::Limits, &Path, Option<&Path>) {
+        self.0.loader.origin()
     }
 
     /// What stands for a policy's key in the ledger's entries.

@@ -6,16 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use super::admit::{Admission, Admitted, Slot};
+use super::blind::Eyes;
 use super::change::{self, Change};
 use super::cold::Shelf;
 use super::commit::{Ended, Keeper, Waiting, Work};
-use super::evaluate::{Bench, Round, Said, Unasked};
+use super::evaluate::{Bench, Round, Said, Took, Unasked};
 use super::evidence::{self, About, Echoes, Evidence};
 use super::gate::Difference;
 use super::line::{Line, Lines};
@@ -30,7 +32,8 @@ use crate::policy::Mode;
 use crate::sandbox::{self, INSTANCES_MAX};
 use crate::sequencer::{Limits, Sequencer, Step, Submission, now_micros};
 use crate::state::{Key, States, Timer, Timers};
-use crate::stats::{FaultLabel, FindingLabel, OutcomeLabel, Stats, VerdictLabel};
+use crate::stats::{FaultLabel, FindingLabel, OutcomeLabel, StageLabel, Stats, VerdictLabel, observe};
+use crate::trace::Way;
 use crate::verdict::{Decision, Fault, FaultKind, Finding, Verdict};
 
 /// Stack of the threads that evaluate: wasmtime takes 512 KiB of it for the
@@ -76,6 +79,7 @@ pub(super) struct Spine {
     keeper: Keeper,
     pool: rayon::ThreadPool,
     stats: Arc<Stats>,
+    eyes: Arc<Eyes>,
     verdict_events_given: bool,
     /// It was said that verdict events are cut off.
     is_cut_noted: bool,
@@ -90,7 +94,7 @@ impl Spine {
         standing: Arc<RwLock<Lines>>,
         memory: Memory,
         keeper: Keeper,
-        stats: Arc<Stats>,
+        eyes: Arc<Eyes>,
         beginning: Beginning,
     ) -> io::Result<()> {
         let threads = match limits.threads {
@@ -104,7 +108,8 @@ impl Spine {
             .build()
             .map_err(io::Error::other)?;
         let (set, limits, verdict_events_given) = (Set::default(), limits.clone(), beginning.verdict_events_given);
-        let mut spine = Spine { set, standing, memory, limits, keeper, pool, stats, verdict_events_given, is_cut_noted: false };
+        let stats = eyes.stats();
+        let mut spine = Spine { set, standing, memory, limits, keeper, pool, stats, eyes, verdict_events_given, is_cut_noted: false };
         std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(move || {
             if spine.begin(beginning).is_err() {
                 return;
@@ -237,12 +242,17 @@ impl Spine {
         if self.set.hears_verdicts && !heard && self.memory.evidence.is_none() {
             tracing::warn!("A policy asks about verdicts, and without a data directory there are no events about them");
         }
+        self.eyes.open(&self.set);
         self.stats.policies.set(lines.len() as i64);
         *self.standing.write().unwrap_or_else(PoisonError::into_inner) = lines;
         self.keep(work)
     }
 
-    fn keep(&mut self, work: Work) -> Result<(), Ended> {
+    fn keep(&mut self, mut work: Work) -> Result<(), Ended> {
+        if let Some(way) = &mut work.way {
+            way.handed = Some(Instant::now());
+        }
+        self.stats.sequenced.store(self.memory.next - 1, Ordering::Relaxed);
         self.memory.states.hand_in();
         self.keeper.take(work)
     }
@@ -323,18 +333,30 @@ impl Spine {
     /// Judges events together. Gives those about their verdicts, which come next.
     fn judge(&mut self, submissions: Vec<Submission>, takes_own: bool) -> Result<Vec<Event>, Ended> {
         self.memory.shrink();
+        let from = now_micros();
+        let mut way = Way::of(
+            submissions.iter().filter_map(|submission| submission.traced.as_deref()),
+            submissions.iter().map(|s| s.events.len()).sum(),
+        );
+        self.waited(&submissions, way.as_deref());
         let first = self.memory.next;
         let mut work = Work::default();
         work.batch.first = first;
         let mut echoes = Echoes::default();
         let (slots, judged) = {
             let events: Vec<&Event> = submissions.iter().flat_map(|submission| &submission.events).collect();
-            self.stats.batches.observe(events.len() as f64);
+            let began = Instant::now();
             let Admitted { mut slots, fresh, course, gaps } = self.memory.admission.admit(&events, first, takes_own);
+            self.stats.late.inc_by(fresh.iter().filter(|fresh| fresh.late).count() as u64);
+            if let Some(oldest) = course.watermarks().map(|(_, watermark)| watermark).min() {
+                self.stats.watermark_lag.set(from.saturating_sub(oldest).max(0) as f64 / 1e6);
+            }
+            self.stats.stage("admit", began, way.as_deref_mut());
             let began = Instant::now();
             let round = Round::project(&self.set, &self.pool, fresh.iter().map(|fresh| events[fresh.at]).collect());
-            self.stats.stage("project", began.elapsed());
-            self.memory.load(&self.set, &round, &course, &self.stats)?;
+            self.stats.stage("project", began, way.as_deref_mut());
+            self.stats.unasked.inc_by(round.unasked());
+            self.memory.load(&self.set, &round, &course, &self.stats, way.as_deref_mut())?;
             let bench = Bench {
                 set: &self.set,
                 states: &self.memory.states,
@@ -343,21 +365,29 @@ impl Spine {
                 pool: &self.pool,
                 stats: &self.stats,
             };
-            let said = bench.evaluate(&round, &course);
+            let began = Instant::now();
+            let said = bench.evaluate(&round, &course, way.as_ref().map(|way| &way.example));
+            self.stats.stage("evaluate", began, way.as_deref_mut());
+            if let Some(way) = &mut way {
+                way.policies(said.times(&self.set));
+            }
+            let began = Instant::now();
             let judged = self.combine(&round, said, gaps, &mut work.batch.states);
+            self.stats.stage("combine", began, way.as_deref_mut());
             self.stats.missing.set(i64::try_from(self.memory.admission.missing()).unwrap_or(i64::MAX));
             self.stats.silent.set(i64::try_from(self.memory.admission.silent()).unwrap_or(i64::MAX));
             if !judged.woken.is_empty() || !judged.gaps.is_empty() {
                 // Their entries stand between those of the events.
                 self.memory.admission.renumber(&events, &fresh, first, &mut slots, |row| judged.sequence(first, row));
             }
+            self.eyes.judged(&self.set, &round, &judged, from, now_micros());
             self.compare(&round, &judged, first);
             if let Some(evidence) = &self.memory.evidence {
                 let began = Instant::now();
                 let depth_max = self.set.hears_verdicts.then_some(self.limits.verdict_depth_max);
                 let about = About { set: &self.set, round: &round, fresh: &fresh, judged: &judged, depth_max };
                 echoes = evidence.write(&self.pool, &about, &self.memory.admission, &mut work.batch);
-                self.stats.stage("record", began.elapsed());
+                self.stats.stage("record", began, way.as_deref_mut());
             }
             (slots, judged)
         };
@@ -369,16 +399,27 @@ impl Spine {
             let new = slots.iter().filter(|slot| **slot == Slot::New).count();
             work.submissions.push(Waiting { submission, slots, verdicts: verdicts.by_ref().take(new).collect() });
         }
+        work.way = way;
         // Before anybody can see the entries that it counts.
         let events = self.echoes(echoes);
         self.keep(work)?;
         Ok(events)
     }
 
+    /// Notes how long a batch has waited: the submission in it that waited longest.
+    fn waited(&self, submissions: &[Submission], way: Option<&Way>) {
+        let (events, bytes) = submissions.iter().fold((0, 0), |(events, bytes), one| (events + one.events.len(), bytes + one.bytes));
+        self.stats.batches.observe(events as f64);
+        self.stats.batch_bytes.observe(bytes as f64);
+        if let Some(first) = submissions.first() {
+            let seconds = self.stats.stages.get_or_create(&StageLabel { stage: "queue" });
+            observe(&seconds, first.submitted.elapsed(), way.map(|way| &way.example));
+        }
+    }
+
     /// Puts what the policies say together, event by event and timer by timer, and
     /// takes over states and timers.
     fn combine(&mut self, round: &Round<'_>, said: Said, gaps: Vec<Gap>, changes: &mut Vec<StateChange>) -> Judged {
-        let began = Instant::now();
         let set = &self.set;
         let mut heard: Vec<Heard> = (0..round.events.len()).map(|_| Heard::default()).collect();
         let mut aside: BTreeMap<(u32, usize), Heard> = BTreeMap::new();
@@ -412,9 +453,9 @@ impl Spine {
         let keeps = self.memory.evidence.is_some();
         let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
         for part in parts {
-            for (member, rows, time) in part.took {
+            for Took { member, rows, began, ended } in part.took {
                 if let Some(installed) = installed(&standing, set, member) {
-                    installed.gate.took(rows, time);
+                    installed.gate.took(rows, ended - began);
                 }
             }
             for (row, member, what) in part.said {
@@ -461,7 +502,6 @@ impl Spine {
         for decision in Decision::ALL {
             self.stats.events.get_or_create(&VerdictLabel { verdict: decision.name() }).inc_by(counts[decision as usize]);
         }
-        self.stats.stage("combine", began.elapsed());
         let aside = aside.into_iter().map(|(at, heard)| (at, heard.verdict())).collect();
         Judged { verdicts, aside, gaps, woken, unasked }
     }

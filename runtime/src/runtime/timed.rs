@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::evaluate::{Bench, Part, Round};
+use super::evaluate::{Bench, Part, Round, Took};
 use crate::sandbox::{Keys, Outcome, Said};
 use crate::state::{Key, Timer};
 
@@ -198,7 +198,7 @@ impl Bench<'_> {
         let view = policy.grant.view(&policy.image.release().manifest, &policy.slots, cells);
         let began = Instant::now();
         let outcome = policy.image.evaluate(&view, Some(keys));
-        timed.took.push((member, rows.len() as u64, began.elapsed()));
+        timed.took.push(Took { member, rows: rows.len() as u64, began, ended: Instant::now() });
         timed.fuel += outcome.fuel;
         timed.calls += outcome.calls;
         Judged { rows, outcome }

@@ -230,9 +230,13 @@ impl Notice {
         let notice = match Entry::parse(line.as_bytes()).map_err(|error| error.to_string())? {
             Entry::Event(event) => Notice::of_event(&event),
             Entry::Timer(sequence, timer) => Notice::of_timer(sequence, &timer),
-            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => {
-                return Ok(None);
-            }
+            Entry::Gap(..)
+            | Entry::Silence(..)
+            | Entry::Change(..)
+            | Entry::Configuration(..)
+            | Entry::Start(..)
+            | Entry::Keep(..)
+            | Entry::Erasure(..) => return Ok(None),
         };
         Ok(Some(Notice { entry: Some(line.into()), ..notice }))
     }

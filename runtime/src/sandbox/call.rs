@@ -331,10 +331,11 @@ impl Work<'_> {
         }
         let policy = self.image.release.policy();
         for line in &ctx.log {
+            // A target of its own: what a policy says may be of an event.
             match line.level {
-                bindings::log::Level::Debug => tracing::debug!(policy, line = line.text, "policy says"),
-                bindings::log::Level::Info => tracing::info!(policy, line = line.text, "policy says"),
-                bindings::log::Level::Warn => tracing::warn!(policy, line = line.text, "policy says"),
+                bindings::log::Level::Debug => tracing::debug!(target: "ephor::policy", policy, line = line.text, "policy says"),
+                bindings::log::Level::Info => tracing::info!(target: "ephor::policy", policy, line = line.text, "policy says"),
+                bindings::log::Level::Warn => tracing::warn!(target: "ephor::policy", policy, line = line.text, "policy says"),
             }
         }
         if ctx.log_dropped > 0 {

@@ -172,6 +172,30 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// Words of what is wrong with a component, its settings or its lists, or with what is
+    /// to be done with them; not of what is missing here, or wrong with this machine.
+    pub const KINDS: [&'static str; 19] = [
+        "not-a-component",
+        "invalid",
+        "gate",
+        "import",
+        "contract-version",
+        "wrong-world",
+        "compile",
+        "describe",
+        "manifest",
+        "settings-document",
+        "settings",
+        "configure",
+        "lists",
+        "grant",
+        "name",
+        "too-many",
+        "state",
+        "mode",
+        "twice",
+    ];
+
     /// The word used in answers and metrics.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -6,6 +6,8 @@
 //! Written by hand instead of through serde because a clean event's answer is
 //! five short members, and this runs once per event.
 
+use serde_json::{Value, json};
+
 use super::problem::{self, Cause, Problem};
 use crate::event::Event;
 use crate::ingest::{Place, Rejection};
@@ -256,6 +258,98 @@ fn place(out: &mut Vec<u8>, at: At) {
             number(out, index as u64);
         }
     }
+}
+
+/// The schema of a verdict as it is written above; that of a finding and of a fault are
+/// given.
+pub(super) fn verdict_schema(finding: &Value, fault: &Value) -> Value {
+    json!({
+        "description": "What the policies say about one event together.",
+        "type": "object",
+        "required": ["source", "id", "sequence", "verdict", "findings"],
+        "properties": {
+            "source": { "type": "string" },
+            "id": { "type": "string" },
+            "sequence": { "type": "integer", "minimum": 1, "description": "The event's place in the total order, and that of its entry." },
+            "duplicate": { "const": true, "description": "It was here before, and this is what was recorded then." },
+            "verdict": { "$ref": "#/components/schemas/Decision" },
+            "handling": { "enum": ["let-pass", "hold", "refuse"], "description": "What the platform does with the event, if it is undetermined." },
+            "findings": { "type": "array", "items": finding },
+            "faults": { "type": "array", "minItems": 1, "items": fault, "description": "Policies that failed to answer." },
+        },
+    })
+}
+
+pub(super) fn finding_schema() -> Value {
+    json!({
+        "description": "One rule's statement about one event.",
+        "type": "object",
+        "required": ["policy", "release", "rule", "action", "severity", "message", "evidence", "legal_basis"],
+        "properties": {
+            "policy": { "type": "string", "description": "NAME, or PUBLISHER/NAME." },
+            "release": { "type": "string", "description": "Version and short digest." },
+            "rule": { "type": "string" },
+            "action": { "$ref": "#/components/schemas/Action" },
+            "severity": { "$ref": "#/components/schemas/Severity" },
+            "message": { "type": "string", "description": "In the first language of the rule." },
+            "evidence": { "type": "object", "additionalProperties": { "type": "string" } },
+            "legal_basis": { "type": "string" },
+            "overridden": { "const": true, "description": "The verdict is less strict than this finding asks for: its publisher may not deny." },
+        },
+    })
+}
+
+pub(super) fn fault_schema() -> Value {
+    json!({
+        "description": "Why a policy did not answer.",
+        "type": "object",
+        "required": ["policy", "release", "kind", "detail"],
+        "properties": {
+            "policy": { "type": "string" },
+            "release": { "type": "string" },
+            "kind": { "$ref": "#/components/schemas/FaultKind" },
+            "detail": { "type": "string" },
+        },
+    })
+}
+
+/// Of what stands in the place of a verdict, and of what ends a stream.
+pub(super) fn error_schema() -> Value {
+    json!({
+        "description": "Why there is no verdict on an item; with `from_line`, why a stream ended before its body did.",
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "source": { "type": "string" },
+            "id": { "type": "string" },
+            "error": { "$ref": "#/components/schemas/Problem" },
+            "line": { "type": "integer", "minimum": 1, "description": "Of a stream; the first is 1." },
+            "index": { "type": "integer", "minimum": 0, "description": "In an array." },
+            "from_line": { "type": "integer", "minimum": 1, "description": "The first line that was not judged." },
+        },
+    })
+}
+
+pub(super) fn summary_schema() -> Value {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    json!({
+        "description": "What closes the answers to lines if clean events are left out.",
+        "type": "object",
+        "required": ["summary"],
+        "properties": {
+            "summary": {
+                "type": "object",
+                "required": ["events", "rejected"],
+                "properties": {
+                    "events": count,
+                    "rejected": count,
+                    "duplicates": count,
+                    "first_sequence": count,
+                    "last_sequence": count,
+                },
+            },
+        },
+    })
 }
 
 /// What closes a stream that left clean events out.

@@ -4,12 +4,13 @@
 //! is a client that sends nothing, half of the HTTP/2 preface, no further
 //! request, or does not read its answers. Each has its bound here.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,69 +21,92 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, interval, sleep, sleep_until, timeout};
 
 use super::body::{Cut, ResponseBody};
+use super::clients::Ticket;
+use super::followed::Sending;
+use super::handshake::{self, Met, Protocol};
 use super::peer::Peer;
 use super::{Phase, Shared, routes};
 
-/// The largest chunk that HTTP/1 reads at once, and with that the memory of one
-/// connection. Much smaller, and a stream pays for many reads.
-const READ_BUFFER_BYTES: usize = 256 * 1024;
-/// What an HTTP/2 client may send ahead on one stream and on one connection.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-const FRAME_BYTES: u32 = 64 * 1024;
-/// An HTTP/2 peer that does not answer a ping is gone.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Header fields beyond the limit that hyper still reads, so that the refusal says what is
+/// wrong. Beyond these it refuses without a word, and closes the connection.
+const HEADERS_SPARE: usize = 64;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr) {
     // Answers are written in whole frames; waiting to fill a packet only delays
     // them.
     let _ = stream.set_nodelay(true);
-    let limits = &shared.limits;
-    let mut phase = shared.phase.clone();
-    match timeout(limits.first_byte_timeout(), stream.peek(&mut [0])).await {
+    let mut first = [0];
+    match timeout(shared.limits.first_byte_timeout(), stream.peek(&mut first)).await {
         Ok(Ok(1..)) => {}
         Ok(Ok(0) | Err(_)) | Err(_) => return,
     }
-    let peer = Arc::new(Peer { address, certificate: None });
+    let Some(door) = shared.door.clone() else {
+        return speak(shared, stream, Peer { address, certificate: None }, None).await;
+    };
+    if let Some(Met { stream, certificate, protocol }) = handshake::meet(&shared, &door, stream, first[0], address).await {
+        speak(shared, stream, Peer { address, certificate }, protocol).await;
+    }
+}
+
+/// Speaks HTTP to the end of the connection: in the version that was agreed on, or else
+/// that of the client's first bytes.
+async fn speak<S>(shared: Arc<Shared>, stream: S, peer: Peer, protocol: Option<Protocol>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = &shared.limits;
+    let mut phase = shared.phase.clone();
+    let peer = Arc::new(peer);
+    tracing::debug!(address = %peer.address, names = ?peer.certificate.as_ref().map(|certificate| &certificate.names), "Connected");
     let requests = Arc::new(Requests::default());
     let service = service_fn({
-        let (shared, requests) = (Arc::clone(&shared), Arc::clone(&requests));
+        let (shared, peer, requests) = (Arc::clone(&shared), Arc::clone(&peer), Arc::clone(&requests));
         move |request| {
             let (shared, peer) = (Arc::clone(&shared), Arc::clone(&peer));
             let open = OpenRequest::begin(&requests);
             async move {
-                let response = routes::answer(&shared, &peer, request).await;
-                Ok::<_, Infallible>(response.map(|body| Counted { body, _open: open }))
+                let mut response = routes::answer(&shared, &peer, request).await;
+                let ticket = response.extensions_mut().remove::<Ticket>();
+                let followed = response.extensions_mut().remove::<Sending>();
+                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, ticket, followed)))
             }
         }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = match protocol {
+        None => builder,
+        Some(Protocol::Http1) => builder.http1_only(),
+        Some(Protocol::Http2) => builder.http2_only(),
+    };
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout())
-        .max_headers(limits.headers_max)
-        .max_buf_size(READ_BUFFER_BYTES);
+        .max_headers(limits.headers_max.saturating_add(HEADERS_SPARE))
+        .max_buf_size(limits.read_buffer_bytes_max);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
         .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(FRAME_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .max_pending_accept_reset_streams(limits.streams_reset_max)
+        .max_local_error_reset_streams(limits.streams_failed_max)
+        .initial_stream_window_size(limits.stream_window_bytes)
+        .initial_connection_window_size(limits.connection_window_bytes)
+        .max_frame_size(limits.frame_bytes_max)
+        .max_send_buf_size(limits.send_buffer_bytes_max)
+        .keep_alive_interval(limits.ping_interval())
+        .keep_alive_timeout(limits.ping_timeout());
     let io = TokioIo::new(Patient::new(stream, limits.write_timeout()));
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
     let check = sleep_until(Instant::now() + limits.header_timeout());
     tokio::pin!(check);
+    let mut stall = interval(limits.write_timeout());
     let mut seen = 0;
     let mut leaving = false;
     loop {
@@ -108,6 +132,12 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: Socke
                 seen = begun;
                 check.as_mut().reset(Instant::now() + limits.idle_timeout());
             }
+            _ = stall.tick() => {
+                if requests.have_waited_for(limits.write_timeout()) {
+                    tracing::debug!(address = %peer.address, "The peer lets no answer through");
+                    return;
+                }
+            }
             changed = phase.changed() => {
                 if changed.is_err() || *phase.borrow() == Phase::Stopped {
                     return;
@@ -124,6 +154,10 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: Socke
 struct Requests {
     begun: AtomicU64,
     answered: AtomicU64,
+    /// Answers that have something for the peer, and since when nobody has asked them for
+    /// it. In HTTP/2 that is not seen on the socket: a window that stays shut holds an
+    /// answer, and everything else flows.
+    offered: Mutex<BTreeMap<u64, Instant>>,
 }
 
 impl Requests {
@@ -134,29 +168,61 @@ impl Requests {
     fn are_open(&self) -> bool {
         self.begun() != self.answered.load(Ordering::Relaxed)
     }
+
+    fn have_waited_for(&self, patience: Duration) -> bool {
+        self.offered().values().any(|since| since.elapsed() >= patience)
+    }
+
+    fn offered(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A request that is not wholly answered: its handler runs, or its answer's body
 /// is still being sent.
-struct OpenRequest(Arc<Requests>);
+struct OpenRequest {
+    requests: Arc<Requests>,
+    number: u64,
+}
 
 impl OpenRequest {
     fn begin(requests: &Arc<Requests>) -> Self {
-        requests.begun.fetch_add(1, Ordering::Relaxed);
-        OpenRequest(Arc::clone(requests))
+        let number = requests.begun.fetch_add(1, Ordering::Relaxed);
+        OpenRequest { requests: Arc::clone(requests), number }
+    }
+
+    /// There is something for the peer.
+    fn offer(&self) {
+        self.requests.offered().insert(self.number, Instant::now());
+    }
+
+    /// The peer would take something.
+    fn asked(&self) {
+        self.requests.offered().remove(&self.number);
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.answered.fetch_add(1, Ordering::Relaxed);
+        self.asked();
+        self.requests.answered.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// An answer's body that holds its request open.
 struct Counted {
     body: ResponseBody,
-    _open: OpenRequest,
+    open: OpenRequest,
+    /// Counts for its client until the end.
+    _ticket: Option<Ticket>,
+    _followed: Option<Sending>,
+}
+
+impl Counted {
+    fn new(body: ResponseBody, open: OpenRequest, ticket: Option<Ticket>, followed: Option<Sending>) -> Counted {
+        open.offer();
+        Counted { body, open, _ticket: ticket, _followed: followed }
+    }
 }
 
 impl Body for Counted {
@@ -164,7 +230,12 @@ impl Body for Counted {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.open.asked();
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            self.open.offer();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -177,15 +248,15 @@ impl Body for Counted {
 }
 
 /// A socket that gives up on a peer that takes nothing for too long.
-struct Patient {
-    stream: TcpStream,
+struct Patient<S> {
+    stream: S,
     patience: Duration,
     /// Present while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
-    fn new(stream: TcpStream, patience: Duration) -> Self {
+impl<S> Patient<S> {
+    fn new(stream: S, patience: Duration) -> Self {
         Patient { stream, patience, deadline: None }
     }
 
@@ -201,13 +272,13 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Patient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch(cx, polled)

@@ -9,12 +9,14 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::Shared;
 use super::body::{RequestBody, ResponseBody};
 use super::policies::{check_local, render, stopped};
-use super::problem::{Cause, Problem};
+use super::problem::{Cause, Problem, sentence};
 use crate::runtime::{Erase, EraseError, RawEvent, RawEventError};
 
 /// What is encoded in attributes' headers (CloudEvents HTTP binding 1.0.2, section
@@ -73,38 +75,57 @@ fn not_given(error: &RawEventError) -> Problem {
             (Cause::Internal, None)
         }
     };
-    let problem = Problem::new(cause, sentence(&error.to_string()));
+    let problem = Problem::new(cause, sentence(error));
     match by {
         Some(by) => problem.with("erasure", by.to_string().into_bytes()),
         None => problem,
     }
 }
 
-/// What is to go, and who wants it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Act {
+/// What is to go, and who wants it: events about a subject, about a subject of a source,
+/// or the one with a source and an id.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Erasure", extend("anyOf" = which(), "required" = ["by"]))]
+pub(super) struct Act {
+    /// Whom or what they are about.
     subject: Option<String>,
+    /// Where they come from.
     source: Option<String>,
+    /// The id of one, together with its source.
     id: Option<String>,
+    /// Who wants it: a person or a role.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"\S"))]
     by: String,
+    /// Why.
     reason: Option<String>,
+}
+
+/// Which members go together.
+fn which() -> Value {
+    let text = json!({ "type": "string", "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$" });
+    let text_or_none = json!({ "anyOf": [text, { "type": "null" }] });
+    json!([
+        { "required": ["subject"], "properties": { "subject": text, "source": text_or_none, "id": { "type": "null" } } },
+        { "required": ["source", "id"], "properties": { "source": text, "id": text, "subject": { "type": "null" } } },
+    ])
 }
 
 /// Erases the content of events. Answers once it is gone.
 pub(super) async fn erase(shared: &Arc<Shared>, parts: &Parts, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
     let Act { subject, source, id, by, reason } = super::act::read(shared, parts, body).await?;
-    let by = super::act::by(by, reason)?;
+    let by = super::act::by(parts, by, reason)?;
     let runtime = shared.runtime.clone();
     // In a task of its own: a client that hangs up must not leave it half done.
     match tokio::spawn(async move { runtime.erase(Erase { subject, source, id }, by).await }).await {
         Ok(Ok(erased)) => render(&erased),
         Ok(Err(error)) => Err(match error {
             EraseError::Stopped(_) => stopped(),
-            EraseError::Unclear => Problem::new(Cause::Query, sentence(&error.to_string())),
-            EraseError::NothingKept => Problem::new(Cause::NotKept, sentence(&error.to_string())),
+            EraseError::Unclear => Problem::new(Cause::Query, sentence(&error)),
+            EraseError::NothingKept => Problem::new(Cause::NotKept, sentence(&error)),
             EraseError::Failed { sequence, .. } => {
-                Problem::new(Cause::Internal, sentence(&error.to_string())).with("sequence", sequence.to_string().into_bytes())
+                Problem::new(Cause::Internal, sentence(&error)).with("sequence", sequence.to_string().into_bytes())
             }
         }),
         Err(error) => {
@@ -112,10 +133,4 @@ pub(super) async fn erase(shared: &Arc<Shared>, parts: &Parts, body: &mut Reques
             Err(Problem::new(Cause::Internal, "The erasure broke down; the log says more."))
         }
     }
-}
-
-/// An error's words as a sentence.
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
 }

@@ -7,14 +7,17 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 
 use super::answer::{self, At};
 use super::body::{Coding, RequestBody, ResponseBody};
+use super::clients::Ticket;
 use super::problem::{Cause, Problem};
 use super::{Shared, stream};
 use crate::event::Event;
 use crate::ingest::{self, Rejection};
 use crate::runtime::{Answer, Judged, SubmitError};
+use crate::trace::Context;
 
 /// The forms that events come in (CloudEvents 1.0.2, HTTP binding, section 3,
 /// and lines).
@@ -27,11 +30,17 @@ enum Form {
 }
 
 /// Answers the request.
-pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+pub(super) async fn post(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    trace: Option<&Context>,
+    body: &mut RequestBody,
+) -> Result<Response<ResponseBody>, Problem> {
+    let (headers, ticket) = (&parts.headers, Ticket::of(parts));
     let form = form(headers)?;
     body.decode(Coding::of(headers)?);
     if form == Form::Lines {
-        return stream::post(shared, headers, body.take()).await;
+        return stream::post(shared, headers, ticket, trace.cloned(), body.take()).await;
     }
     let limits = &shared.limits;
     let ingest = &shared.options.ingest;
@@ -44,10 +53,14 @@ pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: &mut R
         }
         problem
     })?;
+    let take = |events: usize| ticket.as_ref().map_or(Ok(()), |ticket| ticket.take(events, body.len()));
+    if form != Form::Batch {
+        take(1)?;
+    }
     match form {
-        Form::Batch => batch(shared, &body).await,
-        Form::Structured => one(shared, ingest::structured(&body, ingest)).await,
-        Form::Binary | Form::Lines => one(shared, binary(shared, headers, &body)).await,
+        Form::Batch => batch(shared, trace, &body, take).await,
+        Form::Structured => one(shared, trace, ingest::structured(&body, ingest)).await,
+        Form::Binary | Form::Lines => one(shared, trace, binary(shared, headers, &body)).await,
     }
 }
 
@@ -57,12 +70,12 @@ fn binary(shared: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<Event, R
     ingest::binary(fields, content_type, body, &shared.options.ingest)
 }
 
-async fn one(shared: &Shared, event: Result<Event, Rejection>) -> Result<Response<ResponseBody>, Problem> {
+async fn one(shared: &Shared, trace: Option<&Context>, event: Result<Event, Rejection>) -> Result<Response<ResponseBody>, Problem> {
     let event = event.map_err(|rejection| {
         shared.counters.rejected(rejection.kind.name());
         Problem::from(rejection)
     })?;
-    let judged = judge(shared, vec![event]).await?;
+    let judged = judge(shared, trace, vec![event]).await?;
     let mut out = Vec::with_capacity(256);
     for (event, answer) in judged.events.iter().zip(&judged.answers) {
         if let Answer::Refused(refusal) = answer {
@@ -74,7 +87,12 @@ async fn one(shared: &Shared, event: Result<Event, Rejection>) -> Result<Respons
     Ok(json(out))
 }
 
-async fn batch(shared: &Shared, body: &[u8]) -> Result<Response<ResponseBody>, Problem> {
+async fn batch(
+    shared: &Shared,
+    trace: Option<&Context>,
+    body: &[u8],
+    take: impl FnOnce(usize) -> Result<(), Problem>,
+) -> Result<Response<ResponseBody>, Problem> {
     let items = ingest::batch(body, &shared.options.ingest).map_err(|rejection| {
         shared.counters.rejected(rejection.kind.name());
         Problem::from(rejection)
@@ -94,8 +112,9 @@ async fn batch(shared: &Shared, body: &[u8]) -> Result<Response<ResponseBody>, P
             }
         });
     }
+    take(slots.len())?;
     let nothing_valid = events.is_empty() && !slots.is_empty();
-    let judged = if events.is_empty() { None } else { Some(judge(shared, events).await?) };
+    let judged = if events.is_empty() { None } else { Some(judge(shared, trace, events).await?) };
     let mut answers = judged.iter().flat_map(|judged| judged.events.iter().zip(&judged.answers));
     let mut out = Vec::with_capacity(slots.len() * 128 + 2);
     out.push(b'[');
@@ -122,9 +141,9 @@ async fn batch(shared: &Shared, body: &[u8]) -> Result<Response<ResponseBody>, P
 
 /// Submits without waiting for room: a client that sends whole requests is
 /// better told to come back than kept.
-async fn judge(shared: &Shared, events: Vec<Event>) -> Result<Judged, Problem> {
+async fn judge(shared: &Shared, trace: Option<&Context>, events: Vec<Event>) -> Result<Judged, Problem> {
     let retry_after_s = shared.limits.retry_after_s;
-    let pending = shared.runtime.try_submit(events).map_err(|error| match error {
+    let pending = shared.runtime.try_submit_in(events, trace).map_err(|error| match error {
         SubmitError::Full { .. } => {
             let detail = format!("Nothing of the request was taken. Send it again in {retry_after_s} s, or stream lines as application/x-ndjson: a stream waits.");
             Problem::new(Cause::QueueFull, detail).retry_after(retry_after_s)

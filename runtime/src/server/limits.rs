@@ -4,11 +4,15 @@
 //! connection and one request may cost.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::clients::Clients;
+use crate::tls;
 
 /// Bounds of the HTTP surface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +32,36 @@ pub struct Limits {
     /// HTTP/2 streams open at the same time on one connection.
     #[schemars(range(min = 1, max = 100_000))]
     pub streams_max: u32,
+    /// HTTP/2 streams of one connection that the client has reset and that the server has
+    /// not begun with. One that opens and resets them faster (CVE-2023-44487) is sent away.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub streams_reset_max: usize,
+    /// HTTP/2 streams that the server itself has reset on one connection because of errors
+    /// of the client (CVE-2025-8671). A client with more is sent away.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub streams_failed_max: usize,
+    /// Bytes that an HTTP/2 client may send ahead on one stream.
+    #[schemars(range(min = 16_384, max = (1u32 << 31) - 1))]
+    pub stream_window_bytes: u32,
+    /// Bytes that an HTTP/2 client may send ahead on one connection.
+    #[schemars(range(min = 65_535, max = (1u32 << 31) - 1))]
+    pub connection_window_bytes: u32,
+    /// Bytes of one HTTP/2 frame.
+    #[schemars(range(min = 16_384, max = (1 << 24) - 1))]
+    pub frame_bytes_max: u32,
+    /// Bytes of answers that wait to be sent on one HTTP/2 stream.
+    #[schemars(range(min = 1_024, max = 1 << 30))]
+    pub send_buffer_bytes_max: usize,
+    /// Bytes that are read at once of an HTTP/1.1 connection, and with that the memory of
+    /// one. Much smaller, and a stream pays for many reads.
+    #[schemars(range(min = 8_192, max = 1 << 30))]
+    pub read_buffer_bytes_max: usize,
+    /// Milliseconds between two pings on an HTTP/2 connection.
+    #[schemars(range(min = 1, max = 86_400_000))]
+    pub ping_interval_ms: u64,
+    /// Milliseconds for the answer to a ping; a client that gives none is gone.
+    #[schemars(range(min = 1, max = 86_400_000))]
+    pub ping_timeout_ms: u64,
     /// Milliseconds a new connection may stay silent. hyper has no such limit.
     #[schemars(range(min = 1, max = 86_400_000))]
     pub first_byte_timeout_ms: u64,
@@ -91,11 +125,32 @@ pub struct Limits {
     /// Seconds after which a refused client is asked to come back.
     #[schemars(range(min = 0, max = 86_400))]
     pub retry_after_s: u64,
+    /// What one client may send.
+    pub clients: Clients,
     /// Repositories of releases that are served as they are under
     /// `/v1/repositories/NAME/`: folders by name, relative to the folder of the
     /// configuration. No bound, but the one other thing that the surface is told.
     #[schemars(extend("examples" = [{"transport-office": "/srv/transport-office"}]))]
     pub repositories: BTreeMap<String, PathBuf>,
+    /// TLS at this server's own door, in versions 1.2 and 1.3, with HTTP/2 and HTTP/1.1 in it.
+    /// Without it the server listens in clear: on this machine, or behind a proxy that does
+    /// TLS.
+    ///
+    /// The files are PEM, relative to the folder of the configuration. They are read again
+    /// when they change, and on SIGHUP; what cannot be used is said in the log, and what was
+    /// read before goes on.
+    pub tls: tls::Settings,
+}
+
+/// A server would be reached from beyond this machine without what that takes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{address} is reached from beyond this machine, where everybody on the way reads and changes what is sent in clear: \
+     name a certificate and its key in the configuration ([server.tls], `certificate` and `key`; `ephor tls init` makes them), \
+     or write `elsewhere = true` there if a proxy in front does TLS"
+)]
+pub struct ExposedError {
+    address: SocketAddr,
 }
 
 impl Default for Limits {
@@ -105,6 +160,15 @@ impl Default for Limits {
             headers_max: 64,
             header_bytes_max: 16 * 1024,
             streams_max: 100,
+            streams_reset_max: 20,
+            streams_failed_max: 1_024,
+            stream_window_bytes: 1024 * 1024,
+            connection_window_bytes: 2 * 1024 * 1024,
+            frame_bytes_max: 64 * 1024,
+            send_buffer_bytes_max: 400 * 1024,
+            read_buffer_bytes_max: 256 * 1024,
+            ping_interval_ms: 20_000,
+            ping_timeout_ms: 10_000,
             first_byte_timeout_ms: 5_000,
             header_timeout_ms: 5_000,
             body_idle_timeout_ms: 10_000,
@@ -122,17 +186,43 @@ impl Default for Limits {
             settings_bytes_max: 4 * 1024 * 1024,
             list_bytes_max: 16 * 1024 * 1024,
             retry_after_s: 1,
+            clients: Clients::default(),
             repositories: BTreeMap::new(),
+            tls: tls::Settings::default(),
         }
     }
 }
 
 impl Limits {
     /// What a server with these limits can take over of others while it runs: all but what
-    /// its connections have in common.
+    /// its connections have in common, and whether there is TLS.
     #[must_use]
     pub fn taking_over(&self, others: &Limits) -> Limits {
-        Limits { connections_max: self.connections_max, bodies_bytes_max: self.bodies_bytes_max, ..others.clone() }
+        let tls = match self.tls.is_on() && others.tls.is_on() {
+            true => others.tls.clone(),
+            false => self.tls.clone(),
+        };
+        Limits { connections_max: self.connections_max, bodies_bytes_max: self.bodies_bytes_max, tls, ..others.clone() }
+    }
+
+    /// Whether a server with these limits may listen on an address.
+    ///
+    /// # Errors
+    ///
+    /// With what has to be said first, if others than this machine reach it.
+    pub fn may_listen(&self, address: SocketAddr) -> Result<(), ExposedError> {
+        match address.ip().is_loopback() || self.tls.is_on() || self.tls.elsewhere {
+            true => Ok(()),
+            false => Err(ExposedError { address }),
+        }
+    }
+
+    pub(super) fn ping_interval(&self) -> Duration {
+        Duration::from_millis(self.ping_interval_ms)
+    }
+
+    pub(super) fn ping_timeout(&self) -> Duration {
+        Duration::from_millis(self.ping_timeout_ms)
     }
 
     pub(super) fn first_byte_timeout(&self) -> Duration {

@@ -31,25 +31,21 @@ pub(super) async fn get(shared: &Arc<Shared>, path: &str) -> Result<Response<Res
     match path {
         "key" => Ok(text(format!("{}\n", log.key()))),
         "checkpoint" => match log.latest() {
-            // What was signed a moment ago may be behind already.
-            Some((_, note)) => Ok(uncached(text(note.to_string()))),
+            Some((_, note)) => Ok(text(note.to_string())),
             None => Err(Problem::new(Cause::NotFound, "Nothing is signed yet: the log has no entry, or its first checkpoint is to come.")),
         },
         "checkpoint/final" => match log.finished() {
-            Some((_, note)) => Ok(uncached(text(note.to_string()))),
+            Some((_, note)) => Ok(text(note.to_string())),
             None => Err(Problem::new(Cause::NotFound, "No checkpoint has been co-signed by as many witnesses as are required.")),
         },
         "witnesses" => {
             let standing = serde_json::to_vec(&log.witnessed()).unwrap_or_default();
-            Ok(uncached(super::events::json([standing, b"\n".to_vec()].concat())))
+            Ok(super::events::json([standing, b"\n".to_vec()].concat()))
         }
         _ => match (path.strip_prefix("proof/"), TileId::parse(path)) {
             (Some(sequence), _) => proof(log, sequence).await,
             (None, Some(tile)) => serve(log, tile).await,
-            (None, None) => {
-                let detail = "Below /v1/log/ there are checkpoint, checkpoint/final, witnesses, key, proof/SEQUENCE, tile/L/N and tile/entries/N (C2SP tlog-tiles).";
-                Err(Problem::new(Cause::NotFound, detail))
-            }
+            (None, None) => Err(super::protocol::not_found(&format!("/v1/log/{path}"))),
         },
     }
 }
@@ -94,7 +90,7 @@ async fn proof(log: &Arc<Log>, sequence: &str) -> Result<Response<ResponseBody>,
         return Err(Problem::new(Cause::NotFound, format!("{sequence:?} is not the sequence of an entry.")));
     };
     let proof = blocking(log, move |log| log.proof(sequence)).await?;
-    Ok(uncached(text(proof.to_string())))
+    Ok(text(proof.to_string()))
 }
 
 /// Asks the log where waiting for the disk disturbs nobody.
@@ -120,10 +116,5 @@ pub(super) async fn blocking<T: Send + 'static>(
 fn text(body: String) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
-}
-
-fn uncached(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -6,27 +6,33 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyDataStream, Full};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, ETAG, HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Shared;
 use super::body::{Coding, RequestBody, ResponseBody};
 use super::events::{MediaType, json};
-use super::problem::{Cause, Problem};
+use super::guard::Caller;
+use super::list::Page;
+use super::problem::{Cause, Problem, sentence};
+use super::turn::policy_tag;
+use super::viewer::Viewer;
 use crate::policy::manifest::{Field, Rule};
 use crate::policy::{Bound, Language};
 use crate::reference::List;
-use crate::runtime::{Mode, RemoveError, Revision, Standing};
+use crate::runtime::{By, Mode, RemoveError, Revision, Standing};
 use crate::sandbox::LoadError;
 
 /// Parts of a multipart body that are looked for. There may be several lists.
 const PARTS: [&str; 3] = ["component", "settings", "list"];
 
 /// A policy in force, as a client sees it.
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Policy")]
+pub(super) struct View<'a> {
     policy: &'a str,
     release: &'a str,
     version: &'a str,
@@ -79,18 +85,29 @@ impl<'a> View<'a> {
     }
 }
 
-/// Everything in force, by name.
-pub(super) fn list(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
-    let standing = shared.runtime.policies();
+/// A page of everything in force, by name.
+pub(super) fn list(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
+    let (page, viewer) = (Page::of(parts)?, Viewer::of(parts));
+    let seen = shared.runtime.policies().into_iter().filter(|standing| viewer.sees_policy(standing.release.policy())).collect();
+    let (standing, next) = page.cut(seen, |standing| standing.release.policy());
     let views: Vec<View<'_>> = standing.iter().map(View::of).collect();
-    render(&BTreeMap::from([("policies", views)]))
+    let mut response = render(&BTreeMap::from([("policies", views)]))?;
+    page.link(&mut response, parts.uri.path(), next.as_deref());
+    Ok(response)
 }
 
 /// One policy.
-pub(super) fn get(shared: &Shared, name: &str) -> Result<Response<ResponseBody>, Problem> {
+pub(super) fn get(shared: &Shared, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
     match shared.runtime.policies().iter().find(|standing| standing.release.policy() == name) {
-        Some(standing) => render(&View::of(standing)),
-        None => Err(unknown(name)),
+        Some(standing) if Viewer::of(parts).sees_policy(name) => {
+            let mut response = render(&View::of(standing))?;
+            if let Some(tag) = policy_tag(shared, name).and_then(|tag| HeaderValue::try_from(tag).ok()) {
+                response.headers_mut().insert(ETAG, tag);
+            }
+            Ok(response)
+        }
+        // What is not shown is as if it were not there.
+        _ => Err(unknown(name)),
     }
 }
 
@@ -103,12 +120,15 @@ pub(super) async fn put(
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
-    let revision = read(shared, parts, body).await?;
+    let who = Caller::of(parts).0.map(|identity| By::new(identity.to_string()));
+    let revision = Revision { by: who, ..read(shared, parts, body).await? };
+    let turn = shared.turns.take(shared, &parts.headers, name).await?;
     let runtime = shared.runtime.clone();
     let policy = name.to_owned();
     // In a task of its own: a client that hangs up must not leave a swap half
     // done.
     let swap = tokio::spawn(async move {
+        let _turn = turn;
         let swap = runtime.revise(&policy, revision).await;
         match &swap {
             Ok(swap) => tracing::info!(
@@ -139,9 +159,15 @@ pub(super) async fn put(
 /// Takes a policy out of force.
 pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> Result<Response<ResponseBody>, Problem> {
     check_allowed(shared, parts)?;
+    let turn = shared.turns.take(shared, &parts.headers, name).await?;
     let (runtime, policy) = (shared.runtime.clone(), name.to_owned());
+    let who = Caller::of(parts).0.map(|identity| By::new(identity.to_string()));
     let removed = tokio::spawn(async move {
-        let removed = runtime.remove(&policy).await;
+        let _turn = turn;
+        let removed = match who {
+            Some(who) => runtime.remove_by(&policy, who).await,
+            None => runtime.remove(&policy).await,
+        };
         if let Ok(sequence) = removed {
             tracing::info!(policy, sequence, "Policy out of force, over HTTP");
         }
@@ -152,13 +178,15 @@ pub(super) async fn delete(shared: &Arc<Shared>, parts: &Parts, name: &str) -> R
         RemoveError::NotInForce(name) => unknown(&name),
         RemoveError::Stopped(_) => stopped(),
     })?;
-    #[derive(Serialize)]
-    struct Removed<'a> {
-        policy: &'a str,
-        /// The first event that is judged without it.
-        sequence: u64,
-    }
     render(&Removed { policy: name, sequence })
+}
+
+/// A policy that was taken out of force.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Removed<'a> {
+    policy: &'a str,
+    /// The first event that is judged without it.
+    sequence: u64,
 }
 
 /// Development mode, and a request from this machine.
@@ -171,8 +199,12 @@ fn check_allowed(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
 }
 
 /// A request to the loopback interface that names this machine: a web page that had
-/// its own name resolve to the loopback address would be let through otherwise.
+/// its own name resolve to the loopback address would be let through otherwise. Where
+/// the guard has asked who somebody is, it does not matter where they are.
 pub(super) fn check_local(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
+    if shared.options.access.is_some() {
+        return Ok(());
+    }
     let host = parts.uri.host().or_else(|| parts.headers.get(HOST).and_then(|value| value.to_str().ok()).map(without_port));
     match host {
         Some(host) if shared.loopback && is_loopback(host) => Ok(()),
@@ -229,11 +261,18 @@ async fn read(shared: &Shared, parts: &Parts, body: &mut RequestBody) -> Result<
     match media.as_deref() {
         Some("application/wasm") => Ok(Revision { component: Some(whole.into()), ..Revision::default() }),
         Some("application/json") => Ok(Revision { settings: Some(whole.into()), ..Revision::default() }),
-        _ => read_parts(shared, parts, whole).await,
+        _ => read_parts(shared, parts, whole, None).await.map(|(revision, _)| revision),
     }
 }
 
-async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Revision, Problem> {
+/// Reads the parts of a multipart body, among them one of another name if there may be one.
+/// With that part no other is needed.
+pub(super) async fn read_parts(
+    shared: &Shared,
+    parts: &Parts,
+    whole: Bytes,
+    other: Option<&str>,
+) -> Result<(Revision, Option<Vec<u8>>), Problem> {
     let broken = |error: multer::Error| match error {
         multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => {
             Problem::new(Cause::BodyTooLarge, sentence(&error))
@@ -246,13 +285,14 @@ async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Revi
         .for_field(PARTS[0], shared.limits.component_bytes_max as u64)
         .for_field(PARTS[1], shared.limits.settings_bytes_max as u64)
         .for_field(PARTS[2], shared.limits.list_bytes_max as u64);
-    let constraints = multer::Constraints::new().allowed_fields(PARTS.to_vec()).size_limit(sizes);
+    let constraints = multer::Constraints::new().allowed_fields(PARTS.into_iter().chain(other).collect()).size_limit(sizes);
     let mut multipart = multer::Multipart::with_constraints(BodyDataStream::new(Full::new(whole)), boundary, constraints);
-    let mut revision = Revision::default();
+    let (mut revision, mut others) = (Revision::default(), None);
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
         let place = match field.name() {
             Some("component") => &mut revision.component,
             Some("settings") => &mut revision.settings,
+            name if name.is_some() && name == other => &mut others,
             _ => {
                 let bytes = field.bytes().await.map_err(broken)?;
                 let list = List::open(bytes[..].into()).map_err(|error| Problem::new(Cause::Load(error.kind()), sentence(&error)))?;
@@ -265,10 +305,10 @@ async fn read_parts(shared: &Shared, parts: &Parts, whole: Bytes) -> Result<Revi
         }
         *place = Some(Vec::from(field.bytes().await.map_err(broken)?));
     }
-    if revision.component.is_none() && revision.settings.is_none() && revision.lists.is_empty() {
+    if others.is_none() && revision.component.is_none() && revision.settings.is_none() && revision.lists.is_empty() {
         return Err(Problem::new(Cause::Multipart, "None of the parts `component`, `settings` and `list` is there."));
     }
-    Ok(revision)
+    Ok((revision, others))
 }
 
 /// A load error is for the policy's author; where it has several causes, all of
@@ -315,15 +355,6 @@ fn unknown(name: &str) -> Problem {
     Problem::new(Cause::NoSuchPolicy, format!("No policy named {name:?} is in force; GET /v1/policies lists those that are."))
 }
 
-/// Another crate's message, lower case and without an end, as a sentence.
-fn sentence(error: &impl ToString) -> String {
-    let text = error.to_string();
-    let mut chars = text.chars();
-    let Some(first) = chars.next() else { return text };
-    let end = if text.ends_with('.') { "" } else { "." };
-    format!("{}{}{end}", first.to_uppercase(), chars.as_str())
-}
-
 pub(super) fn render(value: &impl Serialize) -> Result<Response<ResponseBody>, Problem> {
     match serde_json::to_vec(value) {
         Ok(mut body) => {
@@ -349,12 +380,5 @@ mod tests {
         for host in ["", "example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1:80", "[::2]"] {
             assert!(!is_loopback(without_port(host)), "{host}");
         }
-    }
-
-    #[test]
-    fn foreign_messages_become_sentences() {
-        assert_eq!(sentence(&"incomplete stream"), "Incomplete stream.");
-        assert_eq!(sentence(&"Done."), "Done.");
-        assert_eq!(sentence(&""), "");
     }
 }

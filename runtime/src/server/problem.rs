@@ -1,8 +1,9 @@
 //! Errors as `application/problem+json` (RFC 9457), and the one table that says
 //! which cause gets which status.
 
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
 
 use super::body::ResponseBody;
 use crate::ingest::{Place, Rejection, RejectionKind};
@@ -27,6 +28,8 @@ pub(crate) enum Cause {
     OutsideHorizon,
     /// What a query asks for is not known.
     Query,
+    /// A header does not say what it should.
+    Header,
     /// The body is no note.
     Cosignature,
     /// A checkpoint that the log does not remember.
@@ -47,6 +50,12 @@ pub(crate) enum Cause {
     Erased,
     /// No such policy.
     NoSuchPolicy,
+    /// The client wants the answer in a form that it does not come in.
+    NotAcceptable,
+    /// The address is longer than the limits allow.
+    UriTooLong,
+    /// What an act is made conditional on does not hold.
+    Precondition,
     /// The path has other methods; these.
     Method(&'static str),
     /// The content type is none that the path takes.
@@ -85,12 +94,32 @@ pub(crate) enum Cause {
     Stopping,
     /// Only in development mode.
     DevelopmentOnly,
+    /// Nobody has shown who sends this, or not so that it holds.
+    Unauthenticated,
+    /// Whoever sends this may not do it.
+    Forbidden,
+    /// A page of another site sends this.
+    ForeignSite,
+    /// A token is in the URL.
+    TokenInUrl,
+    /// The client sends more than it may.
+    TooMany,
     /// The `Host` is not the loopback interface.
     ForeignHost,
     /// The policy could not be put in force; the word is the load error's.
     Load(&'static str),
     /// A release has not shown what its promotion asks for.
     Gate,
+    /// No event is kept that could be judged again.
+    NothingKept,
+    /// No such back-test.
+    NoSuchBacktest,
+    /// No release that could be tried.
+    NoSuchRelease,
+    /// A back-test has no result, or not yet.
+    NotDone,
+    /// Too many back-tests wait.
+    BacktestsFull,
     /// A publisher's repository cannot be followed.
     Repository,
     /// The machine did not let a component be loaded.
@@ -110,6 +139,7 @@ impl Cause {
             Cause::IdReused => (S::CONFLICT, "id-reused", "Another event has this source and id"),
             Cause::OutsideHorizon => (S::CONFLICT, "outside-horizon", "Too old to know whether it was here before"),
             Cause::Query => (S::BAD_REQUEST, "query", "The query asks for something that is not known"),
+            Cause::Header => (S::BAD_REQUEST, "header", "A header does not say what it should"),
             Cause::Cosignature => (S::BAD_REQUEST, "cosignature", "This is no checkpoint with a cosignature"),
             Cause::UnknownCheckpoint => (S::CONFLICT, "unknown-checkpoint", "The checkpoint is none of the latest"),
             Cause::UnknownWitness => (S::FORBIDDEN, "unknown-witness", "No witness of this log has signed"),
@@ -120,6 +150,9 @@ impl Cause {
             Cause::NotKept => (S::NOT_FOUND, "not-kept", "No more than the digest is kept of this"),
             Cause::Erased => (S::GONE, "erased", "The content of this event was erased"),
             Cause::NoSuchPolicy => (S::NOT_FOUND, "no-such-policy", "No policy of this name is in force"),
+            Cause::NotAcceptable => (S::NOT_ACCEPTABLE, "not-acceptable", "It does not come in a form that is wanted"),
+            Cause::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "The address is too long"),
+            Cause::Precondition => (S::PRECONDITION_FAILED, "precondition", "It does not stand as the condition says"),
             Cause::Method(_) => (S::METHOD_NOT_ALLOWED, "method", "This path has other methods"),
             Cause::MediaType => (S::UNSUPPORTED_MEDIA_TYPE, "media-type", "The content type is not one that this path takes"),
             Cause::PolicyMediaType => {
@@ -141,9 +174,19 @@ impl Cause {
             Cause::Crowded => (S::SERVICE_UNAVAILABLE, "crowded", "Too many requests come in at once"),
             Cause::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The server is about to stop"),
             Cause::DevelopmentOnly => (S::FORBIDDEN, "development-only", "Only in development mode"),
+            Cause::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "Who sends this is not known"),
+            Cause::Forbidden => (S::FORBIDDEN, "forbidden", "Whoever sends this may not do it"),
+            Cause::ForeignSite => (S::FORBIDDEN, "foreign-site", "Not from a page of another site"),
+            Cause::TokenInUrl => (S::BAD_REQUEST, "token-in-url", "A token does not belong into a URL"),
+            Cause::TooMany => (S::TOO_MANY_REQUESTS, "too-many", "More than one client may send"),
             Cause::ForeignHost => (S::FORBIDDEN, "foreign-host", "Only under the name of the loopback interface"),
             Cause::Load(kind) => (S::UNPROCESSABLE_ENTITY, kind, "The policy was not put in force"),
             Cause::Gate => (S::CONFLICT, "gate", "The release has not shown what is asked for"),
+            Cause::NothingKept => (S::CONFLICT, "nothing-kept", "No events are kept that could be judged again"),
+            Cause::NoSuchBacktest => (S::NOT_FOUND, "no-such-backtest", "There is no such back-test"),
+            Cause::NoSuchRelease => (S::NOT_FOUND, "no-such-release", "This cannot be tried"),
+            Cause::NotDone => (S::CONFLICT, "not-done", "The back-test has no result"),
+            Cause::BacktestsFull => (S::SERVICE_UNAVAILABLE, "backtests-full", "Too many back-tests wait"),
             Cause::Repository => (S::BAD_GATEWAY, "repository", "The publisher's repository is not followed right now"),
             Cause::Worker => (S::INTERNAL_SERVER_ERROR, "worker", "The policy could not be loaded on this machine"),
             Cause::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side"),
@@ -157,6 +200,21 @@ impl Cause {
 
     pub(crate) fn status(self) -> StatusCode {
         self.row().0
+    }
+
+    /// What it is, in a sentence without its end.
+    pub(super) fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    /// The problem's type.
+    pub(super) fn urn(self) -> String {
+        format!("urn:ephor:problem:{}", self.kind())
+    }
+
+    /// Whether it may say when to come back.
+    pub(super) fn asks_back(self) -> bool {
+        matches!(self, Cause::QueueFull | Cause::Crowded | Cause::Stopping)
     }
 }
 
@@ -223,6 +281,10 @@ impl Problem {
             Cause::ActMediaType => {
                 headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
             }
+            // RFC 6750, section 3: without credentials, no error code.
+            Cause::Unauthenticated => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ephor\""));
+            }
             Cause::ContentCoding => {
                 headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"));
             }
@@ -237,7 +299,7 @@ impl Problem {
 
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
-        let text = |value: String| serde_json::Value::from(value).to_string().into_bytes();
+        let text = |value: String| Value::from(value).to_string().into_bytes();
         match refusal {
             Refusal::IdReused { sequence, recorded, sent } => {
                 let detail = "An event with this source and id is recorded already, with other content. Send a new event under a new id.";
@@ -270,6 +332,50 @@ impl From<Rejection> for Problem {
         }
         problem
     }
+}
+
+/// Another crate's message, lower case and without an end, as a sentence.
+pub(super) fn sentence(error: &impl ToString) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return text };
+    let end = if text.ends_with('.') { "" } else { "." };
+    format!("{}{}{end}", first.to_uppercase(), chars.as_str())
+}
+
+/// The schema of what is written below. Some kinds have further members.
+pub(super) fn schema() -> Value {
+    json!({
+        "description": "Why a request, or a part of it, is refused (RFC 9457).",
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": { "type": "string", "pattern": "^urn:ephor:problem:[a-z-]+$", "description": "What it is, for programs." },
+            "title": { "type": "string", "description": "What it is, for people." },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+            "detail": { "type": "string", "description": "What happened, and what would be right." },
+            "pointer": { "type": "string", "description": "The place in the body, as a JSON Pointer (RFC 6901)." },
+            "header": { "type": "string", "description": "The header at fault." },
+            "source": { "type": "string", "description": "Of the event at fault." },
+            "id": { "type": "string", "description": "Of the event at fault." },
+            "sequence": { "type": "integer", "description": "Of the entry that it is about." },
+            "recorded_digest": { "$ref": "#/components/schemas/Digest" },
+            "sent_digest": { "$ref": "#/components/schemas/Digest" },
+            "erasure": { "type": "integer", "description": "The sequence of the entry that says who erased it." },
+            "items": { "type": "array", "description": "What is wrong with each item.", "items": { "$ref": "#/components/schemas/NoVerdict" } },
+            "errors": {
+                "description": "Everything that is wrong, each with its place.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["pointer", "message"],
+                    "properties": { "pointer": { "type": "string" }, "message": { "type": "string" } },
+                },
+            },
+            "shown": { "$ref": "#/components/schemas/Shown" },
+            "code": { "type": "string", "description": "Why a repository is not followed, for programs." },
+        },
+    })
 }
 
 /// Writes a problem's members, in the order of RFC 9457 section 3.1, as one
@@ -310,13 +416,22 @@ mod tests {
 
     use super::*;
 
-    const OWN: [Cause; 27] = [
+    const OWN: [Cause; 41] = [
+        Cause::Header,
+        Cause::NothingKept,
+        Cause::NoSuchBacktest,
+        Cause::NoSuchRelease,
+        Cause::NotDone,
+        Cause::BacktestsFull,
         Cause::LineTooLong,
         Cause::NothingValid,
         Cause::NotFound,
         Cause::NotKept,
         Cause::Erased,
         Cause::NoSuchPolicy,
+        Cause::NotAcceptable,
+        Cause::UriTooLong,
+        Cause::Precondition,
         Cause::Method("GET"),
         Cause::MediaType,
         Cause::PolicyMediaType,
@@ -335,6 +450,11 @@ mod tests {
         Cause::QueueFull,
         Cause::Stopping,
         Cause::DevelopmentOnly,
+        Cause::Unauthenticated,
+        Cause::Forbidden,
+        Cause::ForeignSite,
+        Cause::TokenInUrl,
+        Cause::TooMany,
         Cause::ForeignHost,
         Cause::Worker,
         Cause::Internal,
@@ -366,6 +486,13 @@ mod tests {
         assert_eq!(value["header"], "content-type");
         assert_eq!(value["detail"], "a \"quoted\"\nword");
         assert_eq!(value["line"], 3);
+    }
+
+    #[test]
+    fn foreign_messages_become_sentences() {
+        assert_eq!(sentence(&"incomplete stream"), "Incomplete stream.");
+        assert_eq!(sentence(&"Done."), "Done.");
+        assert_eq!(sentence(&""), "");
     }
 
     #[test]

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use hyper::Response;
 use hyper::http::request::Parts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::Shared;
 use super::body::{RequestBody, ResponseBody};
+use super::guard::Caller;
+use super::list::Page;
 use super::policies::{check_local, refused, render, stopped};
 use super::problem::{Cause, Problem};
+use super::viewer::Viewer;
 use crate::digest::Digest;
 use crate::policy::manifest::Field;
 use crate::policy::{Language, Mode};
@@ -23,7 +27,8 @@ use crate::sandbox::LoadError;
 const SHARES: f64 = 10_000.0;
 
 /// A release that is judged with, as a client sees it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Release")]
 pub(super) struct View {
     policy: String,
     release: String,
@@ -40,8 +45,10 @@ pub(super) struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     share: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     valid_from: Option<OffsetDateTime>,
     #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     valid_until: Option<OffsetDateTime>,
     /// The first sequence that it judges in this mode.
     since: u64,
@@ -58,9 +65,20 @@ pub(super) struct View {
 }
 
 /// Everything that is judged with.
-pub(super) fn views(shared: &Shared) -> Vec<View> {
+pub(super) fn views(shared: &Shared, viewer: &Viewer) -> Vec<View> {
+    views_of(shared, &standing(shared, viewer))
+}
+
+/// What is judged with, as far as somebody is shown it.
+fn standing(shared: &Shared, viewer: &Viewer) -> Vec<Standing> {
+    let mut standing = shared.runtime.policies();
+    standing.retain(|standing| viewer.sees_policy(standing.release.policy()));
+    standing
+}
+
+fn views_of(shared: &Shared, standing: &[Standing]) -> Vec<View> {
     let publishers = shared.options.publishers.as_deref();
-    shared.runtime.policies().iter().map(|standing| view(standing, publishers)).collect()
+    standing.iter().map(|standing| view(standing, publishers)).collect()
 }
 
 fn view(standing: &Standing, publishers: Option<&Publishers>) -> View {
@@ -89,32 +107,85 @@ fn view(standing: &Standing, publishers: Option<&Publishers>) -> View {
 }
 
 /// How publishers stand, without a configuration nobody.
-pub(super) fn publishers(shared: &Shared) -> Vec<PublisherStatus> {
-    shared.options.publishers.as_deref().map(Publishers::status).unwrap_or_default()
+pub(super) fn publishers(shared: &Shared, viewer: &Viewer) -> Vec<PublisherStatus> {
+    let mut all = shared.options.publishers.as_deref().map(Publishers::status).unwrap_or_default();
+    all.retain(|publisher| viewer.sees_publisher(&publisher.publisher));
+    all
 }
 
-#[derive(Serialize)]
-struct List {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Releases")]
+pub(super) struct List {
     releases: Vec<View>,
 }
 
-/// Everything that is judged with.
-pub(super) fn list(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
-    render(&List { releases: views(shared) })
+/// A page of everything that is judged with.
+pub(super) fn list(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
+    let page = Page::of(parts)?;
+    let (standing, next) = page.cut(standing(shared, &Viewer::of(parts)), |standing| standing.release.policy());
+    let mut response = render(&List { releases: views_of(shared, &standing) })?;
+    page.link(&mut response, parts.uri.path(), next.as_deref());
+    Ok(response)
 }
 
-/// What somebody wants done.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Act {
+/// What any act may be refused for.
+pub(super) const ACT: [Cause; 7] =
+    [Cause::ForeignHost, Cause::ActMediaType, Cause::BodyTooLarge, Cause::BodyIdle, Cause::BodySlow, Cause::BodyCut, Cause::Crowded];
+
+/// Lets a release count for more.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["by"]))]
+pub(super) struct Promote {
     /// Who acts: a person or a role.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"\S"))]
     by: String,
     /// Why.
     reason: Option<String>,
-    /// The mode that the release is promoted to.
+    /// The mode that it is promoted to; without it enforce.
+    #[schemars(with = "Option<Higher>")]
     to: Option<Mode>,
     /// Keys for which a canary counts, from 0 to 1; without it what the grant says.
+    #[schemars(range(min = 0, max = 1))]
     share: Option<f64>,
+}
+
+/// The modes that a release is promoted to, to say so in the schema.
+#[derive(JsonSchema)]
+#[schemars(inline, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "a schema is all that is made of it")]
+enum Higher {
+    Canary,
+    Enforce,
+}
+
+/// Lets a release count for less.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["by"]))]
+pub(super) struct Demote {
+    /// Who acts: a person or a role.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"\S"))]
+    by: String,
+    /// Why.
+    reason: Option<String>,
+}
+
+/// Takes a release out of force.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["by", "reason"]))]
+pub(super) struct Withdraw {
+    /// Who acts: a person or a role.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"\S"))]
+    by: String,
+    /// Why; it is recorded.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"\S"))]
+    reason: String,
     /// The release that is withdrawn; without it all of the policy.
     release: Option<String>,
 }
@@ -127,26 +198,42 @@ pub(super) async fn act(
     what: &str,
     body: &mut RequestBody,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let act: Act = super::act::read(shared, parts, body).await?;
-    let by = super::act::by(act.by.clone(), act.reason.clone())?;
+    let headers = &parts.headers;
     let runtime = &shared.runtime;
-    let swap = match what {
-        "promote" => promote(shared, policy, &act, by).await?,
-        "demote" => runtime.demote(policy, by).await.map_err(problem)?,
-        "withdraw" if act.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) => {
-            return Err(Problem::new(Cause::Query, "Say in `reason` why it is withdrawn; it is recorded."));
+    let by = |by: String, reason| super::act::by(parts, by, reason);
+    let (swap, who) = match what {
+        "promote" => {
+            let act: Promote = super::act::read(shared, parts, body).await?;
+            let by = by(act.by.clone(), act.reason.clone())?;
+            let who = by.who.clone();
+            let _turn = shared.turns.take(shared, headers, policy).await?;
+            (promote(shared, policy, &act, by).await?, who)
         }
-        "withdraw" => runtime.withdraw(policy, act.release.as_deref(), by).await.map_err(problem)?,
-        _ => {
-            return Err(Problem::new(Cause::NotFound, "A release can be promoted, demoted or withdrawn: …/promote, …/demote, …/withdraw."));
+        "demote" => {
+            let act: Demote = super::act::read(shared, parts, body).await?;
+            let by = by(act.by, act.reason)?;
+            let who = by.who.clone();
+            let _turn = shared.turns.take(shared, headers, policy).await?;
+            (runtime.demote(policy, by).await.map_err(problem)?, who)
         }
+        "withdraw" => {
+            let act: Withdraw = super::act::read(shared, parts, body).await?;
+            if act.reason.trim().is_empty() {
+                return Err(Problem::new(Cause::Query, "Say in `reason` why it is withdrawn; it is recorded."));
+            }
+            let by = by(act.by, Some(act.reason))?;
+            let who = by.who.clone();
+            let _turn = shared.turns.take(shared, headers, policy).await?;
+            (runtime.withdraw(policy, act.release.as_deref(), by).await.map_err(problem)?, who)
+        }
+        _ => return Err(super::protocol::not_found(parts.uri.path())),
     };
     let (release, sequence) = (&swap.release, swap.sequence);
-    tracing::info!(policy, release, sequence, act = what, by = act.by, mode = swap.mode.name(), "Release changed, over HTTP");
+    tracing::info!(policy, release, sequence, act = what, by = who, mode = swap.mode.name(), "Release changed, over HTTP");
     render(&swap)
 }
 
-async fn promote(shared: &Shared, policy: &str, act: &Act, by: By) -> Result<crate::runtime::Swap, Problem> {
+async fn promote(shared: &Shared, policy: &str, act: &Promote, by: By) -> Result<crate::runtime::Swap, Problem> {
     let publisher = policy.split_once('/').map(|(publisher, _)| publisher);
     let gate = publisher.and_then(|publisher| shared.options.publishers.as_deref()?.gate(publisher));
     let to = act.to.unwrap_or(Mode::Enforce);
@@ -186,6 +273,9 @@ pub(super) async fn look(shared: &Arc<Shared>, parts: &Parts, name: &str) -> Res
     let publishers = shared.options.publishers.clone().ok_or_else(unknown)?;
     publishers.grant(name).ok_or_else(unknown)?;
     let publisher = name.to_owned();
+    if let Caller(Some(who)) = Caller::of(parts) {
+        tracing::info!(publisher = name, %who, "A look into a repository, over HTTP");
+    }
     // In a task of its own: a client that hangs up must not leave it half done.
     let looked = tokio::spawn(async move { publishers.look(&publisher).await }).await;
     match looked {

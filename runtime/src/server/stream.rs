@@ -30,12 +30,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, At, Summary};
 use super::body::{self, Cut, FrameSender, RequestBody, ResponseBody};
+use super::clients::Ticket;
 use super::events::stopped;
 use super::problem::{Cause, Problem};
 use super::{Phase, Shared};
 use crate::event::Event;
 use crate::ingest::{self, Lines, Rejection};
 use crate::runtime::{Judged, Pending, Stopped};
+use crate::trace::Context;
 use crate::verdict::Verdict;
 
 /// Rendered submissions that wait for the client to read.
@@ -54,7 +56,13 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// Answers a stream. Returns with the head of the answer, the rest follows.
-pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: RequestBody) -> Result<Response<ResponseBody>, Problem> {
+pub(super) async fn post(
+    shared: &Arc<Shared>,
+    headers: &HeaderMap,
+    ticket: Option<Ticket>,
+    trace: Option<Context>,
+    body: RequestBody,
+) -> Result<Response<ResponseBody>, Problem> {
     let limits = &shared.limits;
     let minimal = prefers_minimal(headers);
     // The writer holds one submission beside those in the queue.
@@ -63,6 +71,8 @@ pub(super) async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: Reques
     let (head_out, head_in) = oneshot::channel();
     let reader = Reader {
         shared: Arc::clone(shared),
+        ticket,
+        trace,
         lines: Lines::new(shared.options.ingest.event_bytes_max),
         line: 0,
         settled: 0,
@@ -154,6 +164,10 @@ enum Early {
 
 struct Reader {
     shared: Arc<Shared>,
+    /// Whom it is counted for, where clients are bounded.
+    ticket: Option<Ticket>,
+    /// The trace that the request is part of.
+    trace: Option<Context>,
     lines: Lines,
     /// Number of the line that was taken last.
     line: u64,
@@ -256,12 +270,15 @@ impl Reader {
             return Ok(());
         }
         let count = self.events.len();
+        if let Some(ticket) = &self.ticket {
+            ticket.wait(count + self.faulty.len(), self.bytes, &mut self.shared.phase.clone()).await;
+        }
         let pending = if count == 0 {
             None
         } else {
             // As many as this time are likely next time.
             let events = mem::replace(&mut self.events, Vec::with_capacity(count));
-            match self.shared.runtime.submit(events).await {
+            match self.shared.runtime.submit_in(events, self.trace.as_ref()).await {
                 Ok(pending) => Some(pending),
                 Err(Stopped) => return Err(Early::Problem(stopped(&self.shared, FROM_LINE))),
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::column::Kind;
 
 /// What becomes of a policy's states at a swap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Handover {
     /// There is no state to hand over.

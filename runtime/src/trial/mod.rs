@@ -7,6 +7,7 @@
 //! authors, `ephor policy explain` to whoever doubts a finding. Far too slow for a platform:
 //! each event is a batch of its own.
 
+mod place;
 mod seen;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use crate::state::Key;
 use crate::stats::PolicyLabel;
 use crate::verdict::{Decision, FaultKind, Finding};
 
+pub use place::{Extent, Place};
 pub use seen::{Seen, SeenValue, View};
 
 /// A release in a runtime of its own.

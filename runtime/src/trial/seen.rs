@@ -15,10 +15,10 @@ use crate::state::{self, Key};
 /// How a release sees events: its fields, in the forms that its publisher was granted.
 #[derive(Debug)]
 pub struct View {
-    fields: Vec<Field>,
-    grant: Grant,
+    pub(super) fields: Vec<Field>,
+    pub(super) grant: Grant,
     plan: Plan,
-    slots: Vec<usize>,
+    pub(super) slots: Vec<usize>,
     key: Vec<usize>,
 }
 
@@ -60,7 +60,7 @@ impl View {
         View { fields: manifest.fields.clone(), grant, plan, slots, key }
     }
 
-    fn cells<'e>(&self, event: &'e Event) -> Vec<Cell<'e>> {
+    pub(super) fn cells<'e>(&self, event: &'e Event) -> Vec<Cell<'e>> {
         let mut cells = vec![Cell::Absent; self.plan.width()];
         self.plan.project(event, &mut cells);
         cells

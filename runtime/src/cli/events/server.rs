@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::cli::client::{Client, Target, Upload, refusal};
+use crate::cli::connection::Connection;
 use crate::cli::exit::{self, Exit, Or as _, Outcome};
 use crate::cli::table::{grouped, plain};
 
@@ -21,6 +22,8 @@ pub struct Get {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787")]
     at: Target,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 #[derive(clap::Args)]
@@ -35,8 +38,9 @@ pub struct Erase {
     /// The one event with this id.
     #[arg(long, value_name = "ID", requires = "source")]
     id: Option<String>,
-    /// Who wants it; recorded in the ledger.
-    #[arg(long, value_name = "NAME")]
+    /// Who wants it; recorded in the ledger. Where the server knows whose the token or the
+    /// certificate is, that is recorded.
+    #[arg(long, value_name = "NAME", default_value = "")]
     by: String,
     /// Why; recorded in the ledger.
     #[arg(long, value_name = "TEXT")]
@@ -44,13 +48,15 @@ pub struct Erase {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787")]
     at: Target,
+    #[command(flatten)]
+    connection: Connection,
     /// Prints what the server says as JSON.
     #[arg(long)]
     json: bool,
 }
 
-pub async fn get(Get { sequence, at }: &Get) -> Outcome {
-    let mut client = Client::connect(at).await?;
+pub async fn get(Get { sequence, at, connection }: &Get) -> Outcome {
+    let mut client = Client::connect(&connection.to(at)?).await?;
     let path = format!("/v1/events/{sequence}");
     let response = client.request("GET", &path, &[], Upload::Whole(None)).await?;
     if !response.status().is_success() {
@@ -68,9 +74,9 @@ pub async fn get(Get { sequence, at }: &Get) -> Outcome {
 }
 
 pub async fn erase(args: &Erase) -> Outcome {
-    let Erase { subject, source, id, by, reason, at, json } = args;
+    let Erase { subject, source, id, by, reason, at, connection, json } = args;
     let body = json!({"subject": subject, "source": source, "id": id, "by": by, "reason": reason});
-    let mut client = Client::connect(at).await?;
+    let mut client = Client::connect(&connection.to(at)?).await?;
     let answer = client.exchange("POST", "/v1/erasures", &[("content-type", "application/json")], Bytes::from(body.to_string())).await?;
     let erased: Value = serde_json::from_slice(&answer).context("the server's answer is not JSON")?;
     if *json {

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::source::{Source, log_key, note_file};
 use super::{in_full, replace};
+use crate::cli::connection::Connection;
 use crate::cli::exit::{self, Exit, Failed, Or as _, Outcome, failed};
 use crate::cli::table::grouped;
 use crate::cli::{local, table};
@@ -30,6 +31,8 @@ pub struct Args {
     /// checkpoints of one size.
     #[arg(long, value_name = "DIR|URL")]
     from: Option<Source>,
+    #[command(flatten)]
+    connection: Connection,
     /// The log's key as you know it, or a file with it. Without it and without --from,
     /// no signature is checked.
     #[arg(long, value_name = "VKEY", value_parser = log_key)]
@@ -83,7 +86,7 @@ pub fn run(args: Args) -> Outcome {
     let proof = match &args.from {
         None if old.checkpoint.size == 0 || old.checkpoint.size == new.checkpoint.size => Vec::new(),
         None => return Err(failed(Exit::Usage, "the hashes between the two have to come from the log: name it with --from")),
-        Some(from) => local::block_on(prove(&args, from, &old, &new))?,
+        Some(from) => local::block_on(prove(&args, &from.by(&args.connection)?, &old, &new))?,
     };
     let sizes = (old.checkpoint.size, new.checkpoint.size);
     // Every log begins with the empty one; a proof would say nothing (RFC 9162).

@@ -16,6 +16,7 @@ use super::parquet::Table;
 use super::source::{Source, damaged};
 use super::{bar, draft, put};
 use crate::cli::client::Target;
+use crate::cli::connection::Connection;
 use crate::cli::exit::{self, Exit, Or as _, Outcome, failed};
 use crate::cli::local;
 use crate::cli::table::{grouped, size};
@@ -34,6 +35,8 @@ pub struct Args {
     /// The data directory, or the URL of a server.
     #[arg(value_name = "DIR|URL")]
     source: Source,
+    #[command(flatten)]
+    connection: Connection,
     /// The file; lines are compressed if it ends with .gz. It appears when it is whole.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -93,7 +96,8 @@ impl<W: Write + Send> Sink<W> {
     }
 }
 
-pub fn run(args: Args) -> Outcome {
+pub fn run(mut args: Args) -> Outcome {
+    args.source = args.source.by(&args.connection)?;
     if args.from == 0 || args.to.is_some_and(|to| to < args.from) {
         return Err(failed(Exit::Usage, "the range begins with 1 or more, and does not end before it begins"));
     }

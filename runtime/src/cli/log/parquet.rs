@@ -94,6 +94,7 @@ struct Line<'a> {
     start: Option<Other<'a>>,
     keep: Option<Other<'a>>,
     erasure: Option<Other<'a>>,
+    configuration: Option<Other<'a>>,
     source: Option<Cow<'a, str>>,
     id: Option<Cow<'a, str>>,
     #[serde(rename = "type")]
@@ -246,7 +247,7 @@ impl Rows {
     fn push(&mut self, line: &str) -> serde_json::Result<()> {
         let mut read: Line<'_> = serde_json::from_str(line)?;
         let Said { asked, timer: woken, change: changed } = serde_json::from_str(line)?;
-        let Line { timer, gap, silence, change, start, keep, erasure, .. } = &mut read;
+        let Line { timer, gap, silence, change, start, keep, erasure, configuration, .. } = &mut read;
         let others = [
             ("timer", timer),
             ("gap", gap),
@@ -255,6 +256,7 @@ impl Rows {
             ("start", start),
             ("keep", keep),
             ("erasure", erasure),
+            ("configuration", configuration),
         ];
         let other = others.into_iter().find_map(|(name, other)| Some((name, other.take()?)));
         let about = match other {
@@ -411,7 +413,9 @@ mod tests {
     const KEEP: &str = r#"{"sequence":8,"keep":{"events":"days","days":30,"at":"2026-01-03T00:00:00.000000Z"}}"#;
     const ERASURE: &str = r#"{"sequence":9,"erasure":{"source":"/s","subject":"x","by":"dpo","at":"2026-01-03T00:00:00.000000Z"}}"#;
 
-    const LINES: [&str; 9] = [EVENT, CLEAN, TIMER, GAP, SILENCE, CHANGE, START, KEEP, ERASURE];
+    const CONFIGURATION: &str = r#"{"sequence":10,"configuration":{"changed":["a.b: 1 -> 2"],"changes":1,"by":"configuration","reason":"SIGHUP","at":"2026-01-03T00:00:00.000000Z"}}"#;
+
+    const LINES: [&str; 10] = [EVENT, CLEAN, TIMER, GAP, SILENCE, CHANGE, START, KEEP, ERASURE, CONFIGURATION];
 
     fn object(row: &Row) -> Value {
         row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect()
@@ -447,9 +451,9 @@ mod tests {
     fn every_kind_of_entry_is_a_row() {
         let rows = read(written(&LINES));
         let abouts: Vec<&Value> = rows.iter().map(|row| &row["about"]).collect();
-        assert_eq!(abouts, ["event", "event", "timer", "gap", "silence", "change", "start", "keep", "erasure"]);
+        assert_eq!(abouts, ["event", "event", "timer", "gap", "silence", "change", "start", "keep", "erasure", "configuration"]);
         for (row, line) in rows.iter().zip(LINES) {
-            let source = if [CHANGE, START, KEEP].contains(&line) { Value::Null } else { json!("/s") };
+            let source = if [CHANGE, START, KEEP, CONFIGURATION].contains(&line) { Value::Null } else { json!("/s") };
             assert_eq!((&row["entry"], &row["source"]), (&json!(line), &source));
         }
         let event = &rows[0];

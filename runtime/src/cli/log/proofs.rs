@@ -32,7 +32,7 @@ pub enum Tiles {
     /// The entries of a directory.
     Tree(Box<Tree<Nowhere>>),
     /// A server.
-    Server(Fetcher),
+    Server(Box<Fetcher>),
 }
 
 /// Makes proofs about a log of a known size.

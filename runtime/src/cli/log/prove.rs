@@ -9,6 +9,7 @@ use ephor::ledger::note::VerifierKey;
 
 use super::source::{Source, log_key};
 use super::{in_full, replace};
+use crate::cli::connection::Connection;
 use crate::cli::exit::{self, Exit, Or as _, Outcome, failed};
 use crate::cli::{local, table};
 
@@ -27,6 +28,8 @@ pub struct Args {
     /// The data directory, or the URL of a server.
     #[arg(long, value_name = "DIR|URL")]
     from: Source,
+    #[command(flatten)]
+    connection: Connection,
     /// Where the proof goes [default: standard output].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -39,7 +42,8 @@ pub struct Args {
     key: Option<VerifierKey>,
 }
 
-pub fn run(args: Args) -> Outcome {
+pub fn run(mut args: Args) -> Outcome {
+    args.from = args.from.by(&args.connection)?;
     let Some(index) = args.sequence.checked_sub(1) else { return Err(failed(Exit::Usage, "the first entry has the sequence 1")) };
     let (proof, line) = local::block_on(prove(&args, index))?;
     match &args.entry {

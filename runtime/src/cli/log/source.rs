@@ -14,6 +14,7 @@ use super::fetch::{Fetcher, entry_bundle};
 use super::in_full;
 use super::proofs::{Nowhere, Prover, Tiles};
 use crate::cli::client::Target;
+use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed, Or as _, Outcome, failed};
 
 /// A data directory, or the URL of a server.
@@ -76,6 +77,14 @@ impl Signed {
 }
 
 impl Source {
+    /// The same; a server is spoken to in this way.
+    pub fn by(&self, connection: &Connection) -> Outcome<Source> {
+        match self {
+            Source::Directory(directory) => Ok(Source::Directory(directory.clone())),
+            Source::Server(target) => connection.to(target).map(Source::Server),
+        }
+    }
+
     /// The log at its latest checkpoint. A directory is read up to there, beside a
     /// server that may be writing to it.
     pub async fn signed(&self, key: Option<&VerifierKey>) -> Outcome<Signed> {
@@ -96,9 +105,9 @@ impl Source {
         let opened = in_full(Checkpoint::open(&bytes, &key)).with_context(|| format!("the checkpoint of {self} is not to be believed"));
         let (checkpoint, note) = opened.or_exit(Exit::Damaged)?;
         let tiles = match (self, fetcher) {
-            (_, Some(fetcher)) => Tiles::Server(fetcher),
+            (_, Some(fetcher)) => Tiles::Server(Box::new(fetcher)),
             (Source::Directory(directory), None) => Tiles::Tree(Box::new(tree(directory, checkpoint.size)?)),
-            (Source::Server(target), None) => Tiles::Server(Fetcher::new(target)),
+            (Source::Server(target), None) => Tiles::Server(Box::new(Fetcher::new(target))),
         };
         Ok(Signed { prover: Prover::new(tiles, checkpoint.size), checkpoint, note, key, place: self.to_string() })
     }

@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use super::is_closed;
 use super::source::{Source, damaged};
 use crate::cli::client::{Client, Target, Upload, refusal};
+use crate::cli::connection::Connection;
 use crate::cli::exit::{self, Exit, Or as _, Outcome};
 use crate::cli::local;
 
@@ -29,6 +30,8 @@ pub struct Args {
     /// The data directory, or the URL of a server.
     #[arg(value_name = "DIR|URL")]
     source: Source,
+    #[command(flatten)]
+    connection: Connection,
     /// The sequence to begin with [default: the last ten that are signed, and what
     /// comes after them].
     #[arg(long, value_name = "SEQUENCE")]
@@ -38,7 +41,8 @@ pub struct Args {
     follow: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
+pub fn run(mut args: Args) -> Outcome {
+    args.source = args.source.by(&args.connection)?;
     local::block_on(tail(args))
 }
 

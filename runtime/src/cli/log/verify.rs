@@ -10,6 +10,7 @@ use ephor::ledger::verify::{Report, Verifier};
 use super::report::Checked;
 use super::source::{Source, log_key, note_file, witness_key};
 use super::{bar, is_closed, remote};
+use crate::cli::connection::Connection;
 use crate::cli::exit::{self, Exit, Outcome, failed};
 use crate::cli::local;
 
@@ -26,6 +27,8 @@ pub struct Args {
     /// The data directory, or the URL of a server.
     #[arg(value_name = "DIR|URL")]
     source: Source,
+    #[command(flatten)]
+    connection: Connection,
     /// The log's key as you know it, or a file with it. Without it, the log vouches
     /// for itself.
     #[arg(long, value_name = "VKEY", value_parser = log_key)]
@@ -45,7 +48,8 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
+pub fn run(mut args: Args) -> Outcome {
+    args.source = args.source.by(&args.connection)?;
     let mut since = Vec::new();
     for file in &args.since {
         // What is no checkpoint at all is a slip on the command line, and nothing that

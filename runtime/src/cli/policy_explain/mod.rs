@@ -13,6 +13,7 @@ use ephor::Config;
 use ephor::event::Event;
 
 use super::client::Target;
+use super::connection::Connection;
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::local;
 use super::policy_parts::{self, Parts};
@@ -60,6 +61,8 @@ pub struct Args {
     /// The server of the log.
     #[arg(long, value_name = "URL")]
     server: Option<Target>,
+    #[command(flatten)]
+    connection: Connection,
     /// Only what this policy said [default: every policy that found something].
     #[arg(long, value_name = "POLICY")]
     policy: Option<String>,
@@ -95,7 +98,8 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 async fn explain(args: &Args, config: &Config) -> Outcome {
-    let place = match (&args.from_data, &args.server) {
+    let server = args.server.as_ref().map(|at| args.connection.to(at)).transpose()?;
+    let place = match (&args.from_data, &server) {
         (Some(directory), _) => Place::Data(directory),
         (None, Some(target)) => Place::Server(target),
         (None, None) => Place::Nowhere,

@@ -1,25 +1,19 @@
 //! `ephor replay --against … --with …`: what would have been said, had other releases
 //! been in force. Two runtimes get the same events side by side.
 
-use std::collections::VecDeque;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use comfy_table::Cell;
-use ephor::Config;
-use ephor::event::Event;
-use ephor::ledger::{self, LogError};
-use tempfile::TempDir;
+use ephor::backtest::{BacktestError, Came, Counter, Ground, Kinds, Named, Report, Side, VerdictEvents};
 
-use super::changes::{Counter, Kinds, Named, Report};
-use super::drive::{Came, Drive, VerdictEvents};
-use super::entry::{is_event, is_own};
 use super::shelf::{self, Parts};
 use super::{Args, Clock, html, secret};
-use crate::cli::exit::{Exit, Or as _, Outcome, failed};
+use crate::cli::exit::{Exit, Or as _, Outcome};
 use crate::cli::files::{Rejected, Stream, bytes_of};
+use crate::cli::local;
 use crate::cli::send::{progress, rate};
 use crate::cli::table::{self, grouped, plain};
 
@@ -44,16 +38,20 @@ pub struct Tested {
 }
 
 pub async fn run(args: &Args, against: &Path, with: &Path) -> Outcome {
-    let config = crate::cli::local::config(args.config.as_deref())?;
+    let config = local::config(args.config.as_deref())?;
     let context = args.policies.as_deref().map_or_else(|| Ok(Vec::new()), shelf::folder).or_exit(Exit::Usage)?;
     let [against, with] = [against, with].map(shelf::releases);
     let (against, with) = (against.or_exit(Exit::Usage)?, with.or_exit(Exit::Usage)?);
     let groups = args.archives().or_exit(Exit::Usage)?;
     let files: Vec<PathBuf> = groups.into_iter().flatten().collect();
 
-    let (mut before, key) = Side::start(args, &config, None, &context, &against).await?;
-    let (mut after, _) = Side::start(args, &config, Some(&key), &context, &with).await?;
-    let sides = [before.releases.clone(), after.releases.clone()];
+    let ground = local::ground(&config, args.cache.as_deref())?;
+    let folder = tempfile::tempdir().context("cannot make a folder for a ledger")?;
+    let [before, after] = ["before", "after"].map(|side| folder.path().join(side));
+    let mut before_side = start(&ground, &before, None, context.iter().chain(&against)).await?;
+    // The same salts on both sides.
+    let key = secret(&before.join("ledger.key"))?;
+    let mut after_side = start(&ground, &after, Some(&key), context.iter().chain(&with)).await?;
     let bar = progress(bytes_of(&files), "");
     let mut stream = Stream::open(files.clone(), &config.ingest, &bar);
     let mut counter = Counter::new(args.examples);
@@ -62,26 +60,27 @@ pub async fn run(args: &Args, against: &Path, with: &Path) -> Outcome {
     let mut both = 0u64;
     while let Some(event) = stream.next().await? {
         let event = clock.arrives(event);
-        let moved = before.push(event.clone()).await?;
-        if after.push(event).await? | moved {
-            both += compared(&mut before, &mut after, &mut counter)?;
+        let moved = before_side.push(event.clone()).await?;
+        if after_side.push(event).await? | moved {
+            before_side.read()?;
+            after_side.read()?;
+            both += compared(&mut before_side, &mut after_side, &mut counter)?;
             bar.set_message(format!("{} judged twice", grouped(both)));
         }
     }
-    before.drive.settle().await?;
-    after.drive.settle().await?;
-    compared(&mut before, &mut after, &mut counter)?;
+    before_side.settle().await?;
+    after_side.settle().await?;
+    compared(&mut before_side, &mut after_side, &mut counter)?;
     bar.finish_and_clear();
     let took = begun.elapsed();
-    if before.moments.len() + after.moments.len() > 0 {
-        return Err(failed(Exit::Failed, "the two sides have not recorded the same events"));
+    if before_side.moments.len() + after_side.moments.len() > 0 {
+        return Err(BacktestError::Other.into());
     }
-    let own = [before.own, after.own];
-    after.finish().await?;
-    let came = before.finish().await?;
+    let (own, files) = ([before_side.own, after_side.own], files.iter().map(|file| file.display().to_string()).collect());
+    let [before, after] = [&before_side, &after_side].map(|side| side.releases.clone());
+    after_side.finish().await?;
+    let came = before_side.finish().await?;
 
-    let [before, after] = sides;
-    let files = files.iter().map(|file| file.display().to_string()).collect();
     let tested = Tested { report: counter.finish(), before, after, files, came, rejected: stream.rejected, own, took };
     if let Some(file) = &args.html {
         std::fs::write(file, html::page(&tested)).with_context(|| format!("cannot write {}", file.display()))?;
@@ -91,87 +90,22 @@ pub async fn run(args: &Args, against: &Path, with: &Path) -> Outcome {
     super::taken(&tested.came, &tested.rejected)
 }
 
-/// One of the two runtimes.
-struct Side {
-    drive: Drive,
-    /// Its entries as they become durable.
-    entries: Box<dyn Iterator<Item = Result<(u64, String), LogError>> + Send>,
-    /// Entries before the next event.
-    timers: Vec<String>,
-    moments: VecDeque<Moment>,
-    /// Verdict events that it judged.
-    own: u64,
-    /// Policy and release.
-    releases: Vec<(String, String)>,
-    _folder: TempDir,
-}
-
-/// An event's entry and those before it.
-struct Moment {
-    timers: Vec<String>,
-    event: String,
-}
-
-impl Side {
-    /// Starts one, with a key of its own or this one; gives its key.
-    async fn start(args: &Args, config: &Config, key: Option<&[u8]>, context: &[Parts], releases: &[Parts]) -> Outcome<(Self, Vec<u8>)> {
-        let folder = tempfile::tempdir().context("cannot make a folder for a ledger")?;
-        let data = folder.path().join("data");
-        if let Some(key) = key {
-            ledger::adopt(&data, key).or_exit(Exit::Failed)?;
-        }
-        let mut drive = Drive::start(config, args.cache.as_deref(), &data, Some(0), VerdictEvents::Made).await?;
-        let mut installed: Vec<(String, String)> = Vec::new();
-        // Later ones take the place of earlier ones of the same policy.
-        for parts in context.iter().chain(releases) {
-            let release = drive.install(parts.clone()).await?;
-            installed.retain(|(policy, _)| policy != release.policy());
-            installed.push((release.policy().to_string(), release.id.clone()));
-        }
-        installed.sort();
-        let key = secret(&data.join("ledger.key"))?;
-        let entries = Box::new(drive.log()?.entries(1));
-        let side = Side { drive, entries, timers: Vec::new(), moments: VecDeque::new(), own: 0, releases: installed, _folder: folder };
-        Ok((side, key))
+/// Starts a side with these releases; later ones take the place of earlier ones of the
+/// same policy.
+async fn start<'p>(ground: &Ground, data: &Path, key: Option<&[u8]>, releases: impl Iterator<Item = &'p Parts>) -> Outcome<Side> {
+    let mut side = Side::start(ground, data, key, VerdictEvents::Made).await?;
+    for parts in releases {
+        side.install(parts.clone().offer()).await.map_err(|error| super::not_taken(&parts.file, error))?;
     }
-
-    async fn push(&mut self, event: Event) -> Outcome<bool> {
-        self.drive.push(event).await
-    }
-
-    /// Reads what has become durable.
-    fn read(&mut self) -> Outcome {
-        for entry in self.entries.by_ref() {
-            let (_, line) = entry.context("cannot read what was recorded")?;
-            if is_own(&line) {
-                // Each side has its own, about its own verdicts; those are compared.
-                self.own += 1;
-                continue;
-            }
-            if is_event(&line) {
-                self.moments.push_back(Moment { timers: std::mem::take(&mut self.timers), event: line });
-            } else {
-                self.timers.push(line);
-            }
-        }
-        Ok(())
-    }
-
-    async fn finish(self) -> Outcome<Came> {
-        let Side { drive, entries, .. } = self;
-        drop(entries);
-        drive.finish().await
-    }
+    Ok(side)
 }
 
 /// Compares what both sides have; gives the number of events.
 fn compared(before: &mut Side, after: &mut Side, counter: &mut Counter) -> Outcome<u64> {
-    before.read()?;
-    after.read()?;
     let both = before.moments.len().min(after.moments.len());
     for (one, other) in before.moments.drain(..both).zip(after.moments.drain(..both)) {
-        counter.timers(&one.timers, &other.timers)?;
-        counter.event(&one.event, &other.event)?;
+        counter.timers(&one.timers, &other.timers, None)?;
+        counter.event(&one.event, &other.event, None)?;
     }
     Ok(both as u64)
 }

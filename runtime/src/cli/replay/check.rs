@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use comfy_table::Cell;
 use ephor::Config;
+use ephor::backtest::{Came, VerdictEvents};
 use ephor::ledger;
 use indicatif::ProgressBar;
 
 use super::compare::{Comparison, Difference, compare};
-use super::drive::{Came, Drive, VerdictEvents};
 use super::finder::{Finder, Wanted};
 use super::force::Force;
 use super::script::{Script, Step, lines};
@@ -20,6 +20,7 @@ use super::shelf::Shelf;
 use super::{Args, Place, secret};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
 use crate::cli::files::{Rejected, Stream, bytes_of};
+use crate::cli::local;
 use crate::cli::send::{progress, rate};
 use crate::cli::table::{self, grouped, plain};
 
@@ -44,7 +45,7 @@ struct Replayed {
 }
 
 pub async fn run(args: &Args, recorded: &Path) -> Outcome {
-    let config = crate::cli::local::config(args.config.as_deref())?;
+    let config = local::config(args.config.as_deref())?;
     if !recorded.join("FORMAT").exists() {
         return Err(failed(Exit::Usage, format!("{} is not a data directory", recorded.display())));
     }
@@ -66,7 +67,7 @@ pub async fn run(args: &Args, recorded: &Path) -> Outcome {
     let streams = groups.into_iter().map(|files| Stream::open(files, &config.ingest, &bar)).collect();
     let finder = Finder::new(streams, config.ingest.clone());
     let begun = Instant::now();
-    let replayed = replay(args, &config, &place, Force::new(shelf, folders), script, finder, &bar).await;
+    let replayed = replay(args, &config, &place, Force::new(&config, shelf, folders), script, finder, &bar).await;
     bar.finish_and_clear();
     let replayed = replayed?;
     let replayed_in = begun.elapsed();
@@ -95,19 +96,19 @@ async fn replay(
     args: &Args,
     config: &Config,
     place: &Place,
-    mut force: Force,
+    mut force: Force<'_>,
     mut script: Script,
     mut finder: Finder,
     bar: &ProgressBar,
 ) -> Outcome<Replayed> {
     let started = (!args.resume).then_some(0);
-    let mut drive = Drive::start(config, args.cache.as_deref(), &place.data, started, VerdictEvents::Given).await?;
+    let mut drive = super::start(config, args.cache.as_deref(), &place.data, started, VerdictEvents::Given).await?;
     let resumed = drive.log()?.size();
     while let Some((sequence, step)) = script.next()? {
         let done = sequence <= resumed;
         match step {
             Step::Start(_) | Step::Change(_) | Step::Noted(_) if done => {}
-            Step::Start(at) => drive = drive.reopen(at).await?,
+            Step::Start(at) => drive = drive.reopen(at, |runtime, publisher| local::grant(runtime, config, publisher)).await?,
             Step::Change(change) => force.apply(&mut drive, sequence, &change).await?,
             Step::Noted(line) => drive.take_over(&line).await?,
             Step::Verdict(_) if done => {}
@@ -163,7 +164,7 @@ fn print(
     }
     if came.refused + came.duplicates > 0 {
         let first = came.first_refusal.as_deref().unwrap_or("sent twice");
-        println!("{} events were not taken again. The first: {first}", grouped(came.refused + came.duplicates));
+        println!("{} events were not taken again. The first: {}", grouped(came.refused + came.duplicates), plain(first));
     }
     if args.data.is_some() {
         println!(

@@ -5,10 +5,8 @@ use std::ops::Deref;
 
 use anyhow::{Context as _, bail};
 use ephor::policy::manifest::Action;
-use ephor::reserved;
 use ephor::verdict::{Decision, Mode};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::cli::table;
 
@@ -68,19 +66,12 @@ pub struct Finding<'a> {
     #[serde(borrow)]
     pub rule: Text<'a>,
     pub action: Action,
-    #[serde(borrow)]
-    pub message: Text<'a>,
-    /// As it stands in the line, which has one form only.
-    #[serde(borrow)]
-    pub evidence: &'a RawValue,
 }
 
 #[derive(Debug, Deserialize)]
 pub struct Fault<'a> {
     #[serde(borrow)]
     pub kind: Text<'a>,
-    #[serde(borrow)]
-    pub detail: Text<'a>,
 }
 
 /// The entry of an event.
@@ -90,8 +81,6 @@ pub struct EventEntry<'a> {
     pub source: Text<'a>,
     #[serde(borrow)]
     pub id: Text<'a>,
-    #[serde(borrow)]
-    pub subject: Option<Text<'a>>,
     #[serde(borrow)]
     pub arrived: Text<'a>,
     /// A verdict event comes behind it.
@@ -110,7 +99,6 @@ pub struct TimerEntry<'a> {
     /// A verdict event comes behind it.
     pub echo: Option<u32>,
     pub asked: Asked<'a>,
-    pub source: Text<'a>,
     pub key: Text<'a>,
     pub due: Text<'a>,
     pub verdict: Decision,
@@ -191,8 +179,6 @@ struct TimerParts<'a> {
     #[serde(borrow)]
     release: Text<'a>,
     #[serde(borrow)]
-    source: Text<'a>,
-    #[serde(borrow)]
     key: Text<'a>,
     #[serde(borrow)]
     due: Text<'a>,
@@ -205,8 +191,8 @@ struct TimerParts<'a> {
 
 impl<'a> From<TimerParts<'a>> for TimerEntry<'a> {
     fn from(parts: TimerParts<'a>) -> Self {
-        let TimerParts { echo, policy, release, source, key, due, verdict, findings, fault } = parts;
-        TimerEntry { echo, asked: Asked { policy, release, findings, fault }, source, key, due, verdict }
+        let TimerParts { echo, policy, release, key, due, verdict, findings, fault } = parts;
+        TimerEntry { echo, asked: Asked { policy, release, findings, fault }, key, due, verdict }
     }
 }
 
@@ -237,11 +223,6 @@ fn second_member(line: &str) -> Option<(&str, &str)> {
 /// Whether a line is the entry of an event.
 pub fn is_event(line: &str) -> bool {
     second_member(line).is_some_and(|(name, _)| name == "source")
-}
-
-/// Whether a line is the entry of an event that the runtime submitted itself.
-pub fn is_own(line: &str) -> bool {
-    matches!(second_member(line), Some(("source", rest)) if rest.strip_prefix('"').is_some_and(reserved::is_own_source))
 }
 
 /// What comes after the sequence, so that entries can be compared that only have another
@@ -285,8 +266,7 @@ pub mod tests {
     fn entries_are_read_as_they_are_written() {
         let line = event(7, "a\\\"b", "flag", &format!("\"findings\":[{}]", finding("r", "é")));
         let Entry::Event(read) = Entry::read(&line).expect("an entry") else { panic!("an event") };
-        assert_eq!((&*read.id, read.subject.as_deref(), read.verdict), ("a\"b", Some("x"), Decision::Flag));
-        assert_eq!((&*read.asked[0].findings[0].rule, read.asked[0].findings[0].evidence.get()), ("r", "{\"word\":\"é\"}"));
+        assert_eq!((&*read.id, read.verdict, &*read.asked[0].findings[0].rule), ("a\"b", Decision::Flag, "r"));
         let line = timer(8, "k", "undetermined", r#""fault":{"kind":"trap","detail":"d"}"#);
         let Entry::Timer(read) = Entry::read(&line).expect("an entry") else { panic!("a timer") };
         assert_eq!((&*read.key, &*read.asked.policy), ("k", "p"));

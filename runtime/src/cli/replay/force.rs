@@ -3,26 +3,29 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use ephor::Config;
+use ephor::backtest::Drive;
 use ephor::policy::{Grant, Mode};
 use ephor::runtime::{Offer, Stale};
 
-use super::drive::Drive;
 use super::script::Change;
 use super::shelf::Shelf;
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
+use crate::cli::local;
 use crate::cli::table::{grouped, plain};
 
 /// Where releases come from, and who may see what.
-pub struct Force {
+pub struct Force<'c> {
+    config: &'c Config,
     shelf: Shelf,
     folders: Vec<PathBuf>,
     /// Releases that took the place of another one.
     pub swaps: u64,
 }
 
-impl Force {
-    pub fn new(shelf: Shelf, folders: Vec<PathBuf>) -> Self {
-        Force { shelf, folders, swaps: 0 }
+impl<'c> Force<'c> {
+    pub fn new(config: &'c Config, shelf: Shelf, folders: Vec<PathBuf>) -> Self {
+        Force { config, shelf, folders, swaps: 0 }
     }
 
     /// Makes a change, behind every event that was pushed before.
@@ -75,7 +78,7 @@ impl Force {
         let publisher = policy.split_once('/').map(|(publisher, _)| publisher.to_string());
         let grant = match &publisher {
             None => Grant::development(),
-            Some(name) => drive.grant(name).ok_or_else(|| {
+            Some(name) => local::grant(drive.runtime(), self.config, name).ok_or_else(|| {
                 let why = format!(
                     "entry {} is about a policy of {}; what that publisher was granted decides as well: name the server's configuration with --config",
                     grouped(sequence),

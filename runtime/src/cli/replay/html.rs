@@ -6,10 +6,10 @@
 
 use std::fmt::Write as _;
 
+use ephor::backtest::{Example, Found, Kinds, Named, Report};
 use ephor::verdict::Decision;
 
 use super::backtest::Tested;
-use super::changes::{Example, Found, Kinds, Named, Report};
 use crate::cli::table::{self, grouped};
 
 /// Rows of a table of names; the page says that there are more.
@@ -373,7 +373,7 @@ fn examples(out: &mut String, report: &Report) {
     );
     open_table(out, &[("event", false), ("before → after", false), ("findings", false)]);
     for example in &report.examples {
-        let Example { source, id, timer, subject, time, before, after, disappeared, appeared } = example;
+        let Example { source, id, timer, subject, time, before, after, disappeared, appeared, .. } = example;
         let what = if *timer { "timer of key " } else { "" };
         let _ = write!(out, "<tr><td>{what}<code>{}</code><br/><span class=\"faint\">{}", text(id), text(source));
         if let Some(subject) = subject {
@@ -420,9 +420,9 @@ fn more(out: &mut String, all: usize, shown: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::changes::Counter;
     use super::super::entry::tests::{event, finding};
     use super::*;
+    use ephor::backtest::Counter;
 
     fn tested(report: Report) -> Tested {
         let side = |release: &str| vec![("p<b>".to_string(), release.to_string())];
@@ -454,7 +454,7 @@ mod tests {
         for id in ["</title><script src='http://x'>", "2", "&amp;", "\u{202e}\u{7}"] {
             let id = id.replace('\u{7}', "\\u0007");
             let found = format!("\"findings\":[{}]", finding("<img>", "\\\"<a href=\\\"x\\\">"));
-            counter.event(&event(1, &id, "allow", ""), &event(1, &id, "flag", &found)).expect("entries");
+            counter.event(&event(1, &id, "allow", ""), &event(1, &id, "flag", &found), None).expect("entries");
         }
         let page = page(&tested(counter.finish()));
         assert_well_formed(&page);
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn a_page_without_changes_says_so() {
         let mut counter = Counter::new(5);
-        counter.event(&event(1, "1", "allow", ""), &event(2, "1", "allow", "")).expect("entries");
+        counter.event(&event(1, "1", "allow", ""), &event(2, "1", "allow", ""), None).expect("entries");
         let page = page(&tested(counter.finish()));
         assert_well_formed(&page);
         assert!(page.contains("Nothing changes") && !page.contains("<svg"));

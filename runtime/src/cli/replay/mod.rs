@@ -4,11 +4,9 @@
 //! ([`check`]), and to find out what other releases would say ([`backtest`]).
 
 mod backtest;
-mod changes;
 mod check;
 mod compare;
 mod counts;
-mod drive;
 mod entry;
 mod finder;
 mod force;
@@ -21,15 +19,16 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use ephor::backtest::{BacktestError, Came, Drive, VerdictEvents};
 use ephor::event::Event;
+use ephor::{Config, Runtime};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{self, Exit, Failed, Outcome, failed};
 use super::files::{self, Rejected};
 use super::local;
-use super::table::grouped;
-use drive::Came;
+use super::table::{self, grouped};
 
 /// Runs archived events through the spine again, in this process.
 ///
@@ -140,6 +139,31 @@ fn interrupted(args: &Args) -> Failed {
     failed(Exit::Failed, format!("interrupted{how}"))
 }
 
+/// A back-test or a replay that does not go on ends the command: with what is not taken
+/// refused, with the rest failed.
+impl From<BacktestError> for Failed {
+    fn from(error: BacktestError) -> Self {
+        let exit = match &error {
+            BacktestError::Load(_) | BacktestError::Entry { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        failed(exit, table::plain(&error.to_string()))
+    }
+}
+
+/// A release in a file that is not put in force.
+fn not_taken(file: &Path, error: BacktestError) -> Failed {
+    let Failed { exit, error } = error.into();
+    Failed { exit, error: error.context(format!("{} is not taken", file.display())) }
+}
+
+/// Starts what is to be fed; publishers may see what the configuration grants them.
+async fn start(config: &Config, cache: Option<&Path>, data: &Path, started: Option<i64>, verdicts: VerdictEvents) -> Outcome<Drive> {
+    let ground = local::ground(config, cache)?;
+    let grant = |runtime: &Runtime, publisher: &str| local::grant(runtime, config, publisher);
+    Ok(Drive::start(&ground, data, started, verdicts, grant).await?)
+}
+
 /// Where the new ledger goes.
 struct Place {
     data: PathBuf,
@@ -200,7 +224,7 @@ fn print_not_taken(came: &Came, rejected: &Rejected) {
         println!("{} events are there twice, and were judged once.", grouped(came.duplicates));
     }
     if let Some(first) = &came.first_refusal {
-        println!("{} events were refused. The first: {first}", grouped(came.refused));
+        println!("{} events were refused. The first: {}", grouped(came.refused), table::plain(first));
     }
     if let Some(first) = &rejected.first {
         println!("{} lines are no events. The first: {first}", grouped(rejected.lines));

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use ephor::backtest::{Came, VerdictEvents};
 use ephor::ledger::{self, Log, LogError};
 use ephor::reserved;
 
 use super::counts::Counts;
-use super::drive::{Came, Drive, VerdictEvents};
 use super::entry::Entry;
 use super::{Args, Clock, Place, secret, shelf};
 use crate::cli::exit::{Exit, Or as _, Outcome, failed};
@@ -33,13 +33,14 @@ pub async fn run(args: &Args) -> Outcome {
         ledger::adopt(&place.data, &key).or_exit(Exit::Usage)?;
     }
     let started = (!args.resume).then_some(0);
-    let mut drive = Drive::start(&config, args.cache.as_deref(), &place.data, started, VerdictEvents::Made).await?;
+    let mut drive = super::start(&config, args.cache.as_deref(), &place.data, started, VerdictEvents::Made).await?;
     let log = drive.log()?;
     let resumed = log.size();
     for parts in releases {
         // In force already, if an interrupted replay is taken up.
-        if !drive.judges_with(&parts) {
-            drive.install(parts).await?;
+        if !drive.judges_with(&parts.component, &parts.settings, &parts.lists) {
+            let file = parts.file.clone();
+            drive.install(parts.offer()).await.map_err(|error| super::not_taken(&file, error))?;
         }
     }
     let last = last_event(&log)?;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use ephor::List;
 use ephor::digest::Digest;
 use ephor::policy::Release;
+use ephor::runtime::Offer;
 
 use crate::cli::exit::Outcome;
 use crate::cli::{follow, list};
@@ -31,6 +32,13 @@ pub struct Parts {
     pub component: Vec<u8>,
     pub settings: Vec<u8>,
     pub lists: Vec<Arc<List>>,
+}
+
+impl Parts {
+    /// The release that they make, in development.
+    pub fn offer(self) -> Offer {
+        Offer { spare: self.lists, ..Offer::development(self.component.into(), self.settings.into()) }
+    }
 }
 
 /// What `--against` and `--with` name: the releases of a folder, or one component with

@@ -1,15 +1,16 @@
 //! The entry of a change of the releases in force.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::event::release;
-use super::fields::{Lists, Text, Time, digest, hex, member, number_member, present, present_digest, text_member, time_member};
+use super::fields::{Hex, Lists, Text, Time, digest, hex, member, number_member, present, present_digest, text_member, time_member};
 use super::{Entry, EntryError, Subject, has_second};
 use crate::digest::Digest;
 use crate::verdict::Mode;
 
 /// What became of a release, between the entries before and behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
     /// It was put in force, or began in shadow or canary.
@@ -47,7 +48,7 @@ impl What {
 }
 
 /// A change of the releases in force.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeEntry<'a> {
     pub what: What,
@@ -58,34 +59,42 @@ pub(crate) struct ChangeEntry<'a> {
     pub release: Text<'a>,
     /// Over component, settings and lists.
     #[serde(deserialize_with = "digest")]
+    #[schemars(with = "Hex")]
     pub digest: Digest,
     /// As in the entry of an event.
     #[serde(borrow, default)]
     pub lists: Lists<'a>,
     /// Of the signed statement that it came with; left out for one that was not signed.
     #[serde(default, deserialize_with = "present_digest")]
+    #[schemars(with = "Hex")]
     pub statement: Option<Digest>,
     /// From here on.
     pub mode: Mode,
     /// Keys for which a canary counts, of ten thousand; left out for other modes.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "u64")]
     pub share: Option<u64>,
     /// The first event time at which it is in force; left out if that is any.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Time")]
     pub from: Option<Time>,
     /// The first event time at which it is in force no more.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Time")]
     pub until: Option<Time>,
     /// The release that it took the place of.
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Text<'a>")]
     pub replaced: Option<Text<'a>>,
     /// What became of the states: `none`, `kept`, `migrated`, `reset`.
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Text<'a>")]
     pub state: Option<Text<'a>>,
     /// Who did it.
     #[serde(borrow)]
     pub by: Text<'a>,
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Text<'a>")]
     pub reason: Option<Text<'a>>,
     pub at: Time,
 }

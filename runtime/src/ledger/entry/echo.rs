@@ -142,7 +142,13 @@ impl Entry<'_> {
         match self {
             Entry::Event(event) => of_event(event),
             Entry::Timer(sequence, timer) => of_timer(*sequence, timer),
-            Entry::Gap(..) | Entry::Silence(..) | Entry::Change(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) => None,
+            Entry::Gap(..)
+            | Entry::Silence(..)
+            | Entry::Change(..)
+            | Entry::Start(..)
+            | Entry::Keep(..)
+            | Entry::Erasure(..)
+            | Entry::Configuration(..) => None,
         }
     }
 }

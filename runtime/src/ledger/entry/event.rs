@@ -1,13 +1,14 @@
 //! The entry of an event, and what the releases that were asked said about it.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::fields::{Evidence, Lists, Text, Time, digest, hex, member, number, present, present_digest, strings};
+use super::fields::{Evidence, Hex, Lists, Text, Time, digest, hex, member, number, present, present_digest, strings};
 use crate::digest::Digest;
 use crate::verdict::{Action, Decision, FaultKind, Handling, Mode, Severity};
 
 /// What is recorded about one event.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventEntry<'a> {
     /// The event's place in the total order; the first is 1.
@@ -19,13 +20,16 @@ pub(crate) struct EventEntry<'a> {
     #[serde(borrow, rename = "type")]
     pub kind: Text<'a>,
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Text<'a>")]
     pub subject: Option<Text<'a>>,
     /// As it was sent.
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Text<'a>")]
     pub time: Option<Text<'a>>,
     /// What its source gave it (CloudEvents `sequence` extension), if it numbers its
     /// events.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "u64")]
     pub number: Option<u64>,
     pub arrived: Time,
     /// It happened before the watermark of its source. Left out if not.
@@ -34,13 +38,16 @@ pub(crate) struct EventEntry<'a> {
     /// An event about this verdict comes behind it, so many steps from what came from
     /// outside. Left out if none does.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "u32")]
     pub echo: Option<u32>,
     /// Of the event's bytes.
     #[serde(deserialize_with = "digest")]
+    #[schemars(with = "Hex")]
     pub digest: Digest,
     pub verdict: Decision,
     /// What the platform does with the event, if it is undetermined.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Handling")]
     pub handling: Option<Handling>,
     /// The releases that were asked, in the order of their policies' names; of one
     /// policy first the one in force, then the one that is tried out.
@@ -85,7 +92,14 @@ impl EventEntry<'_> {
             out.extend_from_slice(b"\",\"handling\":\"");
             out.extend_from_slice(handling.name().as_bytes());
         }
-        out.extend_from_slice(b"\",\"asked\":[");
+        out.push(b'"');
+        self.write_asked(out);
+        out.push(b'}');
+    }
+
+    /// What the policies said, behind the verdict.
+    pub(super) fn write_asked(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"asked\":[");
         for (index, asked) in self.asked.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -96,12 +110,14 @@ impl EventEntry<'_> {
         for (index, policy) in self.without.iter().enumerate() {
             member(out, if index == 0 { b",\"without\":[" } else { b"," }, policy);
         }
-        out.extend_from_slice(if self.without.is_empty() { b"}" } else { b"]}" });
+        if !self.without.is_empty() {
+            out.push(b']');
+        }
     }
 }
 
 /// What one release said.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked<'a> {
     #[serde(borrow)]
@@ -111,6 +127,7 @@ pub(crate) struct Asked<'a> {
     pub release: Text<'a>,
     /// Over component, settings and lists.
     #[serde(deserialize_with = "digest")]
+    #[schemars(with = "Hex")]
     pub digest: Digest,
     /// The versions of the reference lists that it looks things up in, by name, in its
     /// own order. Left out if it has none.
@@ -124,17 +141,20 @@ pub(crate) struct Asked<'a> {
     /// Commits to what the release saw: SHA-256 over the event's salt and the values.
     /// Left out if it could not be given the event.
     #[serde(default, deserialize_with = "present_digest")]
+    #[schemars(with = "Hex")]
     pub columns: Option<Digest>,
     /// Left out if empty.
     #[serde(borrow, default)]
     pub findings: Vec<Finding<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Fault<'a>")]
     pub fault: Option<Fault<'a>>,
 }
 
 /// One rule's statement.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "EntryFinding")]
 pub(crate) struct Finding<'a> {
     #[serde(borrow)]
     pub rule: Text<'a>,
@@ -149,8 +169,9 @@ pub(crate) struct Finding<'a> {
 }
 
 /// Why a release did not answer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "EntryFault")]
 pub(crate) struct Fault<'a> {
     pub kind: FaultKind,
     #[serde(borrow)]

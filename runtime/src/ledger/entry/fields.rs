@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -56,12 +57,57 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+impl JsonSchema for Text<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// How digests stand in entries, to say so in schemas.
+pub(crate) enum Hex {}
+
+impl JsonSchema for Hex {
+    fn schema_name() -> Cow<'static, str> {
+        "Hex".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })
+    }
+}
+
 /// What a finding rests on: names and values, in the order in which they were given.
 ///
 /// A name has one value. Where there is a name twice, the first one is written,
 /// which is also the one in the message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Evidence<'a>(pub Vec<(Text<'a>, Text<'a>)>);
+
+impl JsonSchema for Evidence<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Evidence".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "additionalProperties": { "type": "string" } })
+    }
+}
 
 /// The versions of reference lists, by the lists' names: the same shape.
 pub(crate) type Lists<'a> = Evidence<'a>;
@@ -153,6 +199,20 @@ pub(super) fn parse_digest(text: &str) -> Option<Digest> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Time(i64);
 
+impl JsonSchema for Time {
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time", "pattern": "^[0-9-]{10}T[0-9:]{8}\\.[0-9]{6}Z$" })
+    }
+}
+
 impl Time {
     const FIRST: i64 = -62_167_219_200 * 1_000_000;
     const LAST: i64 = 253_402_300_800 * 1_000_000 - 1;
@@ -183,7 +243,8 @@ impl Time {
         out.extend_from_slice(&text);
     }
 
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Reads a time as it stands in an entry.
+    pub fn parse(text: &str) -> Option<Self> {
         let number = |range: std::ops::Range<usize>| -> Option<u64> {
             let digits = text.get(range)?;
             digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?

@@ -1,5 +1,6 @@
 //! What is kept of the events themselves, beside their entries, and what is not any more.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::fields::{Text, Time, member, number_member, present, text_member, time_member};
@@ -8,7 +9,7 @@ use crate::ledger::limits::Keep;
 
 /// What is kept of events from here on. Before the first entry of this kind it is the
 /// digest in each entry and no more.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeepEntry<'a> {
     /// `digest`, `full`, or `days`.
@@ -16,6 +17,7 @@ pub(crate) struct KeepEntry<'a> {
     pub events: Text<'a>,
     /// For how many; left out but for `days`.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "u64")]
     pub days: Option<u64>,
     pub at: Time,
 }
@@ -52,25 +54,30 @@ impl<'a> KeepEntry<'a> {
 
 /// The content of events is gone, of all before this entry of which everything holds that
 /// is said here. Their entries stay, and what proves them.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ErasureEntry<'a> {
     /// Those of this source.
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Text<'a>")]
     pub source: Option<Text<'a>>,
     /// The one with this id; only together with its source.
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Text<'a>")]
     pub id: Option<Text<'a>>,
     /// Those about this subject.
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Text<'a>")]
     pub subject: Option<Text<'a>>,
     /// Those with sequences up to this one.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "u64")]
     pub through: Option<u64>,
     /// Who wanted it.
     #[serde(borrow)]
     pub by: Text<'a>,
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Text<'a>")]
     pub reason: Option<Text<'a>>,
     pub at: Time,
 }

@@ -13,6 +13,7 @@
 //! something else, and then its second and last member has the name of that.
 
 mod change;
+mod configuration;
 mod echo;
 mod event;
 mod fields;
@@ -21,15 +22,18 @@ mod other;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::borrow::Cow;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::digest::Digest;
 use fields::parse_digest;
 
 pub(crate) use change::{ChangeEntry, What};
+pub(crate) use configuration::ConfigurationEntry;
 pub(crate) use echo::{About, AboutTimer, Document, Echo, Failed, Found, structured, subject_of};
 pub(crate) use event::{Asked, EventEntry, Fault, Finding};
 pub(crate) use fields::{Evidence, Lists, Time, number, string};
@@ -59,6 +63,37 @@ pub(crate) enum Entry<'a> {
     Keep(u64, KeepEntry<'a>),
     /// With its sequence.
     Erasure(u64, ErasureEntry<'a>),
+    /// With its sequence.
+    Configuration(u64, ConfigurationEntry<'a>),
+}
+
+impl JsonSchema for Entry<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Entry".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let other = |subject: Subject, about: Schema| {
+            let name = subject.name();
+            json_schema!({
+                "type": "object",
+                "required": ["sequence", name],
+                "properties": { "sequence": { "type": "integer", "minimum": 1 }, name: about },
+                "additionalProperties": false,
+            })
+        };
+        let others = [
+            other(Subject::Timer, generator.subschema_for::<TimerEntry<'_>>()),
+            other(Subject::Gap, generator.subschema_for::<GapEntry<'_>>()),
+            other(Subject::Silence, generator.subschema_for::<SilenceEntry<'_>>()),
+            other(Subject::Change, generator.subschema_for::<ChangeEntry<'_>>()),
+            other(Subject::Start, generator.subschema_for::<StartEntry<'_>>()),
+            other(Subject::Keep, generator.subschema_for::<KeepEntry<'_>>()),
+            other(Subject::Erasure, generator.subschema_for::<ErasureEntry<'_>>()),
+        ];
+        let all = std::iter::once(generator.subschema_for::<EventEntry<'_>>()).chain(others);
+        json_schema!({ "description": "One entry of the ledger.", "oneOf": all.collect::<Vec<_>>() })
+    }
 }
 
 /// What an entry is about.
@@ -81,6 +116,8 @@ pub enum Subject {
     Keep,
     /// The end of what was kept of some of them.
     Erasure,
+    /// Another configuration from here on.
+    Configuration,
 }
 
 impl Subject {
@@ -95,13 +132,15 @@ impl Subject {
             Subject::Start => "start",
             Subject::Keep => "keep",
             Subject::Erasure => "erasure",
+            Subject::Configuration => "configuration",
         }
     }
 
     /// What an entry with a second member of this name is about; an event's entry has
     /// none of these names.
     pub fn named(name: &str) -> Option<Self> {
-        let others = [Subject::Timer, Subject::Gap, Subject::Silence, Subject::Change, Subject::Start, Subject::Keep, Subject::Erasure];
+        use Subject as S;
+        let others = [S::Timer, S::Gap, S::Silence, S::Change, S::Start, S::Keep, S::Erasure, S::Configuration];
         others.into_iter().find(|subject| subject.name() == name)
     }
 
@@ -109,7 +148,7 @@ impl Subject {
     /// does again: events, and what was done to the runtime.
     pub fn is_taken_over(self) -> bool {
         match self {
-            Subject::Silence | Subject::Keep | Subject::Erasure => true,
+            Subject::Silence | Subject::Keep | Subject::Erasure | Subject::Configuration => true,
             Subject::Event | Subject::Timer | Subject::Gap | Subject::Change | Subject::Start => false,
         }
     }
@@ -154,6 +193,8 @@ struct Other<'a> {
     keep: Option<KeepEntry<'a>>,
     #[serde(borrow, default)]
     erasure: Option<ErasureEntry<'a>>,
+    #[serde(borrow, default)]
+    configuration: Option<ConfigurationEntry<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -167,7 +208,8 @@ impl<'a> Entry<'a> {
             | Entry::Change(sequence, _)
             | Entry::Start(sequence, _)
             | Entry::Keep(sequence, _)
-            | Entry::Erasure(sequence, _) => *sequence,
+            | Entry::Erasure(sequence, _)
+            | Entry::Configuration(sequence, _) => *sequence,
         }
     }
 
@@ -182,6 +224,7 @@ impl<'a> Entry<'a> {
             Entry::Start(..) => Subject::Start,
             Entry::Keep(..) => Subject::Keep,
             Entry::Erasure(..) => Subject::Erasure,
+            Entry::Configuration(..) => Subject::Configuration,
         }
     }
 
@@ -196,6 +239,7 @@ impl<'a> Entry<'a> {
             Entry::Start(_, start) => Entry::Start(sequence, start),
             Entry::Keep(_, keep) => Entry::Keep(sequence, keep),
             Entry::Erasure(_, erasure) => Entry::Erasure(sequence, erasure),
+            Entry::Configuration(_, configuration) => Entry::Configuration(sequence, configuration),
         }
     }
 
@@ -214,6 +258,7 @@ impl<'a> Entry<'a> {
             Entry::Start(_, start) => start.write(out),
             Entry::Keep(_, keep) => keep.write(out),
             Entry::Erasure(_, erasure) => erasure.write(out),
+            Entry::Configuration(_, configuration) => configuration.write(out),
         }
         let bytes = out.len() - start;
         if bytes > ENTRY_BYTES_MAX {
@@ -229,7 +274,7 @@ impl<'a> Entry<'a> {
         match is_event(line) {
             true => Ok(Entry::Event(serde_json::from_slice(line)?)),
             false => {
-                let Other { sequence, timer, gap, silence, change, start, keep, erasure } = serde_json::from_slice(line)?;
+                let Other { sequence, timer, gap, silence, change, start, keep, erasure, configuration } = serde_json::from_slice(line)?;
                 let all = [
                     timer.map(|timer| Entry::Timer(sequence, timer)),
                     gap.map(|gap| Entry::Gap(sequence, gap)),
@@ -238,6 +283,7 @@ impl<'a> Entry<'a> {
                     start.map(|start| Entry::Start(sequence, start)),
                     keep.map(|keep| Entry::Keep(sequence, keep)),
                     erasure.map(|erasure| Entry::Erasure(sequence, erasure)),
+                    configuration.map(|configuration| Entry::Configuration(sequence, configuration)),
                 ];
                 let mut all = all.into_iter().flatten();
                 match (all.next(), all.next()) {

@@ -1,18 +1,20 @@
 //! Entries that are not about an event.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::event::{Fault, Finding, release, said};
-use super::fields::{Lists, Text, Time, digest, hex, member, number, present};
+use super::fields::{Hex, Lists, Text, Time, digest, hex, member, number, present};
 use crate::digest::Digest;
 use crate::verdict::{Decision, Mode};
 
 /// A timer that fired, and what its policy said then.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TimerEntry<'a> {
     /// As in the entry of an event.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "u32")]
     pub echo: Option<u32>,
     #[serde(borrow)]
     pub policy: Text<'a>,
@@ -21,6 +23,7 @@ pub(crate) struct TimerEntry<'a> {
     pub release: Text<'a>,
     /// Over component, settings and lists.
     #[serde(deserialize_with = "digest")]
+    #[schemars(with = "Hex")]
     pub digest: Digest,
     /// As in the entry of an event.
     #[serde(borrow, default)]
@@ -31,6 +34,7 @@ pub(crate) struct TimerEntry<'a> {
     pub source: Text<'a>,
     /// HMAC of policy and key: the same for the same key, and names nobody.
     #[serde(deserialize_with = "digest")]
+    #[schemars(with = "Hex")]
     pub key: Digest,
     /// The event time that it was set for.
     pub due: Time,
@@ -41,6 +45,7 @@ pub(crate) struct TimerEntry<'a> {
     #[serde(borrow, default)]
     pub findings: Vec<Finding<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "Fault<'a>")]
     pub fault: Option<Fault<'a>>,
 }
 
@@ -80,7 +85,7 @@ impl TimerEntry<'_> {
 
 /// Events that a source has numbered and that did not come, noted when a later one
 /// did. They may come yet.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GapEntry<'a> {
     #[serde(borrow)]
@@ -111,7 +116,7 @@ impl GapEntry<'_> {
 
 /// The runtime was started again. Policies that were not published are out of force until
 /// they are put in force again; whatever happened since the entry before was not seen.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartEntry<'a> {
     /// Of the program.

@@ -1,5 +1,6 @@
 //! A source that fell silent.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::fields::{Text, Time, member, number, present};
@@ -7,13 +8,14 @@ use super::{Entry, EntryError, Subject, has_second};
 
 /// A source of which nothing new came for longer than its heartbeat, noted once. It ends
 /// with the source's next event.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SilenceEntry<'a> {
     #[serde(borrow)]
     pub source: Text<'a>,
     /// When its latest event arrived. Left out if none ever did.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Time")]
     pub last: Option<Time>,
     /// Seconds within which something was to come of it.
     pub heartbeat: u64,

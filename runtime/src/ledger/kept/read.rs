@@ -105,6 +105,16 @@ impl KeptEvents {
     ///
     /// If the folder cannot be read.
     pub fn open(directory: &Path) -> Result<Self, ReadError> {
+        Self::open_from(directory, 0)
+    }
+
+    /// The same from the segment on that has this sequence: what is given first may be of
+    /// earlier events.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read.
+    pub fn open_from(directory: &Path, sequence: u64) -> Result<Self, ReadError> {
         let folder = directory.join(FOLDER);
         let io = |source| ReadError::Io { path: folder.clone(), source };
         let mut segments = Vec::new();
@@ -118,6 +128,9 @@ impl KeptEvents {
             Err(error) => return Err(io(error)),
         }
         segments.sort_unstable_by(|one, other| other.cmp(one));
+        if let Some(at) = segments.iter().position(|first| *first <= sequence) {
+            segments.truncate(at + 1);
+        }
         let sizes = segments.iter().filter_map(|first| fs::metadata(folder.join(name_of(*first))).ok());
         let left = sizes.map(|metadata| metadata.len()).sum();
         let (items, reading, torn) = (VecDeque::new(), None, None);

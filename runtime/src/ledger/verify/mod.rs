@@ -202,7 +202,7 @@ impl Check<'_> {
 
     /// What nothing of ours put into the directory.
     fn strangers(&mut self) {
-        const OURS: [&str; 11] = [
+        const OURS: [&str; 12] = [
             "FORMAT",
             "lock",
             "ledger.key",
@@ -214,6 +214,7 @@ impl Check<'_> {
             blobs::FOLDER,
             kept::FOLDER,
             "publishers",
+            "backtests",
         ];
         let items = match fs::read_dir(&self.verifier.directory) {
             Ok(items) => items,

@@ -268,7 +268,7 @@ impl Tally {
             Subject::Silence => self.silences += 1,
             Subject::Keep => self.keeps += 1,
             Subject::Erasure => self.erasures += 1,
-            Subject::Event | Subject::Timer | Subject::Change | Subject::Start => {}
+            Subject::Event | Subject::Timer | Subject::Change | Subject::Start | Subject::Configuration => {}
         }
     }
 

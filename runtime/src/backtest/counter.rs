@@ -5,10 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ephor::verdict::Decision;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::entry::{Asked, Entry, Finding, TimerEntry};
+use super::BacktestError;
+use super::timeline::Timeline;
+use crate::archive::{ArchiveError, happened};
+use crate::ledger::entry::{Asked, Entry, EventEntry, Fault, Finding, TimerEntry};
+use crate::verdict::{Decision, Mode};
 
 /// Sources and subjects that are named in a report; the rest is counted together.
 const NAMES_MAX: usize = 1_000;
@@ -17,20 +20,23 @@ const NAMES_MAX: usize = 1_000;
 const COUNTED_NAMES_MAX: usize = 1_000_000;
 
 /// In which way verdicts changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kinds {
+    /// A stricter verdict.
     pub stricter: u64,
+    /// A milder one.
     pub milder: u64,
     /// The same verdict with other findings.
     pub findings: u64,
 }
 
 impl Kinds {
+    /// Changes of all kinds.
     pub fn total(&self) -> u64 {
         self.stricter + self.milder + self.findings
     }
 
-    fn add(&mut self, kind: Kind) {
+    pub(super) fn add(&mut self, kind: Kind) {
         *match kind {
             Kind::Stricter => &mut self.stricter,
             Kind::Milder => &mut self.milder,
@@ -38,6 +44,7 @@ impl Kinds {
         } += 1;
     }
 
+    /// Adds other changes.
     pub fn merge(&mut self, other: &Kinds) {
         self.stricter += other.stricter;
         self.milder += other.milder;
@@ -45,96 +52,130 @@ impl Kinds {
     }
 }
 
+/// In which way one verdict changed.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Stricter,
     Milder,
     Findings,
 }
 
 /// A number on either side.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sides {
+    /// With what was in force.
     pub before: u64,
+    /// With what is tried.
     pub after: u64,
 }
 
 /// Verdicts that became another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
+    /// The verdict before.
     pub before: Decision,
+    /// The verdict after.
     pub after: Decision,
+    /// How often.
     pub count: u64,
 }
 
 /// How the findings of a rule changed; a policy that failed to answer counts as a rule
 /// by the name of the fault.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
+    /// Its policy.
     pub policy: String,
+    /// Its id, or `fault: ` and the kind.
     pub rule: String,
     /// Findings in all.
     pub findings: Sides,
     /// On events that had none before, or had others.
     pub appeared: u64,
+    /// Of events that have none any more, or have others.
     pub disappeared: u64,
     /// The same rule on the same event, with other evidence.
     pub altered: u64,
 }
 
 /// Changes of what has one name: a source, a subject, a day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
+    /// The name; of a day `2026-01-02`, in UTC.
     pub name: String,
+    /// How many of each kind.
     #[serde(flatten)]
     pub changes: Kinds,
 }
 
 /// One change in full.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
+    /// Of the event in the ledger that has it; for a timer that of the event before which
+    /// it fired. Absent where the events come from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// Where the event came from.
     pub source: String,
     /// The event's id; for a timer the digest of its key.
     pub id: String,
+    /// Whether it is about a timer.
     pub timer: bool,
+    /// The event's subject.
     pub subject: Option<String>,
-    /// Of the event, or for which the timer was set.
+    /// When it happened, or for when the timer was set.
     pub time: String,
+    /// The verdict before.
     pub before: Decision,
+    /// The verdict after.
     pub after: Decision,
+    /// Findings that are not there any more.
     pub disappeared: Vec<Found>,
+    /// Findings that were not there before.
     pub appeared: Vec<Found>,
 }
 
 /// A finding of an example.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
+    /// Who says it.
     pub policy: String,
+    /// Its id, or `fault: ` and the kind.
     pub rule: String,
+    /// In the rule's default language, or what the fault says.
     pub message: String,
 }
 
 /// All of it.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
+    /// Events that were judged on both sides.
     pub events: u64,
     /// Timers that fired.
     pub timers: Sides,
     /// By verdict, from the mildest to the strictest; timers are not in it.
     pub verdicts: BTreeMap<Decision, Sides>,
+    /// Events and timers whose verdict or findings changed.
     pub changes: Kinds,
+    /// From which verdict to which.
     pub transitions: Vec<Transition>,
+    /// Rules with findings on either side, by policy and id.
     pub rules: Vec<Rule>,
     /// Most changes first.
     pub sources: Vec<Named>,
+    /// Most changes first.
     pub subjects: Vec<Named>,
-    /// Changes of those that are not named, and of events that have no subject.
+    /// Changes of sources that are not named.
     pub other_sources: Kinds,
+    /// Changes of subjects that are not named, and of events that have no subject.
     pub other_subjects: Kinds,
     /// In order, without days on which nothing changed.
     pub days: Vec<Named>,
     /// The first day and the last on which there was an event.
     pub span: Option<(String, String)>,
+    /// Events and changes over time.
+    pub timeline: Timeline,
+    /// Some changes in full, of every kind.
     pub examples: Vec<Example>,
 }
 
@@ -144,7 +185,7 @@ struct Said<'a> {
     policy: &'a str,
     rule: String,
     message: &'a str,
-    evidence: &'a str,
+    evidence: Vec<(&'a str, &'a str)>,
 }
 
 /// One side of an event or a timer.
@@ -155,21 +196,30 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn of(verdict: Decision, asked: &'a [Asked<'a>]) -> Self {
+    fn of(verdict: Decision, asked: impl IntoIterator<Item = &'a Asked<'a>>) -> Self {
+        let said = asked.into_iter().map(|asked| (&*asked.policy, &*asked.findings, asked.fault.as_ref()));
+        Side::new(verdict, said)
+    }
+
+    /// What a timer's release said.
+    fn woken(timer: &'a TimerEntry<'a>) -> Self {
+        Side::new(timer.verdict, [(&*timer.policy, &*timer.findings, timer.fault.as_ref())])
+    }
+
+    fn new(verdict: Decision, all: impl IntoIterator<Item = (&'a str, &'a [Finding<'a>], Option<&'a Fault<'a>>)>) -> Self {
         let mut said = Vec::new();
-        for asked in asked {
-            let finding = |finding: &'a Finding<'a>| Said {
-                policy: &asked.policy,
+        for (policy, findings, fault) in all {
+            said.extend(findings.iter().map(|finding| Said {
+                policy,
                 rule: finding.rule.to_string(),
                 message: &finding.message,
-                evidence: finding.evidence.get(),
-            };
-            said.extend(asked.findings.iter().map(finding));
-            said.extend(asked.fault.iter().map(|fault| Said {
-                policy: &asked.policy,
-                rule: format!("fault: {}", &*fault.kind),
+                evidence: finding.evidence.0.iter().map(|(name, value)| (&**name, &**value)).collect(),
+            }));
+            said.extend(fault.map(|fault| Said {
+                policy,
+                rule: format!("fault: {}", fault.kind.name()),
                 message: &fault.detail,
-                evidence: "",
+                evidence: Vec::new(),
             }));
         }
         said.sort_unstable();
@@ -184,18 +234,26 @@ impl<'a> Side<'a> {
 
 /// What an event or a timer is known by.
 struct About<'a> {
+    sequence: Option<u64>,
     source: &'a str,
     id: &'a str,
     timer: bool,
     subject: Option<&'a str>,
     /// As entries have it.
     time: &'a str,
+    /// The same in microseconds since 1970.
+    micros: i64,
 }
 
 /// Counts.
 #[derive(Debug)]
 pub struct Counter {
     examples_max: usize,
+    /// The policy that the side after judges with, where the side before is what was
+    /// recorded with all policies that there were.
+    alone: Option<String>,
+    /// Whether only what that policy says makes the verdicts.
+    own: bool,
     report: Report,
     verdicts: [Sides; Decision::ALL.len()],
     transitions: [[u64; Decision::ALL.len()]; Decision::ALL.len()],
@@ -212,6 +270,8 @@ impl Counter {
     pub fn new(examples_max: usize) -> Self {
         Counter {
             examples_max,
+            alone: None,
+            own: false,
             report: Report::default(),
             verdicts: Default::default(),
             transitions: Default::default(),
@@ -223,63 +283,110 @@ impl Counter {
         }
     }
 
-    /// Counts the entries of one event on both sides.
-    pub fn event(&mut self, before: &str, after: &str) -> anyhow::Result<()> {
-        let (Entry::Event(one), Entry::Event(other)) = (Entry::read(before)?, Entry::read(after)?) else {
-            anyhow::bail!("an entry that is not about an event");
+    /// The same where the side before is what was recorded, and the side after judges with
+    /// one policy alone: what the others said stays as it was.
+    pub fn of_policy(examples_max: usize, policy: &str) -> Self {
+        Counter { alone: Some(policy.to_string()), ..Counter::new(examples_max) }
+    }
+
+    /// The same with verdicts that only this policy makes.
+    pub fn of_policy_alone(examples_max: usize, policy: &str) -> Self {
+        Counter { own: true, ..Counter::of_policy(examples_max, policy) }
+    }
+
+    /// Counts the entries of one event on both sides; what changed, in full. `sequence` is
+    /// that of the event where it was recorded.
+    ///
+    /// # Errors
+    ///
+    /// If these are not entries of the same event.
+    pub fn event(&mut self, before: &str, after: &str, sequence: Option<u64>) -> Result<Option<Example>, BacktestError> {
+        let (Entry::Event(one), Entry::Event(other)) = (read(before)?, read(after)?) else {
+            return Err(BacktestError::Other);
         };
-        anyhow::ensure!(one.source == other.source && one.id == other.id, "the two sides have recorded other events");
+        if (&one.source, &one.id) != (&other.source, &other.id) {
+            return Err(BacktestError::Other);
+        }
+        let (was, verdict) = match &self.alone {
+            Some(policy) if self.own => (decided(&one, |by| by == policy), other.verdict),
+            Some(policy) => (one.verdict, decided(&one, |by| by != policy).max(other.verdict)),
+            None => (one.verdict, other.verdict),
+        };
         self.report.events += 1;
-        self.verdicts[one.verdict as usize].before += 1;
-        self.verdicts[other.verdict as usize].after += 1;
-        let day = day(&one.arrived);
+        self.report.timeline.event(happened(&one).micros());
+        self.verdicts[was as usize].before += 1;
+        self.verdicts[verdict as usize].after += 1;
+        let at = happened(&one);
+        let time = at.to_string();
+        let day = day(&time);
         match &mut self.report.span {
             Some((first, last)) if day < first.as_str() => *first = day.to_string(),
             Some((_, last)) if day > last.as_str() => *last = day.to_string(),
             Some(_) => {}
             none => *none = Some((day.to_string(), day.to_string())),
         }
-        let about = About { source: &one.source, id: &one.id, timer: false, subject: one.subject.as_deref(), time: &one.arrived };
-        self.pair(&about, &Side::of(one.verdict, &one.asked), &Side::of(other.verdict, &other.asked));
-        Ok(())
+        let about = About {
+            sequence,
+            source: &one.source,
+            id: &one.id,
+            timer: false,
+            subject: one.subject.as_deref(),
+            time: &time,
+            micros: at.micros(),
+        };
+        let before = match self.alone.clone() {
+            Some(policy) => Side::of(was, one.asked.iter().filter(|asked| counts(asked) && *asked.policy == *policy)),
+            None => Side::of(was, &one.asked),
+        };
+        Ok(self.pair(&about, &before, &Side::of(verdict, &other.asked)))
     }
 
-    /// Counts what was recorded before one event on both sides.
-    pub fn timers(&mut self, before: &[String], after: &[String]) -> anyhow::Result<()> {
+    /// Counts what was recorded before one event on both sides; what changed, in full.
+    ///
+    /// # Errors
+    ///
+    /// If one of the lines is no entry.
+    pub fn timers(&mut self, before: &[String], after: &[String], sequence: Option<u64>) -> Result<Vec<Example>, BacktestError> {
         if before.is_empty() && after.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let (before, mut after) = (timers(before)?, timers(after)?);
+        let (mut before, mut after) = (timers(before)?, timers(after)?);
+        if let Some(policy) = &self.alone {
+            before.retain(|timer| *timer.policy == **policy && timer.mode != Mode::Shadow);
+        }
         self.report.timers.before += before.len() as u64;
         self.report.timers.after += after.len() as u64;
+        let mut changed = Vec::new();
         for one in &before {
-            let about = About { source: &one.source, id: &one.key, timer: true, subject: None, time: &one.due };
-            let side = Side::of(one.verdict, std::slice::from_ref(&one.asked));
-            let counterpart = after.iter().position(|other| {
-                let policy = |timer: &TimerEntry<'_>| timer.asked.policy.to_string();
-                (&other.key, &other.due, policy(other)) == (&one.key, &one.due, policy(one))
-            });
-            match counterpart.map(|at| after.remove(at)) {
-                Some(other) => self.pair(&about, &side, &Side::of(other.verdict, std::slice::from_ref(&other.asked))),
-                None => self.pair(&about, &side, &Side::silent()),
-            }
+            let counterpart = after.iter().position(|other| (&other.key, other.due, &other.policy) == (&one.key, one.due, &one.policy));
+            let other = counterpart.map(|at| after.remove(at));
+            let other = other.as_ref().map_or_else(Side::silent, Side::woken);
+            changed.extend(self.timer(one, sequence, &Side::woken(one), &other));
         }
         for other in &after {
-            let about = About { source: &other.source, id: &other.key, timer: true, subject: None, time: &other.due };
-            self.pair(&about, &Side::silent(), &Side::of(other.verdict, std::slice::from_ref(&other.asked)));
+            changed.extend(self.timer(other, sequence, &Side::silent(), &Side::woken(other)));
         }
-        Ok(())
+        Ok(changed)
     }
 
-    fn pair(&mut self, about: &About<'_>, before: &Side<'_>, after: &Side<'_>) {
+    fn timer(&mut self, timer: &TimerEntry<'_>, sequence: Option<u64>, before: &Side<'_>, after: &Side<'_>) -> Option<Example> {
+        let (key, due) = (timer.key.to_string(), timer.due.to_string());
+        self.pair(
+            &About { sequence, source: &timer.source, id: &key, timer: true, subject: None, time: &due, micros: timer.due.micros() },
+            before,
+            after,
+        )
+    }
+
+    fn pair(&mut self, about: &About<'_>, before: &Side<'_>, after: &Side<'_>) -> Option<Example> {
         if before.said.is_empty() && after.said.is_empty() && before.verdict == after.verdict {
-            return;
+            return None;
         }
         before.said.iter().for_each(|said| self.rule(said.policy, &said.rule).findings.before += 1);
         after.said.iter().for_each(|said| self.rule(said.policy, &said.rule).findings.after += 1);
         let (disappeared, appeared) = difference(&before.said, &after.said);
         if disappeared.is_empty() && appeared.is_empty() && before.verdict == after.verdict {
-            return;
+            return None;
         }
         self.rules_changed(&disappeared, &appeared);
         let kind = match after.verdict.cmp(&before.verdict) {
@@ -288,32 +395,33 @@ impl Counter {
             std::cmp::Ordering::Equal => Kind::Findings,
         };
         self.report.changes.add(kind);
+        self.report.timeline.change(about.micros, kind);
         self.transitions[before.verdict as usize][after.verdict as usize] += 1;
         self.days.entry(day(about.time).to_string()).or_default().add(kind);
         count(&mut self.sources, Some(about.source)).unwrap_or(&mut self.report.other_sources).add(kind);
         count(&mut self.subjects, about.subject).unwrap_or(&mut self.report.other_subjects).add(kind);
+        let found = |said: &[&Said<'_>]| {
+            let found =
+                |said: &&Said<'_>| Found { policy: said.policy.to_string(), rule: said.rule.clone(), message: said.message.to_string() };
+            said.iter().map(found).collect()
+        };
+        let example = Example {
+            sequence: about.sequence,
+            source: about.source.to_string(),
+            id: about.id.to_string(),
+            timer: about.timer,
+            subject: about.subject.map(str::to_string),
+            time: about.time.to_string(),
+            before: before.verdict,
+            after: after.verdict,
+            disappeared: found(&disappeared),
+            appeared: found(&appeared),
+        };
         let examples = self.examples.entry((before.verdict, after.verdict)).or_default();
         if examples.len() < self.examples_max {
-            let found = |said: &[&Said<'_>]| {
-                let found = said.iter().map(|said| Found {
-                    policy: said.policy.to_string(),
-                    rule: said.rule.clone(),
-                    message: said.message.to_string(),
-                });
-                found.collect()
-            };
-            examples.push(Example {
-                source: about.source.to_string(),
-                id: about.id.to_string(),
-                timer: about.timer,
-                subject: about.subject.map(str::to_string),
-                time: about.time.to_string(),
-                before: before.verdict,
-                after: after.verdict,
-                disappeared: found(&disappeared),
-                appeared: found(&appeared),
-            });
+            examples.push(example.clone());
         }
+        Some(example)
     }
 
     /// What of one event disappeared and what appeared: where it is of the same rule, the
@@ -344,7 +452,7 @@ impl Counter {
 
     /// Sorts everything.
     pub fn finish(self) -> Report {
-        let Counter { examples_max, mut report, verdicts, transitions, rules, sources, subjects, days, examples } = self;
+        let Counter { examples_max, alone: _, own: _, mut report, verdicts, transitions, rules, sources, subjects, days, examples } = self;
         report.verdicts = Decision::ALL.into_iter().zip(verdicts).collect();
         for (before, row) in Decision::ALL.into_iter().zip(transitions) {
             let counted = Decision::ALL.into_iter().zip(row).filter(|(_, count)| *count > 0);
@@ -369,9 +477,28 @@ impl Counter {
 }
 
 /// The timers among some entries.
-fn timers(lines: &[String]) -> anyhow::Result<Vec<TimerEntry<'_>>> {
-    let entries = lines.iter().map(|line| Entry::read(line)).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(entries.into_iter().filter_map(|entry| if let Entry::Timer(timer) = entry { Some(timer) } else { None }).collect())
+fn timers(lines: &[String]) -> Result<Vec<TimerEntry<'_>>, BacktestError> {
+    let entries = lines.iter().map(|line| read(line)).collect::<Result<Vec<_>, _>>()?;
+    Ok(entries.into_iter().filter_map(|entry| if let Entry::Timer(_, timer) = entry { Some(timer) } else { None }).collect())
+}
+
+fn read(line: &str) -> Result<Entry<'_>, BacktestError> {
+    Entry::parse(line.as_bytes()).map_err(|error| ArchiveError::NoEntry(error.to_string()).into())
+}
+
+/// Whether what a release said is in the verdict.
+fn counts(asked: &Asked<'_>) -> bool {
+    asked.mode != Mode::Shadow
+}
+
+/// The verdict that some policies make together.
+fn decided(event: &EventEntry<'_>, is_of: impl Fn(&str) -> bool) -> Decision {
+    let some = event.asked.iter().filter(|asked| counts(asked) && is_of(&asked.policy));
+    let decided = some.flat_map(|asked| {
+        let found = asked.findings.iter().map(|finding| Decision::from(finding.action));
+        found.chain(asked.fault.iter().map(|_| Decision::Undetermined))
+    });
+    decided.max().unwrap_or(Decision::Allow)
 }
 
 /// The day of a time as entries have it.
@@ -420,7 +547,7 @@ fn difference<'l, 'a>(one: &'l [Said<'a>], other: &'l [Said<'a>]) -> (Vec<&'l Sa
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::tests::{event, finding, timer};
+    use super::super::testing::{event, finding, timer};
     use super::*;
 
     fn findings(words: &[&str]) -> String {
@@ -430,7 +557,7 @@ mod tests {
 
     fn pair(counter: &mut Counter, id: &str, before: (&str, &[&str]), after: (&str, &[&str])) {
         let line = |(verdict, words): (&str, &[&str])| event(1, id, verdict, &findings(words));
-        counter.event(&line(before), &line(after)).expect("entries");
+        counter.event(&line(before), &line(after), None).expect("entries");
     }
 
     #[test]
@@ -443,7 +570,7 @@ mod tests {
         pair(&mut counter, "5", ("flag", &["A"]), ("allow", &[]));
         pair(&mut counter, "6", ("flag", &["A"]), ("flag", &["B"]));
         counter
-            .event(&event(1, "7", "allow", ""), &event(1, "7", "undetermined", r#""fault":{"kind":"trap","detail":"d"}"#))
+            .event(&event(1, "7", "allow", ""), &event(1, "7", "undetermined", r#""fault":{"kind":"trap","detail":"d"}"#), None)
             .expect("entries");
         let report = counter.finish();
         assert_eq!(report.events, 7);
@@ -466,8 +593,8 @@ mod tests {
         let mut counter = Counter::new(10);
         let flagged = |key: &str| timer(1, key, "flag", &findings(&["A"]));
         let clean = |key: &str| timer(1, key, "allow", "");
-        counter.timers(&[flagged("a"), flagged("b"), clean("c")], &[flagged("b"), clean("d")]).expect("entries");
-        counter.timers(&[], &[flagged("e")]).expect("entries");
+        counter.timers(&[flagged("a"), flagged("b"), clean("c")], &[flagged("b"), clean("d")], None).expect("entries");
+        counter.timers(&[], &[flagged("e")], None).expect("entries");
         let report = counter.finish();
         assert_eq!(report.timers, Sides { before: 3, after: 3 });
         assert_eq!(report.changes, Kinds { stricter: 1, milder: 1, findings: 0 });
@@ -488,9 +615,31 @@ mod tests {
     }
 
     #[test]
+    fn what_others_said_stays_in_the_verdict_or_is_left_out() {
+        let asked = |policy: &str, mode: &str, said: &str| {
+            let (zeros, said) = ("0".repeat(64), if said.is_empty() { String::new() } else { format!(",{said}") });
+            format!(r#"{{"policy":"{policy}","release":"1-a","digest":"{zeros}","mode":"{mode}"{said}}}"#)
+        };
+        let entry = |verdict: &str, all: &[String]| {
+            let line = event(1, "1", verdict, "");
+            let (head, _) = line.split_once("\"asked\":").expect("asked");
+            format!("{head}\"asked\":[{}]}}", all.join(","))
+        };
+        let found = findings(&["A"]);
+        let recorded = entry("flag", &[asked("other", "enforce", &found), asked("p", "enforce", &found), asked("p", "shadow", "")]);
+        let (counter, alone) = (Counter::of_policy(1, "p"), Counter::of_policy_alone(1, "p"));
+        for (mut counter, after) in [(counter, Decision::Flag), (alone, Decision::Allow)] {
+            let changed = counter.event(&recorded, &event(1, "1", "allow", ""), Some(7)).expect("entries").expect("a change");
+            assert_eq!((changed.before, changed.after, changed.sequence), (Decision::Flag, after, Some(7)));
+            let report = counter.finish();
+            assert_eq!((report.rules.len(), report.rules[0].disappeared), (1, 1), "one finding of the policy is gone");
+        }
+    }
+
+    #[test]
     fn other_events_are_not_compared() {
         let mut counter = Counter::new(1);
-        assert!(counter.event(&event(1, "1", "allow", ""), &event(1, "2", "allow", "")).is_err());
-        assert!(counter.event(&event(1, "1", "allow", ""), &timer(1, "k", "allow", "")).is_err());
+        assert!(counter.event(&event(1, "1", "allow", ""), &event(1, "2", "allow", ""), None).is_err());
+        assert!(counter.event(&event(1, "1", "allow", ""), &timer(1, "k", "allow", ""), None).is_err());
     }
 }

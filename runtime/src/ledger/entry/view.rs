@@ -1,0 +1,110 @@
+//! What somebody is shown of an entry who may see some policies only.
+//!
+//! It is a view and not the entry: it is not the leaf that proofs are about, and says so.
+
+use super::Entry;
+use super::event::EventEntry;
+use super::fields::{member, number};
+use crate::verdict::{Decision, Mode};
+
+impl<'a> Entry<'a> {
+    /// The part of an entry that concerns these policies; nothing if that is none of it.
+    /// An event's verdict is then the one that these policies give, and its subject is
+    /// left out unless it is `open`.
+    pub(crate) fn narrowed(self, sees: impl Fn(&str) -> bool, subject_is_open: bool) -> Option<Self> {
+        match self {
+            Entry::Event(event) => event.narrowed(sees, subject_is_open).map(Entry::Event),
+            Entry::Timer(sequence, timer) => sees(&timer.policy).then_some(Entry::Timer(sequence, timer)),
+            Entry::Change(sequence, change) => sees(&change.policy).then_some(Entry::Change(sequence, change)),
+            Entry::Gap(..) | Entry::Silence(..) | Entry::Start(..) | Entry::Keep(..) | Entry::Erasure(..) | Entry::Configuration(..) => {
+                None
+            }
+        }
+    }
+
+    /// Writes an entry that was narrowed as one line of JSON: one that is about a policy
+    /// as it stands in the ledger, an event's with `"narrowed":true` in it.
+    pub(crate) fn write_view(&self, out: &mut Vec<u8>) {
+        match self {
+            Entry::Event(event) => event.write_view(out),
+            // It is no longer than the line that it was read from.
+            other => drop(other.write(out)),
+        }
+    }
+}
+
+impl EventEntry<'_> {
+    fn narrowed(mut self, sees: impl Fn(&str) -> bool, subject_is_open: bool) -> Option<Self> {
+        self.asked.retain(|asked| sees(&asked.policy));
+        self.without.retain(|policy| sees(policy));
+        if self.asked.is_empty() && self.without.is_empty() {
+            return None;
+        }
+        let counts = || self.asked.iter().filter(|asked| asked.mode != Mode::Shadow);
+        let found = counts().flat_map(|asked| asked.findings.iter().map(|finding| Decision::from(finding.action)));
+        let failed = counts().filter(|asked| asked.fault.is_some()).map(|_| Decision::Undetermined);
+        self.verdict = found.chain(failed).max().unwrap_or(Decision::Allow);
+        // What the platform does with it follows from all policies, as does whether an
+        // event about the verdict comes behind.
+        (self.handling, self.echo, self.number) = (None, None, None);
+        self.subject = self.subject.filter(|_| subject_is_open);
+        Some(self)
+    }
+
+    /// Without the digest: whoever can guess an event whole could see that it was right.
+    fn write_view(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"sequence\":");
+        number(out, self.sequence);
+        member(out, b",\"source\":", &self.source);
+        member(out, b",\"id\":", &self.id);
+        member(out, b",\"type\":", &self.kind);
+        if let Some(subject) = &self.subject {
+            member(out, b",\"subject\":", subject);
+        }
+        if let Some(time) = &self.time {
+            member(out, b",\"time\":", time);
+        }
+        out.extend_from_slice(b",\"arrived\":\"");
+        self.arrived.write(out);
+        out.extend_from_slice(if self.late { b"\",\"late\":true" } else { b"\"" });
+        out.extend_from_slice(b",\"narrowed\":true,\"verdict\":\"");
+        out.extend_from_slice(self.verdict.name().as_bytes());
+        out.push(b'"');
+        self.write_asked(out);
+        out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = concat!(
+        r#"{"sequence":7,"source":"/s","id":"1","type":"t","subject":"rider 5","number":3,"arrived":"2026-01-02T03:04:05.000000Z","echo":1,"digest":""#,
+        "0000000000000000000000000000000000000000000000000000000000000001",
+        r#"","verdict":"deny","asked":[{"policy":"a/x","release":"1","digest":"0000000000000000000000000000000000000000000000000000000000000002","mode":"enforce","findings":[{"rule":"r","action":"flag","severity":"low","message":"m","evidence":{"k":"v"},"legal_basis":"l"}]},"#,
+        r#"{"policy":"b/y","release":"1","digest":"0000000000000000000000000000000000000000000000000000000000000003","mode":"enforce","findings":[{"rule":"q","action":"deny","severity":"low","message":"secret","evidence":{},"legal_basis":"l"}]}],"without":["b/z"]}"#,
+    );
+
+    fn view(sees: &str, subject_is_open: bool) -> Option<String> {
+        let entry = Entry::parse_canonical(LINE.as_bytes()).expect("an entry");
+        let mut out = Vec::new();
+        entry.narrowed(|policy| policy.starts_with(sees), subject_is_open)?.write_view(&mut out);
+        Some(String::from_utf8(out).expect("UTF-8"))
+    }
+
+    #[test]
+    fn one_publisher_sees_its_own_findings_and_the_verdict_that_they_give() {
+        let seen = view("a/", false).expect("a view");
+        let json: serde_json::Value = serde_json::from_str(&seen).expect("JSON");
+        assert_eq!((&json["verdict"], &json["narrowed"], json["asked"].as_array().map(Vec::len)), (&"flag".into(), &true.into(), Some(1)));
+        for hidden in ["secret", "b/", "rider", "echo", "number"] {
+            assert!(!seen.contains(hidden), "{hidden}: {seen}");
+        }
+        assert!(json.get("digest").is_none() && json.get("without").is_none());
+        assert!(view("a/", true).expect("a view").contains("rider 5"));
+        assert_eq!(view("c/", true), None);
+        let other = view("b/", false).expect("a view");
+        assert!(other.contains("\"verdict\":\"deny\"") && other.contains("b/z") && !other.contains("a/x"), "{other}");
+    }
+}

@@ -1,0 +1,140 @@
+//! `/login` and `/logout`: a browser keeps a token in a cookie that no script reads and no
+//! other site sends.
+
+use std::sync::Arc;
+
+use hyper::header::{ACCEPT, CACHE_CONTROL, COOKIE, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Response, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use url::form_urlencoded;
+
+use super::body::{RequestBody, ResponseBody};
+use super::events::MediaType;
+use super::problem::{Cause, Problem};
+use super::{Shared, page};
+use crate::access::Access;
+
+/// The cookie.
+const COOKIE_NAME: &str = "ephor_session";
+
+/// Bytes of a form with a token.
+const FORM_BYTES_MAX: usize = 16 << 10;
+
+/// The token that a browser has kept.
+pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    let named = cookies.filter_map(|cookie| cookie.trim().split_once('='));
+    named.filter(|(name, token)| *name == COOKIE_NAME && !token.is_empty()).map(|(_, token)| token).next()
+}
+
+/// Whether a browser asks for a page, which is better led to the form than refused.
+pub(super) fn wants_page(parts: &Parts) -> bool {
+    let accept = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut media = accept.flat_map(|value| value.split(',')).filter_map(|part| part.split(';').next());
+    parts.method == Method::GET && media.any(|media| media.trim().eq_ignore_ascii_case("text/html"))
+}
+
+/// Leads a browser to the form, and from there back.
+pub(super) fn lead(parts: &Parts) -> Response<ResponseBody> {
+    let back = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    see(&format!("/login?to={}", utf8_percent_encode(back, NON_ALPHANUMERIC)))
+}
+
+/// The form.
+pub(super) fn form(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
+    of(shared)?;
+    let query = parts.uri.query().unwrap_or_default();
+    let back = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "to").map(|(_, value)| value.into_owned());
+    Ok(page::login(shared, parts, StatusCode::OK, &back.unwrap_or_default(), false))
+}
+
+/// Takes a token from the form, and gives it to the browser to keep.
+pub(super) async fn enter(shared: &Arc<Shared>, parts: &Parts, body: &mut RequestBody) -> Result<Response<ResponseBody>, Problem> {
+    let access = of(shared)?;
+    if MediaType::of(&parts.headers)?.is_none_or(|media| media.essence != "application/x-www-form-urlencoded") {
+        return Err(Problem::new(Cause::ActMediaType, "Send the form as application/x-www-form-urlencoded.").at_header("content-type"));
+    }
+    let limits = &shared.limits;
+    let form = body.collect(FORM_BYTES_MAX, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
+    let (mut token, mut back) = (String::new(), String::new());
+    for (name, value) in form_urlencoded::parse(&form) {
+        match &*name {
+            "token" => token = value.trim().to_string(),
+            "to" => back = value.into_owned(),
+            _ => {}
+        }
+    }
+    let is_text = token.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte));
+    let Some(identity) = Some(&token).filter(|_| is_text).and_then(|token| access.bearer(token)) else {
+        return Ok(page::login(shared, parts, StatusCode::UNAUTHORIZED, &back, true));
+    };
+    tracing::info!(who = %identity, "Logged in");
+    let mut response = see(if is_own(&back) { &back } else { "/" });
+    set_cookie(shared, &mut response, &token, "");
+    Ok(response)
+}
+
+/// Takes the token from the browser again.
+pub(super) fn leave(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
+    of(shared)?;
+    let mut response = see("/login");
+    set_cookie(shared, &mut response, "", "; Max-Age=0");
+    Ok(response)
+}
+
+fn of(shared: &Shared) -> Result<&Arc<Access>, Problem> {
+    let detail = "Nobody logs in here: `access` in the configuration says who is let in, and this server has none.";
+    shared.options.access.as_ref().ok_or_else(|| Problem::new(Cause::NotFound, detail))
+}
+
+fn set_cookie(shared: &Shared, response: &mut Response<ResponseBody>, token: &str, more: &str) {
+    // Beyond this machine it is only sent over TLS.
+    let secure = if shared.loopback && shared.door.is_none() { "" } else { "; Secure" };
+    let cookie = format!("{COOKIE_NAME}={token}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");
+    if let Ok(mut cookie) = HeaderValue::from_str(&cookie) {
+        cookie.set_sensitive(true);
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+}
+
+/// Whether a place to go back to is on this server.
+fn is_own(back: &str) -> bool {
+    back.starts_with('/') && !back.starts_with("//") && back.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+fn see(place: &str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(""));
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(place) = HeaderValue::from_str(place) {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_leads_to_no_other_server() {
+        for own in ["/", "/v1/verdicts?from=3", "/event/18"] {
+            assert!(is_own(own), "{own}");
+        }
+        for foreign in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/a\nb", "login", "/\tx"] {
+            assert!(!is_own(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn the_session_is_found_among_other_cookies() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(session(&headers), None);
+        headers.append(COOKIE, HeaderValue::from_static("theme=dark; ephor_session=abc ; x=y"));
+        assert_eq!(session(&headers), Some("abc"));
+        headers.clear();
+        headers.append(COOKIE, HeaderValue::from_static("not_ephor_session=abc; ephor_session="));
+        assert_eq!(session(&headers), None);
+    }
+}
