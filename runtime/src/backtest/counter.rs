@@ -114,7 +114,7 @@ pub struct Named {
 
 /// One change in full.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Difference")]
+#[schemars(rename = "BacktestDifference")]
 pub struct Example {
     /// Of the event in the ledger that has it; for a timer that of the event before which
     /// it fired. Absent where the events come from elsewhere.
@@ -142,7 +142,7 @@ pub struct Example {
 
 /// A finding of an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "DifferenceFinding")]
+#[schemars(rename = "BacktestFinding")]
 pub struct Found {
     /// Who says it.
     pub policy: String,
