@@ -103,8 +103,14 @@ impl Described {
         let content = if content["*/*"].is_object() { &content["*/*"] } else { &content[&media] };
         assert!(content.is_object(), "{what}: {media} is not described");
         if content["x-item-schema"].is_object() {
-            for line in answer.lines() {
-                self.schema(&content["x-item-schema"], &line, &what);
+            let messages = || answer.text().lines().filter_map(|line| line.strip_prefix("data: ").map(str::to_string)).collect::<Vec<_>>();
+            let items = match media.as_str() {
+                "text/event-stream" => messages().iter().map(|data| serde_json::from_str(data).expect("JSON")).collect(),
+                _ => answer.lines(),
+            };
+            assert!(!items.is_empty() || media != "text/event-stream", "{what}: no message");
+            for item in items {
+                self.schema(&content["x-item-schema"], &item, &what);
             }
         } else if media.ends_with("json") {
             self.schema(&content["schema"], &answer.json(), &what);
@@ -150,7 +156,14 @@ fn the_document_is_whole() {
     }
     // An act says what it takes, and nothing else is taken.
     let promote = &document["components"]["schemas"]["Promote"];
-    assert_eq!((&promote["additionalProperties"], &promote["required"]), (&json!(false), &json!(["by"])));
+    assert_eq!((&promote["additionalProperties"], &promote["required"]), (&json!(false), &Value::Null));
+    assert_eq!(document["components"]["schemas"]["Withdraw"]["required"], json!(["reason"]));
+    // Who acts is said by whoever has not shown it, so that a server alone can tell.
+    assert!(!event::text(&promote["properties"]["by"], "description").is_empty());
+    let schemes = document["components"]["securitySchemes"].as_object().expect("schemes");
+    let known = |one: &Value| one.as_object().expect("a requirement").keys().all(|name| schemes.contains_key(name));
+    assert!(document["security"].as_array().expect("requirements").iter().all(known) && document["security"][0] == json!({}));
+    assert_eq!(document["paths"]["/livez"]["get"]["security"], json!([]));
 }
 
 /// A server that has something of everything: a policy of a publisher, whose repository it
@@ -160,7 +173,7 @@ pub async fn furnished() -> (Both, Ephor) {
     both.release(GOOD, "1.0.0", &words(&["CIGAR"]), &[]);
     let served = format!("{FULL}[server.repositories]\nmarket-office = {:?}\n", both.path("rules"));
     let gate = "[publishers.market-office.gate]\nevents-min = 1\nfault-share-max = 1.0\np99-us-max = 10_000_000\ncore-share-max = 1.0\n";
-    let config = format!("{served}{}{gate}", both.config(3600, ""));
+    let config = format!("{served}{}{gate}[backtests]\nwaiting-max = 1_000\n", both.config(3600, ""));
     let ephor = Ephor::start_in(&both.path("data"), &config, &[]);
     ephor.wait_until("the log is signed", || ephor_tests::raw::get(ephor.address(), "/v1/log/checkpoint").status == 200);
     (both, ephor)
@@ -182,6 +195,11 @@ async fn every_operation_answers_as_it_is_described() {
         };
         [part("component", &wasm), part("settings", settings.as_bytes()), b"--x--\r\n".to_vec()].concat()
     };
+    let try_out = |word: &str| json!({ "policy": GOOD, "settings": { "words": [word] }, "by": "an analyst", "reason": "to see" });
+    let part = "--x\r\ncontent-disposition: form-data; name=";
+    let tried =
+        format!("{part}\"request\"\r\n\r\n{}\r\n{part}\"settings\"\r\n\r\n{settings}\r\n--x--\r\n", json!({ "policy": GOOD, "by": "x" }));
+    let tried = tried.into_bytes();
     let promote = "/v1/releases/market-office/negative-list/promote";
     let published = "/v1/policies/market-office/negative-list";
     let many = format!("{}\nno event\n{}\n", listing(10), listing(11));
@@ -245,6 +263,22 @@ async fn every_operation_answers_as_it_is_described() {
         ("POST", "/v1/releases/market-office/negative-list/withdraw", json_type.to_vec(), by.into(), 400),
         ("POST", "/v1/publishers/market-office/look", vec![], vec![], 200),
         ("POST", "/v1/publishers/nobody/look", vec![], vec![], 404),
+        ("POST", "/v1/backtests", json_type.to_vec(), try_out("LANTERN").to_string().into(), 202),
+        // It goes on until there is a result.
+        ("GET", "/v1/backtests/1", vec![("accept", "text/event-stream")], vec![], 200),
+        ("GET", "/v1/backtests/1", vec![], vec![], 200),
+        ("POST", "/v1/backtests", vec![("content-type", "multipart/form-data; boundary=x")], tried, 202),
+        ("POST", "/v1/backtests", json_type.to_vec(), b"{\"policy\":\"nobody\",\"by\":\"x\"}".to_vec(), 404),
+        ("POST", "/v1/backtests", json_type.to_vec(), b"{\"policy\":\"negative-list\",\"by\":\"x\",\"from\":\"then\"}".to_vec(), 400),
+        ("POST", "/v1/backtests", vec![], b"{}".to_vec(), 415),
+        ("GET", "/v1/backtests", vec![], vec![], 200),
+        ("GET", "/v1/backtests/releases", vec![], vec![], 200),
+        ("GET", "/v1/backtests/99", vec![], vec![], 404),
+        ("GET", "/v1/backtests/1/differences", vec![], vec![], 200),
+        ("GET", "/v1/backtests/1/differences?format=csv", vec![], vec![], 200),
+        ("GET", "/v1/backtests/1/differences?format=html", vec![], vec![], 400),
+        ("DELETE", "/v1/backtests/1", vec![], vec![], 200),
+        ("DELETE", "/v1/backtests/1", vec![], vec![], 404),
         ("GET", "/v1/status", vec![], vec![], 200),
         ("GET", "/v1/status", vec![("accept", "application/json")], vec![], 200),
         ("GET", "/livez", vec![], vec![], 200),
@@ -429,7 +463,12 @@ async fn pages_are_the_whole() {
 async fn methods_are_as_the_document_says() {
     let ephor = Ephor::start(&[]);
     for (template, operations) in document()["paths"].as_object().expect("paths") {
-        let path = template.replace("{sequence}", "1").replace("{level}", "0").replace("{tile}", "000").replace(['{', '}'], "");
+        let path = template
+            .replace("{sequence}", "1")
+            .replace("{number}", "1")
+            .replace("{level}", "0")
+            .replace("{tile}", "000")
+            .replace(['{', '}'], "");
         let answer = send(&ephor, "OPTIONS", &path, &[], "").await.expect(204);
         let allowed: BTreeSet<String> = answer.header("allow").split(", ").map(str::to_string).collect();
         let mut expected: BTreeSet<String> =

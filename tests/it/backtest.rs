@@ -176,7 +176,7 @@ async fn a_period_is_of_sequences_or_of_times() {
     }
     let begun = ask(&ephor, &json!({"policy": GOOD, "from": 1_000_000, "by": "an analyst"})).await.expect(202).json();
     let failed = ended(&ephor, begun["id"].as_u64().expect("a number")).await;
-    assert_eq!((&failed["state"], &failed["reason"]), (&json!("failed"), &json!("there is no event in this period")));
+    assert_eq!((&failed["state"], &failed["failure"]), (&json!("failed"), &json!("there is no event in this period")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +214,7 @@ async fn earlier_releases_can_be_tried_and_strangers_cannot() {
     ephor.request(form.body(Full::new("{}".into())).expect("a request")).await.expect(415);
     ephor.get("/v1/backtests/99").await.expect(404);
     let wrong = tried_badly(&ephor, json!({"policy": GOOD, "settings": {"words": 7}, "by": "x"})).await;
-    assert!(event::text(&wrong, "reason").contains("settings"), "{wrong}");
+    assert!(event::text(&wrong, "failure").contains("settings"), "{wrong}");
 }
 
 async fn tried_badly(ephor: &Ephor, request: Value) -> Value {
@@ -236,7 +236,7 @@ async fn without_kept_events_there_is_nothing_to_judge_again() {
     let some = tried(&ephor, json!({"policy": GOOD, "by": "an analyst"})).await;
     assert_eq!((&some["result"]["events"], &some["result"]["not_kept"]), (&json!(10), &json!(10)), "{some}");
     let none = tried_badly(&ephor, json!({"policy": GOOD, "until": 12, "by": "an analyst"})).await;
-    assert!(event::text(&none, "reason").contains("no more than the digest is kept"), "{none}");
+    assert!(event::text(&none, "failure").contains("no more than the digest is kept"), "{none}");
     // What was erased is left out as well.
     ephor.act("/v1/erasures", json!({"source": "/tests", "id": "11", "by": "x"}).to_string()).await.succeeded();
     let some = tried(&ephor, json!({"policy": GOOD, "from": 13, "by": "an analyst"})).await;
@@ -303,7 +303,7 @@ async fn results_are_kept_bounded_and_survive_a_restart() {
     let config = format!("{FULL}[backtests]\nkeep = 2\nevents-max = 30\ndifferences-max = 3\n");
     let ephor = recorded(room.path(), &config, &listed(0..40)).await;
     let many = tried_badly(&ephor, json!({"policy": GOOD, "by": "an analyst"})).await;
-    assert!(event::text(&many, "reason").contains("40 events are to be judged, and at most 30"), "{many}");
+    assert!(event::text(&many, "failure").contains("40 events are to be judged, and at most 30"), "{many}");
     let later: Value = serde_json::from_str(&with_one_word_more()).expect("settings");
     let mut last = Value::Null;
     for _ in 0..3 {
@@ -325,7 +325,7 @@ async fn results_are_kept_bounded_and_survive_a_restart() {
     assert_eq!(ephor.get("/v1/backtests/4").await.expect(200).json(), last, "as it was");
     assert_eq!(ephor.get("/v1/backtests/4/differences").await.expect(200).lines().len(), 3);
     let cut = ephor.get("/v1/backtests/9").await.expect(200).json();
-    assert!(cut["state"] == "failed" && event::text(&cut, "reason").contains("stopped before"), "{cut}");
+    assert!(cut["state"] == "failed" && event::text(&cut, "failure").contains("stopped before"), "{cut}");
     assert!(!folder.exists(), "nothing is left of its ledgers");
 }
 

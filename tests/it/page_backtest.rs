@@ -62,7 +62,7 @@ async fn a_form_begins_a_back_test_without_any_script() {
 
     // What is wrong is said above the form, which is as it was.
     let wrong = send(&ephor, "/backtests", &own, &[("release", &release), ("from", "some day"), ("by", "an analyst")]);
-    assert!(wrong.status == 404 && wrong.text().contains("neither a sequence nor a time") && wrong.text().contains("value=\"some day\""));
+    assert!(wrong.status == 400 && wrong.text().contains("neither a sequence nor a time") && wrong.text().contains("value=\"some day\""));
     let nobody = send(&ephor, "/backtests", &own, &[("release", &release)]);
     assert!(nobody.status == 400 && nobody.text().contains("Say in `by`"), "{}", nobody.text());
     // A form of another site does nothing.

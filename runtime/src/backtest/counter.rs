@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::BacktestError;
@@ -20,7 +21,8 @@ const NAMES_MAX: usize = 1_000;
 const COUNTED_NAMES_MAX: usize = 1_000_000;
 
 /// In which way verdicts changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Changes")]
 pub struct Kinds {
     /// A stricter verdict.
     pub stricter: u64,
@@ -61,7 +63,7 @@ pub(super) enum Kind {
 }
 
 /// A number on either side.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sides {
     /// With what was in force.
     pub before: u64,
@@ -70,7 +72,7 @@ pub struct Sides {
 }
 
 /// Verdicts that became another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Transition {
     /// The verdict before.
     pub before: Decision,
@@ -82,7 +84,8 @@ pub struct Transition {
 
 /// How the findings of a rule changed; a policy that failed to answer counts as a rule
 /// by the name of the fault.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ChangedRule")]
 pub struct Rule {
     /// Its policy.
     pub policy: String,
@@ -99,7 +102,8 @@ pub struct Rule {
 }
 
 /// Changes of what has one name: a source, a subject, a day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NamedChanges")]
 pub struct Named {
     /// The name; of a day `2026-01-02`, in UTC.
     pub name: String,
@@ -109,7 +113,8 @@ pub struct Named {
 }
 
 /// One change in full.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BacktestDifference")]
 pub struct Example {
     /// Of the event in the ledger that has it; for a timer that of the event before which
     /// it fired. Absent where the events come from elsewhere.
@@ -136,7 +141,8 @@ pub struct Example {
 }
 
 /// A finding of an example.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BacktestFinding")]
 pub struct Found {
     /// Who says it.
     pub policy: String,
@@ -147,7 +153,7 @@ pub struct Found {
 }
 
 /// All of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Events that were judged on both sides.
     pub events: u64,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::BacktestError;
@@ -22,7 +23,7 @@ const LIST_MAGIC: &[u8] = b"EPHRLIST";
 const RELEASES_MAX: usize = 1_000;
 
 /// A release that was put in force, or tried out, at some time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KnownRelease {
     /// The policy's full name.
     pub policy: String,

@@ -92,6 +92,9 @@ pub enum BacktestError {
         /// How many may be.
         max: u64,
     },
+    /// What is said of the period is no end of one.
+    #[error("{0}")]
+    NoEnd(String),
     /// There is no such policy or release here.
     #[error("{0}")]
     Unknown(String),

@@ -1,7 +1,9 @@
 //! What is to be tried: which release, against what, over which events.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -20,6 +22,23 @@ pub enum End {
     Time(String),
 }
 
+impl JsonSchema for End {
+    fn schema_name() -> Cow<'static, str> {
+        "PeriodEnd".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A sequence, a time (RFC 3339), or a day, which begins at midnight UTC.",
+            "anyOf": [
+                { "type": "integer", "minimum": 0, "maximum": u64::MAX },
+                { "type": "string", "format": "date-time" },
+                { "type": "string", "format": "date" },
+            ],
+        })
+    }
+}
+
 impl End {
     /// Reads what somebody wrote: a number, a time, or a day.
     pub fn parse(text: &str) -> Self {
@@ -36,16 +55,16 @@ impl End {
             _ => text.to_string(),
         };
         let time = OffsetDateTime::parse(&whole, &Rfc3339).map_err(|_| {
-            BacktestError::Unknown(format!("{text:?} is neither a sequence nor a time; write 1234, 2026-01-31 or 2026-01-31T12:00:00Z"))
+            BacktestError::NoEnd(format!("{text:?} is neither a sequence nor a time; write 1234, 2026-01-31 or 2026-01-31T12:00:00Z"))
         })?;
-        i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000))
-            .map_err(|_| BacktestError::Unknown(format!("{text:?} is out of range")))
+        i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)).map_err(|_| BacktestError::NoEnd(format!("{text:?} is out of range")))
     }
 }
 
 /// With what a release is compared.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "ComparedWith")]
 pub enum Against {
     /// With the findings that were recorded, whatever release made them. The verdicts are
     /// those of all policies.
@@ -75,7 +94,7 @@ impl Change {
 }
 
 /// What somebody wants to know.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Request {
     /// The policy's full name.
     pub policy: String,

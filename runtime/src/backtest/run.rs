@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -26,8 +27,9 @@ use crate::runtime::{self, Offer, Runtime};
 const NICE: i32 = 19;
 
 /// How far a back-test is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "BacktestState")]
 pub enum State {
     /// Others run.
     #[default]
@@ -64,7 +66,8 @@ impl State {
 }
 
 /// How far a back-test is, with figures.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BacktestStatus")]
 pub struct Status {
     /// How far it is.
     pub state: State,
@@ -79,11 +82,12 @@ pub struct Status {
     pub seconds: f64,
     /// Why there is no result.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub failure: Option<String>,
 }
 
 /// What came of a back-test.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BacktestResult")]
 pub struct Done {
     /// What was counted.
     #[serde(flatten)]
@@ -165,14 +169,14 @@ impl Job {
     }
 
     fn finish(&self, came: Result<Done, BacktestError>) {
-        let (state, reason, done) = match came {
+        let (state, failure, done) = match came {
             Ok(done) => (State::Done, None, Some(Arc::new(done))),
             Err(BacktestError::Cancelled) => (State::Cancelled, None, None),
             Err(error) => (State::Failed, Some(error.to_string()), None),
         };
         // Whoever sees the state finds the result.
         *lock(&self.done) = done;
-        self.update(|status| (status.state, status.reason) = (state, reason));
+        self.update(|status| (status.state, status.failure) = (state, failure));
     }
 }
 
@@ -462,8 +466,8 @@ impl Common {
             self.forget(&mut lock(&self.table), 1);
             job.finish(came);
             self.keep(&job);
-            let Status { state, events, seconds, reason, .. } = job.status();
-            tracing::info!(backtest = job.id, state = state.name(), events, seconds, reason, "Back-test ended");
+            let Status { state, events, seconds, failure, .. } = job.status();
+            tracing::info!(backtest = job.id, state = state.name(), events, seconds, failure, "Back-test ended");
         }
     }
 

@@ -98,7 +98,7 @@ impl Store {
         record.id = id;
         if !record.status.state.is_over() {
             record.status.state = State::Failed;
-            record.status.reason = Some("the server was stopped before it was done; start it again".into());
+            record.status.failure = Some("the server was stopped before it was done; start it again".into());
             if let Err(error) = self.write(&record) {
                 tracing::warn!(backtest = id, %error, "It is not noted that a back-test was cut off");
             }

@@ -1,5 +1,6 @@
 //! Events and changes over time, in as many equal parts as a plot can show.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::counter::{Kind, Kinds};
@@ -11,7 +12,8 @@ const PARTS_MAX: i64 = 160;
 const STEPS: [i64; 11] = [60, 300, 900, 1_800, 3_600, 3 * 3_600, 6 * 3_600, 12 * 3_600, 86_400, 7 * 86_400, 28 * 86_400];
 
 /// What happened in one part.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TimelinePart")]
 pub struct Part {
     /// Seconds since 1970 at which it begins.
     pub from: i64,
@@ -23,7 +25,7 @@ pub struct Part {
 }
 
 /// Events and changes over time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline {
     /// Seconds of a part.
     pub step_s: i64,

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -18,8 +19,10 @@ use time::OffsetDateTime;
 use super::body::{self, FrameSender, RequestBody, ResponseBody};
 use super::events::MediaType;
 use super::guard::Caller;
+use super::openapi::{CSV, JSON, LINES, SERVER_SENT};
 use super::policies::{check_json, check_local, read_parts, refused, render};
-use super::problem::{Cause, Problem};
+use super::problem::{Cause, Problem, sentence};
+use super::protocol::{preferred, query};
 use super::viewer::Viewer;
 use super::{Phase, Shared};
 use crate::access::Role;
@@ -43,15 +46,17 @@ const STEP: Duration = Duration::from_millis(250);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+#[schemars(rename = "BacktestRequest")]
+pub(super) struct Asked {
     /// The policy's full name.
     policy: String,
     /// The release that is tried, by its id or digest; without it the one in force.
     #[serde(default)]
     release: String,
     /// Settings in the place of the release's own. Only in development mode.
+    #[schemars(with = "Option<serde_json::Value>")]
     settings: Option<Box<RawValue>>,
     /// `recorded`, which is the default, or another release of the policy.
     against: Option<String>,
@@ -61,18 +66,24 @@ struct Asked {
     until: Option<End>,
     /// Whether events before the period build up states; they do, if nothing is said.
     warm_up: Option<bool>,
-    /// Who asks.
+    /// Who wants it: a person or a role. Asked of whoever has not shown who they are (`access`); of others
+    /// the server knows it.
     #[serde(default)]
+    #[schemars(regex(pattern = r"\S"))]
     by: String,
     /// Why.
     reason: Option<String>,
 }
 
 /// A back-test, as a client sees it.
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Backtest")]
+pub(super) struct View<'a> {
+    /// Its number.
     id: u64,
+    /// When it was asked for.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     asked: OffsetDateTime,
     #[serde(flatten)]
     request: &'a Request,
@@ -117,7 +128,7 @@ pub(super) fn list(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBo
     jobs.retain(|job| is_for(&viewer, &job.request));
     let done: Vec<Option<Arc<Done>>> = jobs.iter().map(|job| job.done()).collect();
     let backtests = jobs.iter().zip(&done).map(|(job, done)| View::of(job, done.as_deref(), false)).collect();
-    render(&List { backtests }).map(uncached)
+    render(&List { backtests })
 }
 
 /// The releases that can be tried: those that the ledger knows.
@@ -127,7 +138,7 @@ pub(super) async fn releases(shared: &Arc<Shared>, parts: &Parts) -> Result<Resp
         releases: Vec<KnownRelease>,
     }
     let releases = known(shared, &Viewer::of(parts)).await?;
-    render(&List { releases }).map(uncached)
+    render(&List { releases })
 }
 
 /// The releases that the ledger knows and somebody may see, by policy, the latest first.
@@ -161,11 +172,11 @@ pub(super) fn shown(viewer: &Viewer, job: &Job) -> Option<Arc<Done>> {
 pub(super) fn get(shared: &Arc<Shared>, parts: &Parts, id: u64) -> Result<Response<ResponseBody>, Problem> {
     let viewer = Viewer::of(parts);
     let job = find(shared, &viewer, id)?;
-    if accepts(parts, "text/event-stream") {
+    if preferred(&parts.headers, &[JSON, SERVER_SENT]) == Some(1) {
         return Ok(progress(shared, &job));
     }
     let done = shown(&viewer, &job);
-    render(&View::of(&job, done.as_deref(), true)).map(uncached)
+    render(&View::of(&job, done.as_deref(), true))
 }
 
 /// Begins one.
@@ -193,7 +204,7 @@ pub(super) async fn post(shared: &Arc<Shared>, parts: &Parts, body: &mut Request
         reason,
     };
     let job = start(shared, &Viewer::of(parts), request, change).await?;
-    let mut response = render(&View::of(&job, None, true)).map(uncached)?;
+    let mut response = render(&View::of(&job, None, true))?;
     *response.status_mut() = StatusCode::ACCEPTED;
     if let Ok(location) = HeaderValue::try_from(format!("/v1/backtests/{}", job.id)) {
         response.headers_mut().insert(LOCATION, location);
@@ -227,7 +238,7 @@ pub(super) fn delete(shared: &Arc<Shared>, parts: &Parts, id: u64) -> Result<Res
     check_local(shared, parts)?;
     let job = cancel(shared, parts, id)?;
     let done = shown(&Viewer::of(parts), &job);
-    render(&View::of(&job, done.as_deref(), false)).map(uncached)
+    render(&View::of(&job, done.as_deref(), false))
 }
 
 /// The same, for whoever may: who asked for it, and whoever acts for the platform.
@@ -294,30 +305,14 @@ fn problem(error: &BacktestError) -> Problem {
         BacktestError::Full(_) => Cause::BacktestsFull,
         BacktestError::Unknown(_) => Cause::NoSuchRelease,
         BacktestError::Load(error) => return refused(error),
-        BacktestError::Empty | BacktestError::TooMany { .. } | BacktestError::Name { .. } => Cause::Query,
+        BacktestError::NoEnd(_) | BacktestError::Empty | BacktestError::TooMany { .. } | BacktestError::Name { .. } => Cause::Query,
         _ => {
             tracing::error!(%error, "A back-test cannot be begun");
             Cause::Internal
         }
     };
-    let problem = Problem::new(cause, sentence(&error.to_string()));
+    let problem = Problem::new(cause, sentence(error));
     if cause == Cause::BacktestsFull { problem.retry_after(10) } else { problem }
-}
-
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
-}
-
-fn uncached(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn accepts(parts: &Parts, media: &str) -> bool {
-    let values = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut named = values.flat_map(|value| value.split(',')).filter_map(|part| part.split(';').next());
-    named.any(|name| name.trim().eq_ignore_ascii_case(media))
 }
 
 /// How far it is, as server-sent events: `progress`, and at the end the state's name.
@@ -348,8 +343,8 @@ fn progress(shared: &Arc<Shared>, job: &Arc<Job>) -> Response<ResponseBody> {
             tokio::time::sleep(STEP).await;
         }
     });
-    let mut response = uncached(Response::new(ResponseBody::Stream(frames)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let mut response = Response::new(ResponseBody::Stream(frames));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(SERVER_SENT));
     response
 }
 
@@ -365,10 +360,11 @@ pub(super) async fn differences(shared: &Arc<Shared>, parts: &Parts, id: u64) ->
     let viewer = Viewer::of(parts);
     let job = find(shared, &viewer, id)?;
     let is_whole = viewer.is_whole();
-    let export = match parts.uri.query() {
-        None | Some("") if accepts(parts, "text/csv") => Export::Table,
-        None | Some("" | "format=ndjson") => Export::Lines,
-        Some("format=csv") => Export::Table,
+    let format = query(parts.uri.query().unwrap_or_default())?.pop().map(|(_, value)| value);
+    let export = match format.as_deref() {
+        None if preferred(&parts.headers, &[LINES, CSV]) == Some(1) => Export::Table,
+        None | Some("ndjson") => Export::Lines,
+        Some("csv") => Export::Table,
         Some(_) => return Err(Problem::new(Cause::Query, "Differences come with format=ndjson or format=csv.")),
     };
     let Some(path) = job.differences().map(std::path::Path::to_path_buf) else {
@@ -384,9 +380,9 @@ pub(super) async fn differences(shared: &Arc<Shared>, parts: &Parts, id: u64) ->
         }
         sender.complete();
     });
-    let mut response = uncached(Response::new(ResponseBody::Stream(frames)));
+    let mut response = Response::new(ResponseBody::Stream(frames));
     let (media, ending) = match export {
-        Export::Lines => ("application/x-ndjson", "ndjson"),
+        Export::Lines => (LINES, "ndjson"),
         Export::Table => ("text/csv; charset=utf-8", "csv"),
     };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));

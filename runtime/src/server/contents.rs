@@ -86,7 +86,7 @@ fn not_given(error: &RawEventError) -> Problem {
 /// or the one with a source and an id.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Erasure", extend("anyOf" = which(), "required" = ["by"]))]
+#[schemars(rename = "Erasure", extend("anyOf" = which()))]
 pub(super) struct Act {
     /// Whom or what they are about.
     subject: Option<String>,
@@ -94,7 +94,8 @@ pub(super) struct Act {
     source: Option<String>,
     /// The id of one, together with its source.
     id: Option<String>,
-    /// Who wants it: a person or a role.
+    /// Who wants it: a person or a role. Asked of whoever has not shown who they are (`access`); of others
+    /// the server knows it.
     #[serde(default)]
     #[schemars(regex(pattern = r"\S"))]
     by: String,

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use hyper::Method;
 use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
 
@@ -42,6 +43,22 @@ pub(super) enum Right<'a> {
 }
 
 impl Right<'_> {
+    /// What the guard refuses a request for that takes this.
+    pub(super) fn causes(self, method: &Method) -> Vec<Cause> {
+        let mut causes = vec![Cause::TokenInUrl];
+        causes.extend((!method.is_safe()).then_some(Cause::ForeignSite));
+        causes.extend((self != Right::Probe).then_some(Cause::TooMany));
+        if !self.is_open(true) || !self.is_open(false) {
+            causes.extend([Cause::Unauthenticated, Cause::Forbidden]);
+        }
+        causes
+    }
+
+    /// Whether nobody has to show who they are, where what is published is public or not.
+    pub(super) fn is_open(self, is_public: bool) -> bool {
+        matches!(self, Right::Probe | Right::Anybody) || self == Right::Published && is_public
+    }
+
     /// Whether a role has it.
     fn is_of(self, role: &Role) -> bool {
         match self {
@@ -56,7 +73,7 @@ impl Right<'_> {
     }
 
     /// Roles that have it, in words.
-    fn roles(self) -> String {
+    pub(super) fn roles(self) -> String {
         match self {
             Right::Probe | Right::Anybody | Right::Published => "any role".into(),
             Right::Submit => "the role ingest".into(),
@@ -92,7 +109,7 @@ pub(super) fn check(shared: &Shared, peer: &Peer, parts: &mut Parts, right: Righ
         return Ok(());
     };
     check_url(parts)?;
-    let is_open = matches!(right, Right::Probe | Right::Anybody) || right == Right::Published && access.is_public();
+    let is_open = right.is_open(access.is_public());
     let identified = identify(access, peer, parts);
     // Whoever guesses is counted as well.
     enter(shared, peer, parts, right, identified.as_ref().ok().and_then(Option::as_deref))?;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::{ACCEPT, CACHE_CONTROL, COOKIE, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::header::{CACHE_CONTROL, COOKIE, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,11 +12,12 @@ use url::form_urlencoded;
 use super::body::{RequestBody, ResponseBody};
 use super::events::MediaType;
 use super::problem::{Cause, Problem};
+use super::protocol::preferred;
 use super::{Shared, page};
 use crate::access::Access;
 
 /// The cookie.
-const COOKIE_NAME: &str = "ephor_session";
+pub(super) const COOKIE_NAME: &str = "ephor_session";
 
 /// Bytes of a form with a token.
 const FORM_BYTES_MAX: usize = 16 << 10;
@@ -30,9 +31,7 @@ pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
 
 /// Whether a browser asks for a page, which is better led to the form than refused.
 pub(super) fn wants_page(parts: &Parts) -> bool {
-    let accept = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut media = accept.flat_map(|value| value.split(',')).filter_map(|part| part.split(';').next());
-    parts.method == Method::GET && media.any(|media| media.trim().eq_ignore_ascii_case("text/html"))
+    parts.method == Method::GET && preferred(&parts.headers, &["application/problem+json", "text/html"]) == Some(1)
 }
 
 /// Leads a browser to the form, and from there back.

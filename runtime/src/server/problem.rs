@@ -214,7 +214,7 @@ impl Cause {
 
     /// Whether it may say when to come back.
     pub(super) fn asks_back(self) -> bool {
-        matches!(self, Cause::QueueFull | Cause::Crowded | Cause::Stopping)
+        matches!(self, Cause::QueueFull | Cause::Crowded | Cause::Stopping | Cause::BacktestsFull | Cause::TooMany)
     }
 }
 

@@ -135,9 +135,9 @@ pub(super) const ACT: [Cause; 7] =
 /// Lets a release count for more.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("required" = ["by"]))]
 pub(super) struct Promote {
-    /// Who acts: a person or a role.
+    /// Who acts: a person or a role. Asked of whoever has not shown who they are (`access`); of others
+    /// the server knows it.
     #[serde(default)]
     #[schemars(regex(pattern = r"\S"))]
     by: String,
@@ -163,9 +163,9 @@ enum Higher {
 /// Lets a release count for less.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("required" = ["by"]))]
 pub(super) struct Demote {
-    /// Who acts: a person or a role.
+    /// Who acts: a person or a role. Asked of whoever has not shown who they are (`access`); of others
+    /// the server knows it.
     #[serde(default)]
     #[schemars(regex(pattern = r"\S"))]
     by: String,
@@ -176,9 +176,10 @@ pub(super) struct Demote {
 /// Takes a release out of force.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("required" = ["by", "reason"]))]
+#[schemars(extend("required" = ["reason"]))]
 pub(super) struct Withdraw {
-    /// Who acts: a person or a role.
+    /// Who acts: a person or a role. Asked of whoever has not shown who they are (`access`); of others
+    /// the server knows it.
     #[serde(default)]
     #[schemars(regex(pattern = r"\S"))]
     by: String,

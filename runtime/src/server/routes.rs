@@ -92,6 +92,11 @@ pub fn surface() -> Vec<Surface> {
     SAMPLES.iter().map(|(shown, sample)| Surface { shown, sample, methods: methods(sample) }).collect()
 }
 
+/// Who may do what a method does at a path, if there is one.
+pub(super) fn right<'a>(method: &Method, path: &'a str) -> Option<Right<'a>> {
+    Route::of(path).map(|route| route.right(method))
+}
+
 /// A path that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route<'a> {
@@ -351,7 +356,7 @@ async fn dispatch(
         Route::Look(name) if parts.method == Method::POST => releases::look(shared, parts, name).await,
         Route::Status if read => status::get(shared, parts),
         Route::Document if read => Ok(events::json(openapi::document().as_bytes().to_vec())),
-        Route::Docs if read => Ok(docs(parts)),
+        Route::Docs if read => Ok(docs(shared, parts)),
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
@@ -386,12 +391,14 @@ fn check_header(parts: &Parts, fields_max: usize, bytes_max: usize) -> Result<()
 }
 
 /// The page of the API; its lines to try go to where it was asked for.
-fn docs(parts: &Parts) -> Response<ResponseBody> {
+fn docs(shared: &Shared, parts: &Parts) -> Response<ResponseBody> {
     let host = parts.uri.authority().map(|authority| authority.as_str());
     let host = host.or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
     // It stands between quotes of a shell.
     let is_plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
-    let page = openapi::page(&format!("http://{}", if is_plain { host } else { "127.0.0.1:8787" }));
+    let scheme = if shared.door.is_some() { "https" } else { "http" };
+    let base = format!("{scheme}://{}", if is_plain { host } else { "127.0.0.1:8787" });
+    let page = openapi::page(&base, shared.options.access.is_some());
     let mut response = Response::new(ResponseBody::full(page));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

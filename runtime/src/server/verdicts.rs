@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::body::{self, FrameSender, ResponseBody};
 use super::list::{limit, link};
+use super::openapi::{LINES, SERVER_SENT};
 use super::problem::{Cause, Problem};
 use super::protocol::{preferred, query};
 use super::viewer::Viewer;
@@ -28,8 +29,6 @@ use crate::runtime::Entries;
 use crate::verdict::Decision;
 
 /// What they come as.
-const LINES: &str = "application/x-ndjson";
-const SERVER_SENT: &str = "text/event-stream";
 
 /// Bytes of entries in one frame, about.
 const FRAME_BYTES: usize = 128 << 10;

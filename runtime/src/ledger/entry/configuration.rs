@@ -1,5 +1,6 @@
 //! The entry of a change of the configuration while the runtime was there.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::fields::{Text, Time, member, number_member, text_member, time_member};
@@ -9,7 +10,7 @@ const CHANGE_BYTES_MAX: usize = 400;
 const CHANGES_MAX: usize = 64;
 
 /// What is configured otherwise from here on.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConfigurationEntry<'a> {
     /// `KEY: BEFORE -> AFTER`, in the order of the keys, without anything secret.

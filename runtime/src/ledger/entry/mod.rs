@@ -90,8 +90,10 @@ impl JsonSchema for Entry<'_> {
             other(Subject::Start, generator.subschema_for::<StartEntry<'_>>()),
             other(Subject::Keep, generator.subschema_for::<KeepEntry<'_>>()),
             other(Subject::Erasure, generator.subschema_for::<ErasureEntry<'_>>()),
+            other(Subject::Configuration, generator.subschema_for::<ConfigurationEntry<'_>>()),
         ];
-        let all = std::iter::once(generator.subschema_for::<EventEntry<'_>>()).chain(others);
+        let events = [generator.subschema_for::<EventEntry<'_>>(), generator.subschema_for::<view::NarrowedEvent>()];
+        let all = events.into_iter().chain(others);
         json_schema!({ "description": "One entry of the ledger.", "oneOf": all.collect::<Vec<_>>() })
     }
 }

@@ -2,6 +2,11 @@
 //!
 //! It is a view and not the entry: it is not the leaf that proofs are about, and says so.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::json;
+
 use super::Entry;
 use super::event::EventEntry;
 use super::fields::{member, number};
@@ -30,6 +35,30 @@ impl<'a> Entry<'a> {
             // It is no longer than the line that it was read from.
             other => drop(other.write(out)),
         }
+    }
+}
+
+/// What is shown of an event's entry to whoever sees some policies only, to say so in
+/// schemas.
+pub(super) enum NarrowedEvent {}
+
+impl JsonSchema for NarrowedEvent {
+    fn schema_name() -> Cow<'static, str> {
+        "NarrowedEvent".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut whole = EventEntry::json_schema(generator).to_value();
+        if let Some(members) = whole["properties"].as_object_mut() {
+            members.retain(|name, _| !matches!(name.as_str(), "digest" | "handling" | "echo" | "number"));
+            members.insert("narrowed".into(), json!({ "const": true }));
+        }
+        if let Some(required) = whole["required"].as_array_mut() {
+            required.retain(|name| name != "digest");
+            required.push("narrowed".into());
+        }
+        whole["description"] = "The part of an event's entry that concerns the policies of whoever asks; no leaf of the log.".into();
+        whole.try_into().unwrap_or_default()
     }
 }
 

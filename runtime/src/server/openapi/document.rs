@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
+use super::access;
 use super::operation::{Answer, Content, Example, Operation, Parameter};
 use super::table::{TABLE, Table};
 use crate::server::problem::Cause;
@@ -20,6 +21,8 @@ Takes events, answers each with a verdict, and shows the record of it.
 **Pages.** A list has a bounded page size, `limit`. Where there is more, `Link` with `rel=\"next\"` (RFC 8288) has the address of the next page; take it as it is. Its cursor stays valid while the list changes.
 
 **Caching.** An answer with an `ETag` is not sent again to whoever has it: send the tag as `If-None-Match`, and the answer is 304. `If-Match` makes an act conditional on how a policy stands. `Range` is not looked at.
+
+**Who may.** Where the configuration has `access`, each operation says which roles it takes; whoever shows nothing is answered 401, and whoever lacks the role 403. Where it has not, nobody shows who they are, and what acts is done from this machine only.
 
 **Methods.** `HEAD` works wherever `GET` does, `OPTIONS` says which methods a path has. There are no answers to preflight requests of browsers: pages of other origins may not use this.
 
@@ -54,9 +57,10 @@ fn document(table: &Table) -> Value {
         },
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "servers": [{ "url": "/" }],
+        "security": access::security(),
         "tags": tags,
         "paths": paths,
-        "components": { "schemas": table.schemas },
+        "components": { "schemas": table.schemas, "securitySchemes": access::schemes() },
     })
 }
 
@@ -65,8 +69,10 @@ fn operation(operation: &Operation) -> Value {
     members.insert("operationId".into(), operation.id.into());
     members.insert("tags".into(), json!([operation.group]));
     members.insert("summary".into(), operation.summary.into());
-    if !operation.description.is_empty() {
-        members.insert("description".into(), operation.description.into());
+    let says = [operation.description, &access::says(operation)].map(str::trim).join("\n\n");
+    members.insert("description".into(), says.trim().into());
+    if !access::asks_who(operation) {
+        members.insert("security".into(), json!([]));
     }
     if !operation.parameters.is_empty() {
         members.insert("parameters".into(), operation.parameters.iter().map(parameter).collect());
@@ -136,7 +142,7 @@ fn answer(answer: &Answer) -> Value {
 /// What an operation is refused for, by status.
 pub(super) fn refusals(operation: &Operation) -> BTreeMap<u16, Vec<Cause>> {
     let mut by_status: BTreeMap<u16, Vec<Cause>> = BTreeMap::new();
-    for cause in COMMON.iter().chain(&operation.problems) {
+    for cause in COMMON.iter().chain(&access::causes(operation)).chain(&operation.problems) {
         let causes = by_status.entry(cause.status().as_u16()).or_default();
         if !causes.iter().any(|known| known.kind() == cause.kind()) {
             causes.push(*cause);
@@ -158,6 +164,10 @@ fn add_refusal(answer: &mut Value, causes: &[Cause]) {
     answer["description"] = format!("{before}{between}{}", says.join(" ")).into();
     if let Some(seconds) = causes.iter().any(|cause| cause.asks_back()).then(|| json!({ "type": "integer", "minimum": 0 })) {
         answer["headers"]["Retry-After"] = json!({ "description": "Seconds until it is worth trying again.", "schema": seconds });
+    }
+    if causes.contains(&Cause::Unauthenticated) {
+        answer["headers"]["WWW-Authenticate"] =
+            json!({ "description": "How to say who it is (RFC 6750, section 3).", "schema": { "type": "string" } });
     }
     answer["content"]["application/problem+json"] = json!({ "schema": schema });
 }

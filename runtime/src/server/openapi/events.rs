@@ -121,7 +121,7 @@ fn value() -> Value {
 }
 
 fn content() -> Operation {
-    let says = "In the mode in which it was sent: in binary mode with its attributes in `ce-` headers. Only from this machine, and only what `ledger.events` in the configuration has kept.";
+    let says = "In the mode in which it was sent: in binary mode with its attributes in `ce-` headers. Without `access` in the configuration only from this machine, and only what `ledger.events` in the configuration has kept.";
     Operation::get("/v1/events/{sequence}", "getEvent", "An event as it was sent")
         .says(says)
         .with(sequence("The sequence of its entry."))

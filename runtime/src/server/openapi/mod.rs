@@ -7,6 +7,8 @@
 //! has is refused.
 
 mod about;
+mod access;
+mod backtests;
 mod document;
 mod events;
 mod ledger;
@@ -18,7 +20,7 @@ mod releases;
 mod table;
 
 pub(super) use document::DOCUMENT;
-pub(super) use operation::Operation;
+pub(super) use operation::{CSV, JSON, LINES, Operation, SERVER_SENT};
 pub(super) use page::{POLICY, page};
 pub(super) use table::{Path, TABLE};
 

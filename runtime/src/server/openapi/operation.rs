@@ -9,11 +9,12 @@ use serde_json::{Map, Value, json};
 
 use crate::server::problem::Cause;
 
-pub(super) const JSON: &str = "application/json";
-pub(super) const LINES: &str = "application/x-ndjson";
+pub(in crate::server) const JSON: &str = "application/json";
+pub(in crate::server) const LINES: &str = "application/x-ndjson";
 pub(super) const EVENT: &str = "application/cloudevents+json";
 pub(super) const BATCH: &str = "application/cloudevents-batch+json";
-pub(super) const SERVER_SENT: &str = "text/event-stream";
+pub(in crate::server) const SERVER_SENT: &str = "text/event-stream";
+pub(in crate::server) const CSV: &str = "text/csv";
 pub(super) const TEXT: &str = "text/plain";
 pub(super) const OCTETS: &str = "application/octet-stream";
 
@@ -110,6 +111,14 @@ impl Operation {
     pub(super) fn conditional(self) -> Self {
         let says = "Entity tag of the policy, from `GET /v1/policies/…`: if it has changed meanwhile, nothing is done and the answer is 412. `*` stands for any that there is.";
         self.with(Parameter::header("If-Match", says, entity_tags())).refuses([Cause::Precondition, Cause::Header])
+    }
+
+    /// Its path as it may be sent, with examples for what stands in braces.
+    pub(super) fn sample(&self) -> String {
+        let examples = self.parameters.iter().filter(|parameter| parameter.is_required());
+        examples.fold(self.path.to_string(), |path, parameter| {
+            path.replace(&format!("{{{}}}", parameter.name), parameter.example.unwrap_or_default())
+        })
     }
 
     /// Media types of what it answers when all goes well.

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
+use super::access;
 use super::document::refusals;
 use super::operation::{Content, Example, Operation};
 use super::table::{TABLE, Table};
@@ -20,8 +21,9 @@ pub(in crate::server) static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!("default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 });
 
-/// The page; lines to try go to this address, such as `http://127.0.0.1:8787`.
-pub(in crate::server) fn page(base: &str) -> String {
+/// The page; lines to try go to this address, such as `http://127.0.0.1:8787`, and have a
+/// token where one is asked for.
+pub(in crate::server) fn page(base: &str, asks_who: bool) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -44,7 +46,7 @@ pub(in crate::server) fn page(base: &str) -> String {
                         section aria-labelledby=(anchor(group)) {
                             h2 id=(anchor(group)) { (group) }
                             p { (says) }
-                            @for operation in TABLE.operations().filter(|operation| operation.group == group) { (one(operation, base)) }
+                            @for operation in TABLE.operations().filter(|operation| operation.group == group) { (one(operation, base, asks_who)) }
                         }
                     }
                     section aria-labelledby="schemas" {
@@ -78,17 +80,18 @@ fn contents() -> Markup {
     }
 }
 
-fn one(operation: &Operation, base: &str) -> Markup {
+fn one(operation: &Operation, base: &str, asks_who: bool) -> Markup {
     html! {
         article id=(operation.id) aria-labelledby={ (operation.id) "-name" } {
             h3 id={ (operation.id) "-name" } { code { span class="method" { (operation.method) " " } (operation.path) } }
             p { strong { (operation.summary) "." } }
             (text(operation.description))
+            p { (inline(&access::says(operation))) }
             (parameters(operation))
             (bodies(operation))
             (answers(operation))
             h4 { "Try it" }
-            @for line in lines(operation, base) { pre tabindex="0" { (line) } }
+            @for line in lines(operation, base, asks_who) { pre tabindex="0" { (line) } }
         }
     }
 }
@@ -225,22 +228,18 @@ fn schema(value: &Value) -> Markup {
 }
 
 /// Lines for a shell: one for each body, or one without.
-pub(super) fn lines(operation: &Operation, base: &str) -> Vec<String> {
-    let mut path = operation.path.to_string();
-    let mut query = Vec::new();
-    for parameter in &operation.parameters {
-        let Some(example) = parameter.example else { continue };
-        match parameter.is_required() {
-            true => path = path.replace(&format!("{{{}}}", parameter.name), example),
-            false => query.push(format!("{}={example}", parameter.name)),
-        }
-    }
+pub(super) fn lines(operation: &Operation, base: &str, asks_who: bool) -> Vec<String> {
+    let path = operation.sample();
+    let tried = operation.parameters.iter().filter(|parameter| !parameter.is_required());
+    let query: Vec<String> =
+        tried.filter_map(|parameter| parameter.example.map(|example| format!("{}={example}", parameter.name))).collect();
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let method = match operation.method.as_str() {
         "GET" => String::new(),
         method => format!(" -X {method}"),
     };
-    let head = format!("curl -s{method} '{base}{path}{query}'");
+    let token = if asks_who && access::asks_who(operation) { " -H \"authorization: Bearer $EPHOR_TOKEN\"" } else { "" };
+    let head = format!("curl -s{method} '{base}{path}{query}'{token}");
     let shown: Vec<&Content> = operation.bodies.iter().filter(|content| content.example.is_some()).collect();
     if shown.is_empty() {
         return vec![head];

@@ -68,7 +68,7 @@ fn put(schemas: &mut Schemas, path: &'static str, id: &'static str) -> Operation
     });
     let only_new = "`*`: only if there is no such policy yet.";
     Operation::new(hyper::Method::PUT, path, id, "Puts a component, settings or lists in force")
-        .says("Only in development mode, from this machine. What is not sent stays as it is. The answer names the first event that is judged by the new release.")
+        .says("Only in development mode; without `access` in the configuration only from this machine. What is not sent stays as it is. The answer names the first event that is judged by the new release.")
         .with(Parameter::header("If-None-Match", only_new, entity_tags()))
         .takes(Content::new(JSON, json!({ "description": "Settings, by the policy's own schema." })).example(json!({ "words": ["CIGAR", "LANTERN"] })))
         .takes(Content::new("application/wasm", bytes("application/wasm")).file("negative-list.wasm"))
@@ -89,7 +89,9 @@ fn bytes(media: &str) -> Value {
 
 fn delete(schemas: &mut Schemas, path: &'static str, id: &'static str) -> Operation {
     Operation::new(hyper::Method::DELETE, path, id, "Takes a policy out of force")
-        .says("Only in development mode, from this machine. All that it remembered goes with it.")
+        .says(
+            "Only in development mode; without `access` in the configuration only from this machine. All that it remembered goes with it.",
+        )
         .answers(200, "It is out of force.", vec![Content::json(schemas.written::<Removed<'static>>())])
         .conditional()
         .refuses([Cause::NoSuchPolicy, Cause::DevelopmentOnly, Cause::ForeignHost, Cause::Stopping])

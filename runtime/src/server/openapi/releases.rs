@@ -33,7 +33,7 @@ fn list(schemas: &mut Schemas) -> Operation {
 fn act<A: JsonSchema>(schemas: &mut Schemas, path: &'static str, id: &'static str, summary: &'static str, example: Value) -> Operation {
     let body = Content::json(schemas.read::<A>()).example(example);
     let operation = Operation::post(path, id, summary)
-        .says("From this machine. Who does it and why is recorded in the ledger; the answer names the first event for which it holds.")
+        .says("Without `access` in the configuration only from this machine. Who does it and why is recorded in the ledger; the answer names the first event for which it holds.")
         .takes(body)
         .answers(200, "It is done.", vec![Content::json(schemas.written::<Swap>())])
         .conditional()
@@ -74,7 +74,7 @@ fn acts(schemas: &mut Schemas, is_published: bool) -> [Operation; 3] {
 
 fn look(schemas: &mut Schemas) -> Operation {
     Operation::post("/v1/publishers/{publisher}/look", "lookNow", "Looks into a publisher's repository now")
-        .says("From this machine. It is looked into anyway, every `poll-s` seconds of the configuration.")
+        .says("Without `access` in the configuration only from this machine. It is looked into anyway, every `poll-s` seconds of the configuration.")
         .with(publisher())
         .answers(200, "What came of it.", vec![Content::json(schemas.written::<Looked>())])
         .refuses([Cause::NotFound, Cause::ForeignHost, Cause::Repository])

@@ -11,17 +11,18 @@ use crate::digest::Digest;
 use crate::runtime::Shown;
 use crate::server::problem;
 
-use super::{about, events, ledger, policies, probes, releases};
+use super::{about, backtests, events, ledger, policies, probes, releases};
 
 /// Makes the operations of one group.
 type Group = fn(&mut Schemas) -> Vec<Operation>;
 
 /// The groups, in the order of the document. A new route is an entry in one of them.
-const GROUPS: [(&str, &str, Group); 6] = [
+const GROUPS: [(&str, &str, Group); 7] = [
     ("Events", "Events in, verdicts out; what is kept of events, and that it goes.", events::operations),
     ("Record", "The ledger: entries, checkpoints, tiles and proofs.", ledger::operations),
     ("Policies", "What is in force; in development mode also the means to change it.", policies::operations),
     ("Releases", "How releases of publishers stand, and the platform's acts on them.", releases::operations),
+    ("Back-tests", "What would have been said of recorded events, had another release been in force.", backtests::operations),
     ("Operation", "For whoever runs the server.", probes::operations),
     ("About", "This document.", about::operations),
 ];

@@ -68,8 +68,8 @@ fn all(context: &Context<'_>, jobs: &[Arc<Job>]) -> Markup {
                 td.long {
                     @match job.done() {
                         Some(done) => (one::sentence(context, &job.request, &done)),
-                        None => @match &status.reason {
-                            Some(reason) => span lang="en" { (reason) },
+                        None => @match &status.failure {
+                            Some(failure) => span lang="en" { (failure) },
                             None => @if let Some(of) = status.of { (context.text_with("backtests.so-far", &[("n", &number(status.events)), ("of", &number(of))])) },
                         }
                     }

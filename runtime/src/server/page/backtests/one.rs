@@ -170,7 +170,7 @@ fn progress(context: &Context<'_>, job: &Job, status: &Status) -> Markup {
     let body = html! {
         p.says { span id="state" { (state(context, status)) } }
         @if status.state.is_over() {
-            p lang="en" { (status.reason.as_deref().unwrap_or_default()) }
+            p lang="en" { (status.failure.as_deref().unwrap_or_default()) }
         } @else {
             progress id="bar" max=(of.max(1)) value=[(of > 0).then_some(status.events)] aria-label=(context.text("backtest.progress")) {}
             p id="counted" {
