@@ -49,13 +49,21 @@ enum End {
 struct Account {
     book: Arc<Mutex<Book>>,
     answers: watch::Sender<u64>,
-    /// Streams that were ended by the server, which said where.
-    ended: Arc<Mutex<u64>>,
+    streams: Arc<Mutex<Streams>>,
+}
+
+/// Streams that the server ended before all their lines were answered.
+#[derive(Default)]
+struct Streams {
+    /// It said where.
+    told: u64,
+    /// It did not, and some were answered.
+    broken: u64,
 }
 
 impl Account {
     fn new() -> Account {
-        Account { book: Arc::default(), answers: watch::Sender::new(0), ended: Arc::default() }
+        Account { book: Arc::default(), answers: watch::Sender::new(0), streams: Arc::default() }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Book) -> T) -> T {
@@ -76,8 +84,15 @@ impl Account {
         self.with(|book| events.iter().for_each(|event| book.note(ledger::parse(&event.text))));
     }
 
-    fn ended(&self) -> u64 {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes answers to some events: to these, and in their order.
+    fn take_all(&self, events: &[Event], answers: Vec<Value>) {
+        let ids: Vec<Option<&str>> = answers.iter().map(|answer| answer["id"].as_str()).collect();
+        assert_eq!(ids, events.iter().map(|event| Some(&*event.id)).collect::<Vec<_>>(), "what was asked is answered: {answers:?}");
+        answers.into_iter().for_each(|answer| self.take(answer));
+    }
+
+    fn streams<T>(&self, f: impl FnOnce(&mut Streams) -> T) -> T {
+        f(&mut self.streams.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -165,11 +180,8 @@ async fn request(connection: &mut Kept, batch: bool, events: &[Event], account: 
         return false;
     }
     match answer.expect(200).json() {
-        Value::Array(answers) => {
-            assert_eq!(answers.len(), events.len(), "one for each");
-            answers.into_iter().for_each(|answer| account.take(answer));
-        }
-        answer => account.take(answer),
+        Value::Array(answers) => account.take_all(events, answers),
+        answer => account.take_all(events, vec![answer]),
     }
     true
 }
@@ -177,11 +189,13 @@ async fn request(connection: &mut Kept, batch: bool, events: &[Event], account: 
 async fn stream(remote: Remote, version: Version, events: Vec<Event>, mut random: Random, account: Account) {
     let Some((mut sending, mut answers)) = remote.stream(version).await else { return };
     let (answered, mut seen) = watch::channel(0);
+    let events: Arc<[Event]> = events.into();
+    let to_send = events.clone();
     let sender = tokio::spawn(async move {
-        let mut rest = &events[..];
+        let mut rest = &to_send[..];
         while !rest.is_empty() {
             let (now, later) = rest.split_at((1 + random.below(WINDOW as u64 / 2) as usize).min(rest.len()));
-            let sent = events.len() - rest.len();
+            let sent = to_send.len() - rest.len();
             if seen.wait_for(|answered| sent < answered + WINDOW).await.is_err() {
                 return;
             }
@@ -191,10 +205,10 @@ async fn stream(remote: Remote, version: Version, events: Vec<Event>, mut random
             rest = later;
         }
     });
-    let mut count = 0;
+    let (mut count, mut is_told) = (0, false);
     while let Some(answer) = answers.next().await {
         if answer.get("sequence").is_some() {
-            account.take(answer);
+            account.take_all(events.get(count..=count).expect("a line for each answer"), vec![answer]);
             count += 1;
             answered.send_replace(count);
             continue;
@@ -203,10 +217,14 @@ async fn stream(remote: Remote, version: Version, events: Vec<Event>, mut random
         let problem = answer.get("error").unwrap_or(&answer);
         assert_eq!(problem["type"], "urn:ephor:problem:stopping", "{answer}");
         assert!(count == 0 || answer["from_line"] == count + 1, "{count} answers, and then {answer}");
-        *account.ended.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        is_told = true;
         assert_eq!(answers.next().await, None, "the last line");
         break;
     }
+    account.streams(|streams| {
+        streams.told += u64::from(is_told);
+        streams.broken += u64::from(!is_told && count > 0 && count < events.len());
+    });
     sender.abort();
     let _ = soon("the end of the sender", sender).await;
 }
@@ -255,6 +273,36 @@ fn assert_verifies(data: &Path) {
     assert!(output.status.success(), "log verify: {}", ledger::printed(&output));
 }
 
+/// The entries of a data directory, read on after each life of the server.
+#[derive(Default)]
+struct History {
+    lines: Vec<String>,
+}
+
+impl History {
+    /// Reads what is new in the directory as it was left; the last entry that was there is
+    /// still what it was.
+    fn follow(&mut self, data: &Path, round: u64) -> &[String] {
+        let known = self.lines.len();
+        let mut lines = ledger::exported(data, known.max(1) as u64).into_iter();
+        if let Some(last) = self.lines.last() {
+            assert_eq!(lines.next().as_ref(), Some(last), "round {round}: an entry has changed, or is gone");
+        }
+        self.lines.extend(lines);
+        ledger::assert_dense(&self.lines[known..], known as u64 + 1);
+        &self.lines[known..]
+    }
+
+    /// Reads everything once more: each entry is what it was when it was seen first.
+    fn whole(mut self, data: &Path, round: u64) -> Vec<String> {
+        self.follow(data, round);
+        let lines = ledger::exported(data, 1);
+        let changed = self.lines.iter().zip(&lines).find(|(known, line)| known != line);
+        assert_eq!((changed, lines.len()), (None, self.lines.len()), "entries stay as they were");
+        lines
+    }
+}
+
 /// Ids of the events that have an entry.
 fn recorded(lines: &[String]) -> BTreeSet<String> {
     ledger::events(lines).iter().map(|entry| entry["id"].as_str().expect("an id").to_string()).collect()
@@ -267,7 +315,7 @@ async fn what_was_accepted_is_answered_when_it_is_asked_to_stop() {
     let rounds = number("EPHOR_LOAD_ROUNDS").unwrap_or(ROUNDS);
     let mut random = Random::from_env("EPHOR_LOAD_SEED");
     let (place, account, mut events) = (Place::new(), Account::new(), Events::new());
-    let (mut left, mut known, mut interrupted) = (Vec::new(), Vec::new(), 0);
+    let (mut left, mut history, mut interrupted) = (Vec::new(), History::default(), 0);
     for round in 1..=rounds {
         let ephor = place.start().await;
         let mut sent = events.next(NEW);
@@ -290,17 +338,15 @@ async fn what_was_accepted_is_answered_when_it_is_asked_to_stop() {
         left = account.open(&sent);
         interrupted += u64::from(!left.is_empty());
 
-        // Read from the directory as it was left.
-        let lines = ledger::exported(&place.data());
-        assert!(lines.len() >= known.len() && lines[..known.len()] == known[..], "round {round}: an entry has changed");
-        let recorded = recorded(&lines[known.len()..]);
+        let recorded = recorded(history.follow(&place.data(), round));
         let unknown: Vec<&String> = account.with(|book| recorded.iter().filter(|id| book.sent(id).answer.is_none()).collect());
         assert!(unknown.is_empty(), "round {round}: recorded, and nobody was told: {unknown:?}");
-        known = lines;
+        assert_eq!(account.streams(|streams| streams.broken), 0, "round {round}: a stream ended, and was not told where");
     }
-    account.with(|book| book.assert_recorded(&known));
+    let lines = history.whole(&place.data(), rounds);
+    account.with(|book| book.assert_recorded(&lines));
     assert_verifies(&place.data());
-    let (total, open, ended) = (account.with(|book| book.len()), left.len(), account.ended());
+    let (total, open, ended) = (account.with(|book| book.len()), left.len(), account.streams(|streams| streams.told));
     let _ = writeln!(
         std::io::stderr().lock(),
         "\n{rounds} drains, {total} events, {open} left to send; under way {interrupted} times; {ended} streams were told where they end"
@@ -348,7 +394,7 @@ async fn roll(mut random: Random, how: impl Fn(&mut Random) -> End) {
         clients.spawn(persistent(kind, share, seen.clone(), random.fork(), account.clone()));
     }
 
-    let mut known: Vec<String> = Vec::new();
+    let mut history = History::default();
     let (mut ends, mut killed) = (0, 0);
     for round in 1..=rounds {
         let ephor = place.start().await;
@@ -372,10 +418,7 @@ async fn roll(mut random: Random, how: impl Fn(&mut Random) -> End) {
         address.send_replace(None);
         end(ephor, how).await;
         (ends, killed) = (ends + 1, killed + u64::from(how == End::Killed));
-        // What was recorded once stays as it was.
-        let lines = ledger::exported(&place.data());
-        assert!(lines.len() >= known.len() && lines[..known.len()] == known[..], "round {round}: an entry has changed");
-        known = lines;
+        history.follow(&place.data(), round);
         if !is_busy {
             break;
         }
@@ -388,14 +431,14 @@ async fn roll(mut random: Random, how: impl Fn(&mut Random) -> End) {
         client.expect("a client ends well");
     }
     end(ephor, End::Asked).await;
-    let lines = ledger::exported(&place.data());
+    let lines = history.whole(&place.data(), rounds + 1);
     account.with(|book| {
         assert_eq!(book.unanswered().count(), 0, "every event is answered in the end");
         book.assert_recorded(&lines);
         assert_eq!((ledger::events(&lines).len(), recorded(&lines).len()), (book.len(), book.len()), "one entry for each event");
     });
     assert_verifies(&place.data());
-    let (total, ended) = (all.len(), account.ended());
+    let (total, ended) = (all.len(), account.streams(|streams| streams.told));
     let _ = writeln!(
         std::io::stderr().lock(),
         "\n{ends} ends, {killed} of them kills; {total} events, each with one verdict; {ended} streams were told where they end"

@@ -185,16 +185,17 @@ pub fn verify(data: &Path) -> Output {
     Command::new(binary()).args(["log", "verify"]).arg(data).output().expect("the ephor binary starts")
 }
 
-/// The entries in a data directory that nobody writes to, one line each.
+/// The entries from a sequence on in a data directory that nobody writes to, one line each.
 ///
 /// # Panics
 ///
 /// If they cannot be read.
-pub fn exported(data: &Path) -> Vec<String> {
+pub fn exported(data: &Path, from: u64) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("entries.ndjson");
-    let output =
-        Command::new(binary()).args(["log", "export"]).arg(data).arg("--out").arg(&file).output().expect("the ephor binary starts");
+    let mut command = Command::new(binary());
+    let output = command.args(["log", "export", "--from", &from.to_string()]).arg(data).arg("--out").arg(&file).output();
+    let output = output.expect("the ephor binary starts");
     assert!(output.status.success(), "log export: {}", printed(&output));
     std::fs::read_to_string(&file).expect("the entries").lines().map(str::to_string).collect()
 }

@@ -3,11 +3,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::fields::{Text, Time, member, number_member, text_member, time_member};
+use super::fields::{Text, Time, member, number_member, string, text_member, time_member};
 
 /// Bytes of one difference, and how many of them an entry has.
 const CHANGE_BYTES_MAX: usize = 400;
 const CHANGES_MAX: usize = 64;
+/// Bytes of all of them as they are written: escapes make them longer, and the entry has to
+/// fit (`ENTRY_BYTES_MAX`) with what stands beside them.
+const WRITTEN_BYTES_MAX: usize = 48 << 10;
 
 /// What is configured otherwise from here on.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -30,9 +33,14 @@ pub(crate) struct ConfigurationEntry<'a> {
 impl ConfigurationEntry<'_> {
     /// The entry of these differences.
     pub fn new(changed: &[String], by: &str, reason: &str, at: i64) -> ConfigurationEntry<'static> {
-        let bounded = |text: &String| Text::from(text[..text.floor_char_boundary(CHANGE_BYTES_MAX)].to_string());
+        let mut written = Vec::new();
+        let mut fits = |text: &&str| {
+            string(&mut written, text);
+            written.len() <= WRITTEN_BYTES_MAX
+        };
+        let bounded = changed.iter().take(CHANGES_MAX).map(|text| &text[..text.floor_char_boundary(CHANGE_BYTES_MAX)]);
         ConfigurationEntry {
-            changed: changed.iter().take(CHANGES_MAX).map(bounded).collect(),
+            changed: bounded.take_while(|text| fits(text)).map(|text| text.to_string().into()).collect(),
             changes: changed.len() as u64,
             by: by.to_string().into(),
             reason: reason.to_string().into(),
@@ -59,13 +67,25 @@ mod tests {
     use super::super::Entry;
     use super::*;
 
+    fn entry(changed: &[String]) -> ConfigurationEntry<'static> {
+        ConfigurationEntry::new(changed, "configuration", "SIGHUP", 5)
+    }
+
     #[test]
     fn op03_a_change_of_the_configuration_has_one_form_and_fits() {
-        let entry = |changed: &[String]| Entry::Configuration(3, ConfigurationEntry::new(changed, "configuration", "SIGHUP", 5));
         for changed in [vec![], vec!["server.retry-after-s: 1 -> 2".to_string()], vec!["\u{1}ä".repeat(900); 1_000]] {
             let mut line = Vec::new();
-            entry(&changed).write(&mut line).expect("it fits");
-            assert_eq!(Entry::parse_canonical(&line).expect("an entry"), entry(&changed));
+            Entry::Configuration(3, entry(&changed)).write(&mut line).expect("it fits");
+            assert_eq!(Entry::parse_canonical(&line).expect("an entry"), Entry::Configuration(3, entry(&changed)));
         }
+    }
+
+    #[test]
+    fn as_many_differences_are_said_as_there_is_room_for() {
+        let said = |changed: &[String]| (entry(changed).changed.len(), entry(changed).changes);
+        assert_eq!(said(&vec!["x".repeat(900); 64]), (64, 64));
+        assert_eq!(said(&vec!["x".to_string(); 65]), (64, 65));
+        // Each of 133 pairs of these has eight bytes when it is written.
+        assert_eq!(said(&vec!["\u{1}ä".repeat(900); 64]), (WRITTEN_BYTES_MAX / (133 * 8 + 6 + 2), 64));
     }
 }

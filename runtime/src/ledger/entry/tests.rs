@@ -269,8 +269,9 @@ fn times_of_the_calendar() {
     assert_eq!(Time::parse("2026-11-2\u{e9}T08:00:00.000000Z"), None);
 }
 
-/// Every string there is: any scalar values, and many that need an escape.
-fn text() -> impl Strategy<Value = Text<'static>> {
+/// Every string there is: any scalar values, and many that need an escape. Boxed, because
+/// what makes an entry has dozens of them: in one piece it would fill a thread's stack.
+fn text() -> BoxedStrategy<Text<'static>> {
     prop_oneof![
         any::<String>(),
         prop::collection::vec(any::<char>(), 0..12).prop_map(|chars| chars.into_iter().collect()),
@@ -278,6 +279,7 @@ fn text() -> impl Strategy<Value = Text<'static>> {
         "[a-z0-9:-]{0,40}",
     ]
     .prop_map(Text::from)
+    .boxed()
 }
 
 fn any_digest() -> impl Strategy<Value = Digest> {
@@ -367,8 +369,21 @@ fn entry() -> impl Strategy<Value = Entry<'static>> {
     let start = (any::<u64>(), text(), time()).prop_map(|(sequence, version, at)| Entry::Start(sequence, StartEntry { version, at }));
     let keep = (any::<u64>(), text(), prop::option::of(any::<u64>()), time())
         .prop_map(|(sequence, events, days, at)| Entry::Keep(sequence, KeepEntry { events, days, at }));
+    let configuration = (any::<u64>(), prop::collection::vec(text(), 0..3), any::<u64>(), text(), text(), time()).prop_map(
+        |(sequence, changed, changes, by, reason, at)| {
+            Entry::Configuration(sequence, ConfigurationEntry { changed, changes, by, reason, at })
+        },
+    );
     prop_oneof![
-        3 => event().prop_map(Entry::Event), 1 => timer(), 1 => gap, 1 => silence, 1 => change(), 1 => start, 1 => keep, 1 => erasure()
+        3 => event().prop_map(Entry::Event).boxed(),
+        1 => timer().boxed(),
+        1 => gap.boxed(),
+        1 => silence.boxed(),
+        1 => change().boxed(),
+        1 => start.boxed(),
+        1 => keep.boxed(),
+        1 => erasure().boxed(),
+        1 => configuration.boxed(),
     ]
 }
 

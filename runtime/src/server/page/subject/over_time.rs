@@ -29,8 +29,8 @@ impl Counted {
         let last = entries.iter().map(seconds).max().unwrap_or_default();
         let count = |step: i64| last.div_euclid(step) - first.div_euclid(step) + 1;
         let step = STEPS.into_iter().find(|step| count(*step) <= BARS_MAX).unwrap_or(364 * 86_400);
-        // A single bar would fill the picture.
-        let margin = (12 - count(step)).max(0) / 2;
+        // A single bar would fill the picture: there is room for twelve, at least.
+        let margin = (12 - count(step) + 1).max(0) / 2;
         let from = (first.div_euclid(step) - margin) * step;
         let mut bars = vec![[0; 4]; usize::try_from(count(step) + 2 * margin).unwrap_or(1).min(10_000)];
         for entry in entries {
