@@ -104,9 +104,9 @@ fn one_command_makes_a_repository_and_says_where_its_keys_belong() {
 #[test]
 fn the_readmes_journey_goes_as_it_stands_there() {
     let text = std::fs::read_to_string(workspace().join("README.md")).expect("the README");
-    let block = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).find(|block| block.contains("repo init"));
+    let block = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).find(|block| block.contains("refresh-timestamp"));
     let folder = tempfile::tempdir().expect("a folder");
-    let script = block.expect("a block that makes a repository").replace(" rules", &format!(" {}/rules", folder.path().display()));
+    let script = block.expect("a block that makes a repository").replace(" office", &format!(" {}/office", folder.path().display()));
     // The binary that is tested, under the name that the README has.
     let script = format!("ephor() {{ {} \"$@\"; }}\n{script}", binary().display());
     let output = Command::new("sh").args(["-euc", &script]).current_dir(workspace()).output().expect("a shell");

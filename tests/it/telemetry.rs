@@ -304,9 +304,10 @@ async fn nothing_of_an_event_is_in_logs_metrics_or_traces() {
 async fn everything(both: &Both, collector: &Collector) -> Ephor {
     both.release(GOOD, "1.0.0", &serde_json::from_str(&settings(GOOD)).expect("settings in JSON"), &[]);
     let config = format!(
-        "{}[telemetry.traces]\nendpoint = \"{}\"\nsample = 1.0\n[spine.heartbeats]\n\"/quiet\" = 1\n",
+        "{}[telemetry.traces]\nendpoint = \"{}\"\nsample = 1.0\n[spine.heartbeats]\n\"/quiet\" = 1\n[outgoing.archive.file]\npath = \"{}\"\n",
         both.config(3600, ""),
-        collector.endpoint()
+        collector.endpoint(),
+        both.path("told.ndjson").display()
     );
     let ephor = Ephor::start_in(&both.path("data"), &config, &[]);
     ephor.put("nothing", b"none", "{}").await;

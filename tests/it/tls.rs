@@ -443,23 +443,3 @@ fn certificates_of_ones_own_are_made_and_renewed() {
         assert_eq!(output.status.code(), Some(2), "{name}: {}{}", text(&output.stdout), text(&output.stderr));
     }
 }
-
-/// The README's way to a server with TLS, as it stands there.
-#[test]
-fn the_readme_leads_to_a_server_with_tls() {
-    if std::env::var("EPHOR_WITHOUT_CURL").as_deref() == Ok("1") {
-        return ephor_tests::data::left_out("the README's way to TLS", "EPHOR_WITHOUT_CURL=1");
-    }
-    let readme = std::fs::read_to_string(ephor_tests::workspace().join("README.md")).expect("the README");
-    let block = readme.split("<!-- tls -->\n```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block with the mark");
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("bin")).expect("a folder");
-    std::os::unix::fs::symlink(binary(), folder.path().join("bin/ephor")).expect("a link");
-    let script = block.replace("8791", &crate::journey::free_port().to_string());
-    let script = format!("PATH=\"$PWD/bin:$PATH\"\ntrap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n{script}");
-    let shell = Command::new("bash").args(["-euc", &script]).current_dir(folder.path()).stdin(Stdio::null()).output().expect("a shell");
-    let log = std::fs::read_to_string(folder.path().join("serve.log")).unwrap_or_default();
-    let (out, err) = (text(&shell.stdout), text(&shell.stderr));
-    assert!(shell.status.success(), "{out}\n{err}\n{log}");
-    assert!(out.contains("0 entries") && out.contains("\"ready\":true"), "{out}\n{err}\n{log}");
-}

@@ -142,6 +142,8 @@ pub(super) fn print_releases(releases: &Value) {
         let text = |name: &str| plain(release[name].as_str().unwrap_or_default());
         let shown = &release["shown"];
         let count = |name: &str| shown[name].as_u64().unwrap_or_default();
+        // Of a release in force these are not counted.
+        let tried = |cell: fn(u64) -> Cell, name: &str| if release["mode"] == "enforce" { Cell::new("") } else { cell(count(name)) };
         let mode = match release["share"].as_f64() {
             Some(share) => format!("canary, {} %", share * 100.0),
             None => text("mode"),
@@ -155,10 +157,10 @@ pub(super) fn print_releases(releases: &Value) {
             }),
             Cell::new(mode),
             table::number(release["since"].as_u64().unwrap_or_default()),
-            table::number(count("events")),
-            table::number(count("found")),
-            table::ought_to_be_zero(count("faults")),
-            table::number(count("differences")),
+            tried(table::number, "events"),
+            tried(table::number, "found"),
+            tried(table::ought_to_be_zero, "faults"),
+            tried(table::number, "differences"),
             Cell::new(format!("{} µs", shown["p99_us"].as_f64().unwrap_or_default())),
         ]);
     }

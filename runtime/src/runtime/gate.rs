@@ -32,7 +32,8 @@ pub struct Difference {
     pub candidate: Decision,
 }
 
-/// What a release has shown since it began, in this process.
+/// What a release has shown since it began, in this process. Events, and what it said of
+/// them, are counted while it is tried out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Shown {
     /// Events that it was asked about.
