@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, REFERRER_POLICY};
+use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tracing::Instrument as _;
@@ -351,7 +351,7 @@ async fn dispatch(
         Route::Look(name) if parts.method == Method::POST => releases::look(shared, parts, name).await,
         Route::Status if read => status::get(shared, parts),
         Route::Document if read => Ok(events::json(openapi::document().as_bytes().to_vec())),
-        Route::Docs if read => Ok(docs(parts)),
+        Route::Docs if read => Ok(docs(shared, parts)),
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
         Route::Metrics if read => Ok(metrics::get(shared)),
@@ -386,16 +386,19 @@ fn check_header(parts: &Parts, fields_max: usize, bytes_max: usize) -> Result<()
 }
 
 /// The page of the API; its lines to try go to where it was asked for.
-fn docs(parts: &Parts) -> Response<ResponseBody> {
+fn docs(shared: &Shared, parts: &Parts) -> Response<ResponseBody> {
     let host = parts.uri.authority().map(|authority| authority.as_str());
     let host = host.or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
     // It stands between quotes of a shell.
     let is_plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
-    let page = openapi::page(&format!("http://{}", if is_plain { host } else { "127.0.0.1:8787" }));
+    let scheme = if shared.door.is_some() { "https" } else { "http" };
+    let base = format!("{scheme}://{}", if is_plain { host } else { "127.0.0.1:8787" });
+    let page = openapi::page(&base, page::Theme::remembered(&parts.headers).name());
     let mut response = Response::new(ResponseBody::full(page));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(policy) = HeaderValue::from_str(&openapi::POLICY) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
