@@ -108,7 +108,7 @@ fn search(context: &Context<'_>, last: u64) -> Markup {
         p { (context.text("event.find-what")) }
         (go(context))
         @if last > 0 { p { a href=(link(last)) { (context.text("event.go-last")) ": " (parts::number(last)) } } }
-        @else { p.note { (context.text("changes.none")) } }
+        @else { (parts::empty(context.text("event.none-yet"))) }
     };
     let body = html! { (parts::section("find", context.text("event.find"), &body)) };
     layout(context, context.text("event.all"), Some(Tab::Entries), &body)

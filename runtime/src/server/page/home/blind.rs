@@ -75,7 +75,9 @@ pub(super) fn section(context: &Context<'_>) -> Markup {
 /// All that was missed since the process started.
 fn since_start(context: &Context<'_>, blindness: &Blindness) -> String {
     let (blind, all) = (blindness.blind_events, blindness.events);
-    let values = [("time", &*duration(context, blindness.all.seconds)), ("blind", &*number(blind)), ("share", &*percent(blind, all))];
+    let (time, share) = (duration(context, blindness.all.seconds), percent(blind, all));
+    let blind = number(blind);
+    let values = [("time", time.as_str()), ("blind", blind.as_str()), ("share", share.as_str())];
     context.count_with("blind.sum", all, &values)
 }
 
