@@ -204,7 +204,7 @@ async fn how_blind_we_are_stands_on_the_first_page() {
     assert!(part("/").contains("Not blind for a second of the last hour."), "{}", part("/"));
     ephor.judge([event::listing("early", "LANTERN")]).await;
     let nobody = part("/");
-    assert!(nobody.contains("No policy was in force, and everything was let through (1 time, within "), "{nobody}");
+    assert!(nobody.contains("No policy was in force, and everything was let through (1 time in "), "{nobody}");
     assert!(nobody.contains("1 of 1 event (100.0%)"), "{nobody}");
     ephor.put(GOOD, &policy(GOOD), &settings(GOOD)).await.succeeded();
     let mut broken = event::listing("broken", "");

@@ -90,9 +90,15 @@ fn cause(context: &Context<'_>, one: &Blind) -> Markup {
         Cause::Nobody => context.text("blind.nobody"),
     };
     let time = duration(context, one.spell.seconds);
-    let hour = duration(context, one.spell.seconds_last_hour);
+    let amount = match one.spell.seconds_last_hour == one.spell.seconds {
+        true => context.count_with("blind.amount", one.answers, &[("time", &time)]),
+        false => {
+            let hour = duration(context, one.spell.seconds_last_hour);
+            context.count_with("blind.amount-older", one.answers, &[("time", &time), ("hour", &hour)])
+        }
+    };
     html! {
         @if let Some(policy) = &one.policy { (parts::policy(policy)) (context.text("blind.colon")) }
-        (why) " " (context.count_with("blind.amount", one.answers, &[("time", &time), ("hour", &hour)]))
+        (why) " " (amount)
     }
 }
