@@ -40,6 +40,7 @@ mod page_event;
 mod page_map;
 mod page_policy;
 mod page_subject;
+mod page_views;
 mod parser;
 mod policy_bench;
 mod policy_explain;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, REFERRER_POLICY};
+use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tracing::Instrument as _;
@@ -398,11 +398,12 @@ fn docs(shared: &Shared, parts: &Parts) -> Response<ResponseBody> {
     let is_plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
     let scheme = if shared.door.is_some() { "https" } else { "http" };
     let base = format!("{scheme}://{}", if is_plain { host } else { "127.0.0.1:8787" });
-    let page = openapi::page(&base, shared.options.access.is_some());
+    let page = openapi::page(&base, shared.options.access.is_some(), page::Theme::remembered(&parts.headers).name());
     let mut response = Response::new(ResponseBody::full(page));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(policy) = HeaderValue::from_str(&openapi::POLICY) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }

@@ -21,22 +21,23 @@ pub(in crate::server) static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!("default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 });
 
-/// The page; lines to try go to this address, such as `http://127.0.0.1:8787`, and have a
-/// token where one is asked for.
-pub(in crate::server) fn page(base: &str, asks_who: bool) -> String {
+/// The page in a theme (`auto`, `light` or `dark`); lines to try go to this address, such as
+/// `http://127.0.0.1:8787`, and have a token where one is asked for.
+pub(in crate::server) fn page(base: &str, asks_who: bool, theme: &str) -> String {
     let page = html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang="en" data-theme=(theme) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Ephor: the HTTP API" }
+                title { "The HTTP API · Ephor" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 a class="skip" href="#operations" { "To the operations" }
+                div class="top" { div class="inner" { a class="brand" href="/" { "Ephor" } a href="/" { "Overview" } span { "HTTP API" } } }
                 header {
-                    h1 { "Ephor: the HTTP API" }
+                    h1 { "The HTTP API" }
                     p { "Version " (env!("CARGO_PKG_VERSION")) ". The same for programs: " a href="/v1/openapi.json" { "OpenAPI 3.1" } "." }
                     (text(super::document::DESCRIPTION))
                 }

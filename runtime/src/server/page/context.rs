@@ -39,6 +39,11 @@ impl Theme {
         }
     }
 
+    /// The one that a browser remembers.
+    pub(in crate::server) fn remembered(headers: &HeaderMap) -> Self {
+        cookie(headers, "theme").and_then(Theme::named).unwrap_or_default()
+    }
+
     fn named(name: &str) -> Option<Self> {
         Theme::ALL.into_iter().find(|theme| theme.name() == name)
     }
@@ -70,11 +75,11 @@ impl<'a> Context<'a> {
             .or_else(|| cookie(&parts.headers, "lang").and_then(Language::named))
             .or_else(|| accepted(&parts.headers))
             .unwrap_or_default();
-        let theme = asked("theme").and_then(Theme::named).or_else(|| cookie(&parts.headers, "theme").and_then(Theme::named));
+        let theme = asked("theme").and_then(Theme::named);
         Context {
             shared,
             language,
-            theme: theme.unwrap_or_default(),
+            theme: theme.unwrap_or_else(|| Theme::remembered(&parts.headers)),
             viewer: Viewer::of(parts),
             is_local: check_local(shared, parts).is_ok(),
             caller: Caller::of(parts),

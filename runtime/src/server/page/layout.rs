@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::context::{Context, Theme};
+use super::context::{Context, Theme, link};
 use super::parts;
 use super::texts::{self, Language};
 use crate::server::problem::Problem;
@@ -12,6 +12,7 @@ use crate::server::problem::Problem;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Tab {
     Home,
+    Entries,
     Policies,
     Subjects,
     Backtests,
@@ -19,12 +20,13 @@ pub(in crate::server) enum Tab {
 }
 
 impl Tab {
-    const ALL: [Tab; 5] = [Tab::Home, Tab::Policies, Tab::Subjects, Tab::Backtests, Tab::Map];
+    const ALL: [Tab; 6] = [Tab::Home, Tab::Entries, Tab::Policies, Tab::Subjects, Tab::Backtests, Tab::Map];
 
     /// Where it leads.
     fn path(self) -> &'static str {
         match self {
             Tab::Home => "/",
+            Tab::Entries => "/event",
             Tab::Policies => "/policies",
             Tab::Subjects => "/subjects",
             Tab::Backtests => "/backtests",
@@ -35,6 +37,7 @@ impl Tab {
     fn name(self, context: &Context<'_>) -> &'static str {
         match self {
             Tab::Home => context.text("frame.tab-home"),
+            Tab::Entries => context.text("event.all"),
             Tab::Policies => context.text("policy.all"),
             Tab::Subjects => context.text("subject.all"),
             Tab::Backtests => context.text("frame.tab-backtests"),
@@ -84,6 +87,8 @@ pub(in crate::server) fn layout(context: &Context<'_>, title: &str, active: Opti
                         span.scripted { (context.text("frame.zone-own")) }
                         span.unscripted { (context.text("frame.zone-utc")) }
                     }
+                    // What programs are told is in English.
+                    p { a href="/v1/docs" hreflang="en" { (context.text("frame.interface")) } }
                 }
                 (script_texts(context))
             }
@@ -122,6 +127,8 @@ fn switches(context: &Context<'_>) -> Markup {
                     span.note { (identity) }
                     button { (context.text("frame.log-out")) }
                 }
+            } @else if context.shared.options.access.is_some() && context.path != "/login" {
+                a.button href=(link("/login", &[("to", context.path)])) { (context.text("login.title")) }
             }
             div.switch role="group" aria-label=(context.text("frame.language")) {
                 @for language in Language::ALL {

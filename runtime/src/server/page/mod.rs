@@ -40,5 +40,6 @@ mod route;
 mod subject;
 mod texts;
 
+pub(super) use context::Theme;
 pub(super) use login::login;
 pub(super) use route::{Path, get, post};

@@ -170,7 +170,6 @@ pub(in crate::server) fn figures(figures: &[Figure<'_>]) -> Markup {
 }
 
 /// A part of a view under a heading of its own.
-#[allow(dead_code, reason = "for views with parts that do not change")]
 pub(in crate::server) fn section(id: &str, title: &str, body: &Markup) -> Markup {
     html! {
         section.card id=(id) aria-labelledby={ (id) "-title" } {

@@ -60,10 +60,10 @@ fn all(context: &Context<'_>, jobs: &[Arc<Job>]) -> Markup {
         @for job in jobs {
             @let status = job.status();
             tr {
-                td.number { a href={ "/backtests/" (job.id) } { (job.id) } }
+                td.number data-is=(context.text("backtests.number")) { a href={ "/backtests/" (job.id) } { (job.id) } }
                 td { (parts::time_micros(job.asked)) div.note { (job.request.by) } }
                 td.long { (job.request.policy) div.note { code { (one::release(context, &job.request)) } } }
-                td.long { (one::against(context, &job.request)) }
+                td.long data-is=(context.text("backtests.against")) { (one::against(context, &job.request)) }
                 td { (one::state(context, &status)) }
                 td.long {
                     @match job.done() {
@@ -77,5 +77,5 @@ fn all(context: &Context<'_>, jobs: &[Arc<Job>]) -> Markup {
             }
         }
     };
-    parts::table(context.text("backtests.all"), &head, &rows)
+    html! { div.stacked { (parts::table(context.text("backtests.all"), &head, &rows)) } }
 }

@@ -389,7 +389,7 @@ fn table_of(context: &Context<'_>, id: &str, title: &str, all: &[Named], others:
             tr {
                 td { (name) }
                 @for count in [changes.stricter, changes.milder, changes.findings] { td.number { (number(count)) } }
-                td.bars { (number(changes.total())) @if bar { (parts::bar(changes.total(), largest)) } }
+                td.bars.counted { (number(changes.total())) @if bar { (parts::bar(changes.total(), largest)) } }
             }
         }
     };
@@ -418,7 +418,7 @@ fn examples(context: &Context<'_>, id: u64, done: &Done) -> Markup {
             @if all > done.differences_kept { (context.text_with("backtest.kept-only", &[("n", &number(done.differences_kept))])) " " }
             a href={ "/v1/backtests/" (id) "/differences?format=csv" } { (context.text("backtest.csv")) }
         }
-        (parts::table(context.text("backtest.examples"), &head, &rows))
+        div.stacked { (parts::table(context.text("backtest.examples"), &head, &rows)) }
     };
     parts::section("examples", context.text("backtest.examples"), &body)
 }
@@ -426,7 +426,7 @@ fn examples(context: &Context<'_>, id: u64, done: &Done) -> Markup {
 fn example_row(context: &Context<'_>, example: &Example) -> Markup {
     html! {
         tr {
-            td.number { @if let Some(sequence) = example.sequence { (parts::event(sequence)) } @else { "–" } }
+            td.number data-is=(context.text("feed.entry")) { @if let Some(sequence) = example.sequence { (parts::event(sequence)) } @else { "–" } }
             td { (moment(&example.time)) @if example.timer { div.note { (context.text("backtest.timer")) } } }
             td { (became(context, example.before, example.after)) }
             td.long {

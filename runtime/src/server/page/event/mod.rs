@@ -15,7 +15,7 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 use super::context::Context;
-use super::layout::layout;
+use super::layout::{Tab, layout};
 use super::parts;
 use super::route::Viewed;
 use crate::ledger::entry::{Entry, EventEntry, TimerEntry};
@@ -66,7 +66,7 @@ pub(in crate::server) async fn view(context: &Context<'_>, sequence: u64) -> Res
             (parts::section("line", context.text("event.line"), &html! { p.note { (context.text("event.line-withheld")) } }))
         }
     };
-    Ok(layout(context, &title, None, &body).into())
+    Ok(layout(context, &title, Some(Tab::Entries), &body).into())
 }
 
 /// There is no entry of this sequence.
@@ -89,7 +89,7 @@ fn missing(context: &Context<'_>, last: u64, says: &str) -> Viewed {
             p { a href="/" { (context.text("frame.to-home")) } }
         }
     };
-    Viewed { status: StatusCode::NOT_FOUND, markup: layout(context, context.text("event.unknown-title"), None, &body) }
+    Viewed { status: StatusCode::NOT_FOUND, markup: layout(context, context.text("event.unknown-title"), Some(Tab::Entries), &body) }
 }
 
 /// Where a sequence is typed.
@@ -102,7 +102,19 @@ fn go(context: &Context<'_>) -> Markup {
     }
 }
 
-/// The view of the entry whose sequence was typed.
+/// Where an entry is looked for, if nothing was typed yet.
+fn search(context: &Context<'_>, last: u64) -> Markup {
+    let body = html! {
+        p { (context.text("event.find-what")) }
+        (go(context))
+        @if last > 0 { p { a href=(link(last)) { (context.text("event.go-last")) ": " (parts::number(last)) } } }
+        @else { (parts::empty(context.text("event.none-yet"))) }
+    };
+    let body = html! { (parts::section("find", context.text("event.find"), &body)) };
+    layout(context, context.text("event.all"), Some(Tab::Entries), &body)
+}
+
+/// The view of the entry whose sequence was typed, or where one is typed.
 ///
 /// # Errors
 ///
@@ -111,7 +123,8 @@ pub(in crate::server) async fn asked_for(context: &Context<'_>) -> Result<Viewed
     let typed = context.asked("sequence").map(|typed| typed.trim().replace(',', ""));
     match typed.as_deref().map(str::parse) {
         Some(Ok(sequence)) => view(context, sequence).await,
-        _ => Ok(missing(context, log::of(context.shared)?.size(), context.text("event.no-sequence"))),
+        None => Ok(search(context, log::of(context.shared)?.size()).into()),
+        Some(Err(_)) => Ok(missing(context, log::of(context.shared)?.size(), context.text("event.no-sequence"))),
     }
 }
 

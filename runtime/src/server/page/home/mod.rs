@@ -1,5 +1,6 @@
 //! The home view: are we judging everything, and how blind are we.
 
+mod blind;
 mod feed;
 mod record;
 mod rules;
@@ -19,6 +20,7 @@ pub(super) async fn view(context: &Context<'_>) -> Markup {
     let feed = feed::section(context).await;
     let body = html! {
         (sight::headline(context))
+        (blind::section(context))
         (sight::figures(context))
         // Sums over all events are not for who may see a part of what was found.
         @if context.viewer.is_whole() { (verdicts::section(context)) }

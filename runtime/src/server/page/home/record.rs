@@ -72,9 +72,9 @@ pub(super) fn changes(context: &Context<'_>) -> Markup {
     for change in &changes {
         let row = html! {
             tr {
-                td { (parts::time_micros(change.at)) span.note { br; "#" (number(change.sequence)) } }
+                td { (parts::time_micros(change.at)) span.note { br; (context.text("feed.entry")) " " (parts::event(change.sequence)) } }
                 td { (what(context, change.what)) span.note { br; (context.text_with("changes.by", &[("who", &change.by)])) } }
-                td.long { (change.policy) span.note { br; code { (change.release) } " " (parts::mode(context, change.mode)) } }
+                td.long { (parts::policy(&change.policy)) span.note { br; code { (change.release) } " " (parts::mode(context, change.mode)) } }
             }
         };
         rows.push((change.sequence, row));
@@ -89,7 +89,7 @@ pub(super) fn changes(context: &Context<'_>) -> Markup {
         };
         let row = html! {
             tr {
-                td { (parts::time_micros(gap.at)) span.note { br; "#" (number(gap.sequence)) } }
+                td { (parts::time_micros(gap.at)) span.note { br; (context.text("feed.entry")) " " (parts::event(gap.sequence)) } }
                 td { (said) }
                 td.long { (gap.source) }
             }
@@ -106,7 +106,8 @@ pub(super) fn changes(context: &Context<'_>) -> Markup {
         @if rows.is_empty() {
             (parts::empty(context.text("changes.none")))
         } @else {
-            (parts::table(context.text("changes.title"), &head, &html! { @for (_, row) in rows.iter().take(SHOWN) { (row) } }))
+            @let shown = html! { @for (_, row) in rows.iter().take(SHOWN) { (row) } };
+            div.stacked { (parts::table(context.text("changes.title"), &head, &shown)) }
         }
     };
     parts::live_section("changes", context.text("changes.title"), &body)

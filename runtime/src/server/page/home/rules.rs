@@ -29,9 +29,9 @@ pub(super) fn findings(context: &Context<'_>) -> Markup {
         @for (key, sum) in rules.iter().take(RULES_SHOWN) {
             tr {
                 th scope="row" { (key.rule) " " (parts::mode(context, key.mode)) span.note { br; (parts::policy(&key.policy)) } }
-                td.number { (number(sum.findings)) }
+                td.number data-is=(context.text("rules.findings")) { (number(sum.findings)) }
                 td.bars { (parts::bar(sum.findings, largest)) }
-                td { (parts::time_micros(sum.at)) }
+                td data-is=(context.text("rules.last")) { (parts::time_micros(sum.at)) }
             }
         }
     };
@@ -39,7 +39,7 @@ pub(super) fn findings(context: &Context<'_>) -> Markup {
         @if rules.is_empty() {
             (parts::empty(context.text("rules.none")))
         } @else {
-            (parts::table(context.text("rules.title"), &head, &rows))
+            div.stacked { (parts::table(context.text("rules.title"), &head, &rows)) }
             @if rules.len() > RULES_SHOWN { p.note { (context.count("rules.more", (rules.len() - RULES_SHOWN) as u64)) } }
         }
     };
@@ -89,9 +89,9 @@ pub(in super::super) fn policies(context: &Context<'_>) -> Markup {
                     @if one.stale.is_some() { " " span.badge.flag { (context.text("policies.stale")) } }
                     span.note { br; (one.release.manifest.summary) br; code { (one.release.id) } }
                 }
-                td.number { (parts::event(one.since)) }
-                td.number { (number(said.findings.get(&(policy.to_string(), one.mode)).copied().unwrap_or_default())) }
-                td.number { (number(said.faults.get(policy).copied().unwrap_or_default())) }
+                td.number data-is=(context.text("policies.since")) { (parts::event(one.since)) }
+                td.number data-is=(context.text("policies.findings")) { (number(said.findings.get(&(policy.to_string(), one.mode)).copied().unwrap_or_default())) }
+                td.number data-is=(context.text("policies.faults")) { (number(said.faults.get(policy).copied().unwrap_or_default())) }
             }
         }
     };
@@ -99,7 +99,7 @@ pub(in super::super) fn policies(context: &Context<'_>) -> Markup {
         @if standing.is_empty() {
             (parts::empty(context.text("policies.none")))
         } @else {
-            (parts::table(context.text("policies.title"), &head, &rows))
+            div.stacked { (parts::table(context.text("policies.title"), &head, &rows)) }
         }
     };
     parts::live_section("policies", context.text("policies.title"), &body)

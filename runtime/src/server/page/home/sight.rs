@@ -1,4 +1,5 @@
-//! How blind we are: one line for whoever answers for it, and the figures behind it.
+//! Whether everything is judged: one line for whoever answers for it, and the figures
+//! behind it.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +7,7 @@ use maud::{Markup, html};
 
 use super::super::context::Context;
 use super::super::parts::{Figure, Level, figures as figures_of, number, percent};
+use super::blind;
 use crate::overview::Counts;
 use crate::runtime::{Mode, Stale};
 use crate::server::releases;
@@ -81,6 +83,7 @@ impl Sight {
         blind.extend(of_policies(context, &stand));
         blind.extend(day.iter().flat_map(|day| of_events(context, day)));
         let uncertain = |why| Blind { level: Level::Uncertain, why };
+        blind.extend(blind::Figure::of(context).trouble(context).map(uncertain));
         if silent > 0 {
             blind.push(uncertain(context.count("sight.silent", silent)));
         }

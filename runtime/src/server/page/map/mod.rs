@@ -354,8 +354,8 @@ fn list(context: &Context<'_>, drawing: &Drawing<'_>) -> Markup {
                 td { (time_of(spot)) }
                 td.long { (drawing.message(context, spot)) div.note { (draw::rule_mark(Drawing::look_of(&spot.rule, drawing.rules))) " " (spot.rule) } }
                 td { (place(context, spot)) }
-                td.long { (drawing.subject(spot).unwrap_or("–")) }
-                td.number { (parts::event(spot.sequence)) }
+                td.long data-is=(context.text("feed.subject")) { (drawing.subject(spot).unwrap_or("–")) }
+                td.number data-is=(context.text("feed.entry")) { (parts::event(spot.sequence)) }
             }
         }
     };
@@ -365,7 +365,7 @@ fn list(context: &Context<'_>, drawing: &Drawing<'_>) -> Markup {
             (parts::empty(context.text("map.none-here")))
         } @else {
             p.note { (context.text_with("map.listed", &[("n", &number(shown)), ("all", &number(all))])) }
-            (parts::table(context.text("map.list"), &head, &rows))
+            div.stacked { (parts::table(context.text("map.list"), &head, &rows)) }
         }
     };
     parts::section("map-list", context.text("map.list"), &body)
