@@ -20,9 +20,10 @@ def before_load_schema(context, raw_schema):
     for act in ("Promote", "Demote", "Withdraw", "Erasure", "BacktestRequest"):
         schema = raw_schema["components"]["schemas"][act]
         schema["required"] = [*schema.get("required", []), "by"]
-    # An answer that goes on until the server stops cannot be waited for.
+    # An answer that goes on until the server stops cannot be waited for; nor can one at a rate,
+    # which comes as server-sent events only.
     verdicts = raw_schema["paths"]["/v1/verdicts"]["get"]
-    verdicts["parameters"] = [one for one in verdicts["parameters"] if one["name"] != "follow"]
+    verdicts["parameters"] = [one for one in verdicts["parameters"] if one["name"] not in ("follow", "rate")]
 
 
 @schemathesis.serializer(LINES)
