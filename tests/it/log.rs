@@ -56,8 +56,9 @@ impl Log {
     }
 
     /// Ends the server at once.
+    /// Stops it, and has it end what it writes behind a checkpoint.
     fn stop(&mut self) {
-        self.server = None;
+        assert!(self.server.take().is_none_or(|server| server.stop().success()));
     }
 
     /// The number of entries in the latest checkpoint.

@@ -213,8 +213,17 @@ impl Ephor {
     /// # Panics
     ///
     /// If it does not end, with what it has printed.
-    pub fn stop(mut self) -> ExitStatus {
+    pub fn stop(self) -> ExitStatus {
         terminate(&self.child).expect("SIGTERM is sent");
+        self.ended()
+    }
+
+    /// How it ends, once it has been told to.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end, with what it has printed.
+    pub fn ended(mut self) -> ExitStatus {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("the status of the own child") {
