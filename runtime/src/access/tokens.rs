@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -234,7 +234,8 @@ pub fn read(path: &Path) -> Result<Tokens, TokenError> {
 }
 
 /// Changes what a file knows: one change at a time, and the file is the old one or the new
-/// one, whatever happens, for its owner to read only.
+/// one, whatever happens, for its owner to read only. It stays that of its owner, and of its
+/// group if that may read it: what the server could not read would take nothing back.
 ///
 /// # Errors
 ///
@@ -250,7 +251,15 @@ pub fn edit<T>(path: &Path, change: impl FnOnce(&mut Tokens) -> Result<T, TokenE
     let changed = change(&mut tokens)?;
     let json = serde_json::to_string_pretty(&tokens).map_err(|error| failed(error.into()))?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let own = file.as_file().metadata().map_err(failed)?;
+    let (mut mode, before) = (0o600, fs::metadata(path).ok());
+    if let Some(before) = before {
+        mode |= before.mode() & 0o040;
+        if (before.uid(), before.gid()) != (own.uid(), own.gid()) {
+            fchown(file.as_file(), Some(before.uid()), Some(before.gid())).map_err(failed)?;
+        }
+    }
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
     file.write_all(json.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
@@ -288,6 +297,24 @@ mod tests {
         assert!(!text.contains(&made.secret[16..]) && text.contains("regulator:office"), "{text}");
         assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
         assert_eq!(read(&path).expect("read").all(), [made.token]);
+        // A group that was let in stays so, and others do not come in.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
+        edit(&path, |tokens| tokens.revoke("alice")).expect("revoked");
+        assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o640);
+    }
+
+    /// Only root can give a file away; elsewhere there is nothing to be seen.
+    #[test]
+    fn a_file_that_root_has_changed_is_still_its_owners() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens.json");
+        edit(&path, |tokens| tokens.create("alice", &[Role::Operator], None, NOW)).expect("made");
+        if std::os::unix::fs::chown(&path, Some(4_321), Some(4_322)).is_err() {
+            return;
+        }
+        edit(&path, |tokens| tokens.revoke("alice")).expect("revoked");
+        let meta = fs::metadata(&path).expect("a file");
+        assert_eq!((meta.uid(), meta.gid()), (4_321, 4_322));
     }
 
     #[test]
