@@ -259,6 +259,32 @@ async fn ht20_a_token_in_a_url_is_refused() {
     }
 }
 
+/// What was begun with a token does not outlive it.
+#[tokio::test(flavor = "multi_thread")]
+async fn ht20_a_feed_ends_with_the_token_that_it_was_asked_for_with() {
+    let door = Door::new();
+    let (alice, shop) = (door.create("alice", &["auditor"]), door.create("shop", &["ingest"]));
+    let ephor = Ephor::start_with(&door.config(""), &[]);
+    let mut feed = ephor_tests::raw::Raw::connect(ephor.address());
+    let address = ephor.address();
+    feed.write(format!("GET /v1/verdicts?follow=true HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {alice}\r\n\r\n"));
+    feed.read_through("\"start\"");
+    assert!(door.token("revoke", &["alice"]).status.success());
+    until(&ephor, &alice, 401).await;
+    // Each event is something that the feed would say.
+    let (ended, mut has_ended) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || ended.send(feed.closed_within(ephor_tests::PATIENCE)));
+    let headers = [("authorization", &*format!("Bearer {shop}")), ("content-type", EVENT)];
+    let closed = loop {
+        send(&ephor, "POST", "/v1/events", &headers, event::listing(now(), LISTED).to_string()).await.expect(200);
+        tokio::select! {
+            closed = &mut has_ended => break closed.expect("a thread that has looked"),
+            () = tokio::time::sleep(std::time::Duration::from_millis(200)) => {}
+        }
+    };
+    assert!(closed.is_some(), "who is revoked reads on");
+}
+
 const BEGIN: &str = "<!-- roles: written by tests/it/access.rs -->\n";
 const END: &str = "<!-- /roles -->";
 
@@ -347,10 +373,11 @@ async fn ht21_what_is_not_said_is_refused() {
 async fn ht21_a_regulator_sees_its_own_part_and_takes_back_its_own() {
     const OFFICE: &str = "market-office/negative-list";
     let (both, door) = (Both::new(), Door::new());
-    both.release(GOOD, "1.0.0", &words(&["CIGAR"]), &[]);
+    both.release(GOOD, "1.0.0", &words(&["CIGAR", "ZITHER"]), &[]);
     let (op, shop) = (door.create("olga", &["operator"]), door.create("shop", &["ingest"]));
     let (office, other) = (door.create("duty", &["regulator:market-office"]), door.create("elsewhere", &["regulator:other-office"]));
-    let config = format!("{}{}[ledger]\nevents = \"full\"\n", door.config(""), both.config(3600, "begin = \"enforce\""));
+    let told = format!("[outgoing.fraud-team.file]\npath = {:?}\n", text(&both.path("told.ndjson")));
+    let config = format!("{}{}[ledger]\nevents = \"full\"\n{told}", door.config(""), both.config(3600, "begin = \"enforce\""));
     let ephor = Ephor::start_in(&both.path("data"), &config, &[]);
     // The platform's own policy, beside the office's.
     let bearer = format!("Bearer {op}");
@@ -402,6 +429,9 @@ async fn ht21_a_regulator_sees_its_own_part_and_takes_back_its_own() {
     let headers = [("authorization", &*format!("Bearer {other}")), ("accept", "application/json")];
     let status = send(&ephor, "GET", "/v1/status", &headers, "").await.expect(200).json();
     assert_eq!((&status["releases"], &status["publishers"], &status["narrowed_to"]), (&json!([]), &json!([]), &json!(["other-office"])));
+    // Whom the platform tells what is its own affair.
+    let told = async |token: &str| ask(&ephor, "/v1/status", token).await.expect(200).text().contains("fraud-team");
+    assert!(told(&op).await && !told(&office).await && !told(&other).await);
     assert_eq!(ask(&ephor, "/v1/verdicts", &other).await.expect(200).text(), "");
     let first = event::sequence(&answers[0]);
     for path in [format!("/v1/events/{first}"), "/v1/log/tile/entries/000.p/1".into(), "/metrics".into()] {
@@ -421,6 +451,18 @@ async fn ht21_a_regulator_sees_its_own_part_and_takes_back_its_own() {
     assert!(!ask(&ephor, "/subjects", &office).await.expect(200).text().contains("sku/1"));
     let whole = ask(&ephor, &format!("/event/{first}"), &op).await.expect(200).text();
     assert!(whole.contains("entry-line") && whole.contains("BOX OF"), "{whole}");
+
+    // What its own policies found is the same, whatever others found of it.
+    let zither = event::listing(3, "A ZITHER").to_string();
+    let headers = [("authorization", &*format!("Bearer {shop}")), ("content-type", EVENT)];
+    let alone = event::sequence(&send(&ephor, "POST", "/v1/events", &headers, zither).await.expect(200).json());
+    let begin = std::time::Instant::now();
+    for path in ["/".to_string(), format!("/?policy={GOOD}")] {
+        while !ask(&ephor, &path, &office).await.expect(200).text().contains(&format!("href=\"/event/{alone}\"")) {
+            assert!(begin.elapsed() < ephor_tests::PATIENCE, "{path} is about what others found");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
 
     // The platform promotes; the office takes back.
     let path = |what: &str| format!("/v1/releases/{OFFICE}/{what}");
@@ -522,6 +564,23 @@ async fn ht27_without_access_there_is_this_machine_only() {
     assert_eq!((rebound.status.as_u16(), kind(&rebound)), (403, "foreign-host".into()));
     let foreign = [("origin", "https://evil.example"), ("content-type", "application/json")];
     assert_eq!(kind(&send(&ephor, "POST", "/v1/erasures", &foreign, erase("x")).await), "foreign-site");
+    // A page whose name leads here is of its own site, as its browser sees it: it reads and submits nothing.
+    let rebound = [("host", "evil.example:80"), ("origin", "http://evil.example:80"), ("content-type", EVENT)];
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/v1/verdicts"),
+        ("GET", "/v1/status"),
+        ("GET", "/plots/verdicts.svg"),
+        ("HEAD", "/metrics"),
+        ("POST", "/v1/events"),
+    ] {
+        let answer = send(&ephor, method, path, &rebound, event::listing(1, LISTED).to_string()).await;
+        assert_eq!(answer.status, 403, "{method} {path}");
+        assert!(method == "HEAD" || kind(&answer) == "foreign-host", "{method} {path}: {}", answer.text());
+    }
+    for path in ["/livez", "/v1/log/key", "/static/style.css"] {
+        assert_ne!(send(&ephor, "GET", path, &rebound[..1], "").await.status, 403, "{path}");
+    }
     assert_eq!(ephor.get("/login").await.status, 404, "nobody logs in here");
 }
 
@@ -544,6 +603,10 @@ async fn a_browser_logs_in_with_a_token_and_no_other_site_acts_in_its_name() {
         let cookie = entered.header("set-cookie");
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && cookie.contains("Path=/"), "{cookie}");
     }
+    // Where a proxy does TLS, the cookie goes over that only.
+    let behind = Ephor::start_with(&door.config("[server.tls]\nelsewhere = true\n"), &[]);
+    let entered = send(&behind, "POST", "/login", &form, format!("token={alice}")).await;
+    assert!(entered.header("set-cookie").ends_with("; Secure"), "{}", entered.header("set-cookie"));
     let cookie = format!("ephor_session={alice}");
     let with = |more: &[(&'static str, &'static str)]| -> Vec<(&'static str, String)> {
         let json = [("content-type", "application/json")];

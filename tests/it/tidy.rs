@@ -274,7 +274,7 @@ fn nothing_unfinished_is_left() {
 /// Files that the documents speak of exist.
 #[test]
 fn documents_name_files_that_exist() {
-    for document in ["runtime/README.md", "README.md"] {
+    for document in ["runtime/README.md", "README.md", "SECURITY.md"] {
         let path = workspace().join(document);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{document}: {error}"));
         let folder = path.parent().expect("a file is in a folder");
@@ -300,6 +300,31 @@ fn documents_name_files_that_exist() {
             assert!(folder.join(file).exists(), "{document} links to {file}, which does not exist");
         }
     }
+}
+
+/// What SECURITY.md says was seen by a test was: the last column of its tables names files
+/// or folders, and behind them tests that are there.
+#[test]
+fn the_tests_that_security_names_exist() {
+    let document = std::fs::read_to_string(workspace().join("SECURITY.md")).expect("SECURITY.md");
+    let code: Vec<(String, String)> = ["runtime/src", "tests/it"].into_iter().flat_map(sources).collect();
+    let mut named = 0;
+    for row in document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what ")) {
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        let mut place = "runtime/src/".to_string();
+        for name in cell.split('`').skip(1).step_by(2) {
+            if name.contains('/') {
+                assert!(workspace().join(name).exists(), "SECURITY.md names {name}, which does not exist");
+                place = name.to_string();
+                continue;
+            }
+            let is_there = |(file, text): &(String, String)| file.starts_with(&place) && text.contains(&format!("fn {name}("));
+            assert!(code.iter().any(is_there), "SECURITY.md names the test {name}, which is not in {place}");
+            named += 1;
+        }
+        assert!(cell.contains('`'), "SECURITY.md says of no test who has seen it: {row}");
+    }
+    assert!(named > 30, "{named} tests are named");
 }
 
 /// A file is read from top to bottom; beyond this it wants to be two.

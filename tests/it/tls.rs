@@ -213,8 +213,11 @@ fn authorities_and_revocations_are_taken_over() {
     ephor.reconfigure(&asking);
     ephor.wait_until("clients are asked", || !is_served(&ephor, &servers.client(Some(&stranger))));
     assert!(is_served(&ephor, &servers.client(Some(&one))) && is_served(&ephor, &servers.client(Some(&two))));
+    let mut open = Raw::secure(ephor.address(), &servers.client(Some(&two))).expect("a handshake");
+    assert_eq!(open.get("/livez").status, 200);
     put(&list, &clients.revoke(&[&two]));
     ephor.wait_until("one of them is revoked", || !is_served(&ephor, &servers.client(Some(&two))));
+    assert!(open.closed_within(PATIENCE).is_some(), "who is revoked goes on with what was open");
     assert!(is_served(&ephor, &servers.client(Some(&one))));
 
     // Who is on the list that did not come is not known.

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -234,7 +234,8 @@ pub fn read(path: &Path) -> Result<Tokens, TokenError> {
 }
 
 /// Changes what a file knows: one change at a time, and the file is the old one or the new
-/// one, whatever happens, for its owner to read only.
+/// one, whatever happens, for its owner to read only. It stays that of its owner, and of its
+/// group if that may read it: what the server could not read would take nothing back.
 ///
 /// # Errors
 ///
@@ -247,12 +248,17 @@ pub fn edit<T>(path: &Path, change: impl FnOnce(&mut Tokens) -> Result<T, TokenE
     let lock = File::options().create(true).append(true).open(folder.join(name)).map_err(failed)?;
     lock.lock().map_err(failed)?;
     let mut tokens = read(path)?;
-    // A server under a user of its own reads a file of somebody else's, which may have been
-    // opened for that. There are digests in it, of what nobody guesses.
-    let mode = fs::metadata(path).map_or(0o600, |meta| meta.permissions().mode() & 0o644 | 0o600);
     let changed = change(&mut tokens)?;
     let json = serde_json::to_string_pretty(&tokens).map_err(|error| failed(error.into()))?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let own = file.as_file().metadata().map_err(failed)?;
+    let (mut mode, before) = (0o600, fs::metadata(path).ok());
+    if let Some(before) = before {
+        mode |= before.mode() & 0o040;
+        if (before.uid(), before.gid()) != (own.uid(), own.gid()) {
+            fchown(file.as_file(), Some(before.uid()), Some(before.gid())).map_err(failed)?;
+        }
+    }
     file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
     file.write_all(json.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
@@ -292,10 +298,24 @@ mod tests {
         let mode = || fs::metadata(&path).expect("a file").permissions().mode() & 0o777;
         assert_eq!(mode(), 0o600);
         assert_eq!(read(&path).expect("read").all(), [made.token]);
-        // Who has let others read it meant that; nobody else may write it.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("set");
-        edit(&path, |tokens| tokens.create("bob", &[Role::Ingest], None, NOW)).expect("made");
-        assert_eq!(mode(), 0o644);
+        // A group that was let in stays so, and others do not come in.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
+        edit(&path, |tokens| tokens.revoke("alice")).expect("revoked");
+        assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o640);
+    }
+
+    /// Only root can give a file away; elsewhere there is nothing to be seen.
+    #[test]
+    fn a_file_that_root_has_changed_is_still_its_owners() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens.json");
+        edit(&path, |tokens| tokens.create("alice", &[Role::Operator], None, NOW)).expect("made");
+        if std::os::unix::fs::chown(&path, Some(4_321), Some(4_322)).is_err() {
+            return;
+        }
+        edit(&path, |tokens| tokens.revoke("alice")).expect("revoked");
+        let meta = fs::metadata(&path).expect("a file");
+        assert_eq!((meta.uid(), meta.gid()), (4_321, 4_322));
     }
 
     #[test]

@@ -6,15 +6,16 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use super::AccessError;
 
 /// Bytes of a file of tokens or keys, at most.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// How a file looks from outside. One that is replaced is another one.
-type Stamp = (SystemTime, u64, u64);
+/// How a file looks from outside: when its content, owner or mode last changed, its bytes,
+/// and which one it is. One that is replaced is another one, and one that could not be read
+/// is looked at again once it can be.
+type Stamp = ((i64, i64), u64, u64);
 
 type Parse<T> = fn(&[u8]) -> Result<T, String>;
 
@@ -81,7 +82,7 @@ impl<T: Default> Watched<T> {
 }
 
 fn stamp(meta: &fs::Metadata) -> Stamp {
-    (meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len(), meta.ino())
+    ((meta.ctime(), meta.ctime_nsec()), meta.len(), meta.ino())
 }
 
 /// Reads a file that says who may do what: nobody but its owner may write it.
@@ -132,5 +133,8 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("set");
         watched.refresh();
         assert_eq!(*watched.get(), "", "whoever may write the file decides who is let in");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
+        watched.refresh();
+        assert_eq!(*watched.get(), "three", "what was mended is read, though nothing was written");
     }
 }

@@ -21,6 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, interval, sleep, sleep_until, timeout};
 
 use super::body::{Cut, ResponseBody};
@@ -28,6 +29,7 @@ use super::clients::Ticket;
 use super::followed::Sending;
 use super::handshake::{self, Met, Protocol};
 use super::peer::Peer;
+use super::shown::Shown;
 use super::{Phase, Shared, routes};
 
 /// Header fields beyond the limit that hyper still reads, so that the refusal says what is
@@ -45,16 +47,18 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, address: Socke
         Ok(Ok(0) | Err(_)) | Err(_) => return,
     }
     let Some(door) = shared.door.clone() else {
-        return speak(shared, stream, Peer { address, certificate: None }, None).await;
+        return speak(shared, stream, Peer { address, certificate: None }, None, None).await;
     };
-    if let Some(Met { stream, certificate, protocol }) = handshake::meet(&shared, &door, stream, first[0], address).await {
-        speak(shared, stream, Peer { address, certificate }, protocol).await;
+    if let Some(Met { stream, certificate, changes, protocol }) = handshake::meet(&shared, &door, stream, first[0], address).await {
+        let taken = certificate.is_some().then_some(changes);
+        speak(shared, stream, Peer { address, certificate }, protocol, taken).await;
     }
 }
 
 /// Speaks HTTP to the end of the connection: in the version that was agreed on, or else
-/// that of the client's first bytes.
-async fn speak<S>(shared: Arc<Shared>, stream: S, peer: Peer, protocol: Option<Protocol>)
+/// that of the client's first bytes. `taken` is the door that has taken a certificate: once
+/// it changes, that one may be revoked, and takes a handshake to be taken again.
+async fn speak<S>(shared: Arc<Shared>, stream: S, peer: Peer, protocol: Option<Protocol>, mut taken: Option<watch::Receiver<u64>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -72,7 +76,8 @@ where
                 let mut response = routes::answer(&shared, &peer, request).await;
                 let ticket = response.extensions_mut().remove::<Ticket>();
                 let followed = response.extensions_mut().remove::<Sending>();
-                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, ticket, followed)))
+                let shown = response.extensions_mut().remove::<Shown>();
+                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, shown, ticket, followed)))
             }
         }
     });
@@ -109,6 +114,8 @@ where
     let mut stall = interval(limits.write_timeout());
     let mut seen = 0;
     let mut leaving = false;
+    // Requests at the first check after the client was told to come anew.
+    let (mut is_told, mut when_told) = (false, None);
     loop {
         tokio::select! {
             ended = &mut connection => {
@@ -119,9 +126,11 @@ where
             }
             () = &mut check => {
                 let begun = requests.begun();
-                if begun == 0 {
+                // In HTTP/2 a client can act as if it had not heard.
+                if begun == 0 || when_told.is_some_and(|when_told| begun > when_told) {
                     return;
                 }
+                when_told = when_told.or(is_told.then_some(begun));
                 if begun == seen && !requests.are_open() {
                     if leaving {
                         return;
@@ -138,6 +147,10 @@ where
                     return;
                 }
             }
+            () = changed(&mut taken) => {
+                (taken, leaving, is_told) = (None, true, true);
+                connection.as_mut().graceful_shutdown();
+            }
             changed = phase.changed() => {
                 if changed.is_err() || *phase.borrow() == Phase::Stopped {
                     return;
@@ -146,6 +159,17 @@ where
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// Waits for a change; for ever, where there is none to come.
+async fn changed(taken: &mut Option<watch::Receiver<u64>>) {
+    let is_changed = match taken {
+        Some(taken) => taken.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_changed {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -213,15 +237,17 @@ impl Drop for OpenRequest {
 struct Counted {
     body: ResponseBody,
     open: OpenRequest,
+    /// What it was asked for with.
+    shown: Option<Shown>,
     /// Counts for its client until the end.
     _ticket: Option<Ticket>,
     _followed: Option<Sending>,
 }
 
 impl Counted {
-    fn new(body: ResponseBody, open: OpenRequest, ticket: Option<Ticket>, followed: Option<Sending>) -> Counted {
+    fn new(body: ResponseBody, open: OpenRequest, shown: Option<Shown>, ticket: Option<Ticket>, followed: Option<Sending>) -> Counted {
         open.offer();
-        Counted { body, open, _ticket: ticket, _followed: followed }
+        Counted { body, open, shown, _ticket: ticket, _followed: followed }
     }
 }
 
@@ -233,6 +259,9 @@ impl Body for Counted {
         self.open.asked();
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            if self.shown.as_mut().is_some_and(|shown| !shown.holds()) {
+                return Poll::Ready(Some(Err(Cut)));
+            }
             self.open.offer();
         }
         polled

@@ -7,14 +7,16 @@
 
 use std::sync::Arc;
 
-use hyper::Method;
 use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method};
 
 use super::Shared;
 use super::clients::Key;
 use super::peer::Peer;
+use super::policies::names_this_machine;
 use super::problem::{Cause, Problem};
+use super::shown::Shown;
 use super::viewer::Viewer;
 use crate::access::{Access, Identity, Role};
 
@@ -103,6 +105,7 @@ impl Caller {
 pub(super) fn check(shared: &Shared, peer: &Peer, parts: &mut Parts, right: Right<'_>) -> Result<(), Problem> {
     check_site(parts)?;
     let Some(access) = &shared.options.access else {
+        check_name(shared, parts, right)?;
         enter(shared, peer, parts, right, None)?;
         parts.extensions.insert(Viewer::Whole);
         parts.extensions.insert(Caller(None));
@@ -131,6 +134,9 @@ pub(super) fn check(shared: &Shared, peer: &Peer, parts: &mut Parts, right: Righ
         let roles: Vec<String> = identity.roles.iter().map(ToString::to_string).collect();
         let has = if roles.is_empty() { "has no role".to_string() } else { format!("has {}", roles.join(", ")) };
         return Err(Problem::new(Cause::Forbidden, format!("This takes {}; {identity} {has}.", right.roles())));
+    }
+    if let Some(shown) = token(&parts.headers).map(|token| Shown::new(access, token)) {
+        parts.extensions.insert(shown);
     }
     parts.extensions.insert(Viewer::of_roles(&identity.roles));
     parts.extensions.insert(Caller(Some(identity)));
@@ -175,6 +181,14 @@ fn identify(access: &Access, peer: &Peer, parts: &Parts) -> Result<Option<Arc<Id
     Ok(access.certificate(&certificate.fingerprint, &certificate.names))
 }
 
+/// The token that [`identify`] has taken; nothing if it was a certificate.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    match headers.get(AUTHORIZATION) {
+        Some(credential) => credential.to_str().ok().and_then(bearer),
+        None => super::login::session(headers),
+    }
+}
+
 /// The token of `Authorization: Bearer` (RFC 6750, section 2.1).
 fn bearer(credential: &str) -> Option<&str> {
     let (scheme, token) = credential.split_once(' ')?;
@@ -193,6 +207,20 @@ fn check_url(parts: &Parts) -> Result<(), Problem> {
         return Err(Problem::new(Cause::TokenInUrl, detail));
     }
     Ok(())
+}
+
+/// Where nobody has to show who they are, a page of another site that has its own name lead
+/// to this machine would read everything, and submit events: its browser takes it for that
+/// site's own.
+fn check_name(shared: &Shared, parts: &Parts, right: Right<'_>) -> Result<(), Problem> {
+    let is_open = matches!(right, Right::Probe | Right::Anybody | Right::Published);
+    match is_open || !shared.loopback || names_this_machine(parts).unwrap_or(true) {
+        true => Ok(()),
+        false => {
+            let detail = "Nobody has to show who they are here, so this is done under the name of this machine only: with localhost or 127.0.0.1 in the URL. `[access]` in the configuration lets others in.";
+            Err(Problem::new(Cause::ForeignHost, detail).at_header("host"))
+        }
+    }
 }
 
 /// What changes something comes from no page of another site. Programs that are no

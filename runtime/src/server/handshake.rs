@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -43,6 +44,8 @@ impl Protocol {
 pub(super) struct Met {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) certificate: Option<ClientCertificate>,
+    /// When the door changes that has taken it.
+    pub(super) changes: watch::Receiver<u64>,
     /// Absent if the client does not know ALPN.
     pub(super) protocol: Option<Protocol>,
 }
@@ -59,6 +62,8 @@ pub(super) async fn meet(shared: &Shared, door: &Door, mut stream: TcpStream, fi
         let _ = timeout(patience, stream.shutdown()).await;
         return None;
     }
+    // Before the door is looked at: what changes during the handshake is a change.
+    let changes = door.changes();
     let stream = match timeout(patience, TlsAcceptor::from(door.config()).accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -76,5 +81,5 @@ pub(super) async fn meet(shared: &Shared, door: &Door, mut stream: TcpStream, fi
     let session = stream.get_ref().1;
     let certificate = session.peer_certificates().and_then(<[_]>::first).map(ClientCertificate::of);
     let protocol = session.alpn_protocol().and_then(Protocol::of);
-    Some(Met { certificate, protocol, stream })
+    Some(Met { certificate, changes, protocol, stream })
 }

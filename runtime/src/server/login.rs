@@ -88,8 +88,9 @@ fn of(shared: &Shared) -> Result<&Arc<Access>, Problem> {
 }
 
 fn set_cookie(shared: &Shared, response: &mut Response<ResponseBody>, token: &str, more: &str) {
-    // Beyond this machine it is only sent over TLS.
-    let secure = if shared.loopback && shared.door.is_none() { "" } else { "; Secure" };
+    // Beyond this machine, and where a proxy does TLS, it is only sent over TLS.
+    let in_clear = shared.loopback && shared.door.is_none() && !shared.limits.tls.elsewhere;
+    let secure = if in_clear { "" } else { "; Secure" };
     let cookie = format!("{COOKIE_NAME}={token}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");
     if let Ok(mut cookie) = HeaderValue::from_str(&cookie) {
         cookie.set_sensitive(true);

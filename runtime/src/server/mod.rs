@@ -35,6 +35,7 @@ mod protocol;
 mod releases;
 mod repositories;
 mod routes;
+mod shown;
 mod status;
 mod stream;
 mod turn;

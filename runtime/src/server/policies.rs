@@ -205,14 +205,19 @@ pub(super) fn check_local(shared: &Shared, parts: &Parts) -> Result<(), Problem>
     if shared.options.access.is_some() {
         return Ok(());
     }
-    let host = parts.uri.host().or_else(|| parts.headers.get(HOST).and_then(|value| value.to_str().ok()).map(without_port));
-    match host {
-        Some(host) if shared.loopback && is_loopback(host) => Ok(()),
-        _ => {
+    match shared.loopback && names_this_machine(parts).unwrap_or_default() {
+        true => Ok(()),
+        false => {
             let detail = "This is done from this machine only: on a server that listens on the loopback interface, with localhost or 127.0.0.1 in the URL.";
             Err(Problem::new(Cause::ForeignHost, detail).at_header("host"))
         }
     }
+}
+
+/// Whether a request is for a name of the loopback interface; nothing if it says no name.
+pub(super) fn names_this_machine(parts: &Parts) -> Option<bool> {
+    let named = || parts.headers.get(HOST).map(|value| value.to_str().map(without_port).unwrap_or_default());
+    parts.uri.host().or_else(named).map(is_loopback)
 }
 
 /// An act says that it is JSON: a web page of somebody else's could not, without asking

@@ -15,6 +15,7 @@ use super::guard::{self, Right};
 use super::peer::Peer;
 use super::problem::{Cause, Problem};
 use super::protocol::Checked;
+use super::shown::Shown;
 use super::{
     Phase, Shared, backtests, contents, events, log, login, metrics, openapi, page, policies, protocol, releases, repositories, status,
     verdicts,
@@ -298,6 +299,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, peer: &Arc<Peer>, request: Requ
     if let Some(ticket) = Ticket::of(&parts) {
         response.extensions_mut().insert(ticket);
     }
+    if let Some(shown) = Shown::of(&parts) {
+        response.extensions_mut().insert(shown);
+    }
     protocol::complete(&parts, &mut response);
     shared.counters.answered(route.map_or("none", Route::name), response.status());
     followed.answered(shared, &mut response);
@@ -422,6 +426,11 @@ fn ready(shared: &Shared) -> Response<ResponseBody> {
         (StatusCode::SERVICE_UNAVAILABLE, reason.as_str())
     } else if !shared.runtime.is_ready() {
         (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"The runtime has stopped."}"#)
+    } else if shared.options.access.is_some()
+        && shared.options.publishers.as_deref().is_some_and(|publishers| !publishers.unknown().is_empty())
+    {
+        // Whose, and why, is in the status, for whom it concerns.
+        (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"Nothing is known yet of what a publisher has published."}"#)
     } else if let Some((publisher, why)) = shared.options.publishers.as_deref().and_then(|publishers| publishers.unknown().pop()) {
         // Events would be let through that its rules may forbid.
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();

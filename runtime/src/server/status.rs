@@ -59,6 +59,8 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
     let (runtime, viewer) = (&shared.runtime, Viewer::of(parts));
     let latest = runtime.log().and_then(|log| log.latest());
     let checkpoint = latest.map(|(checkpoint, _)| Signed { entries: checkpoint.size, root: checkpoint.root.to_string() });
+    // Whom the platform tells what, and why that fails, is no publisher's affair.
+    let outgoing = || shared.options.outgoing.as_ref().map(|outgoing| outgoing.status()).unwrap_or_default();
     let now = OffsetDateTime::now_utc();
     let status = Status {
         at: now.replace_nanosecond(0).unwrap_or(now),
@@ -70,7 +72,7 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
         narrowed_to: viewer.narrowed_to(),
         releases: releases::views(shared, &viewer),
         publishers: releases::publishers(shared, &viewer),
-        outgoing: viewer.is_whole().then(|| shared.options.outgoing.as_ref().map(|outgoing| outgoing.status()).unwrap_or_default()),
+        outgoing: viewer.is_whole().then(outgoing),
     };
     let json = serde_json::to_string_pretty(&status).map_err(|error| {
         tracing::error!(%error, "The status could not be rendered");

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
+use tokio::sync::watch;
 
 use super::settings::{ClientCertificates, Settings};
 use super::validity::{self, Validity};
@@ -48,6 +49,8 @@ pub struct Door(Arc<Inner>);
 struct Inner {
     now: RwLock<Now>,
     follow: Mutex<Follow>,
+    /// How often it went over to other files or settings.
+    changes: watch::Sender<u64>,
 }
 
 /// What was read last.
@@ -66,8 +69,9 @@ struct Follow {
     warned: Option<Instant>,
 }
 
-/// How a file looks from outside; nothing if it is not there.
-type Stamp = Option<(SystemTime, u64, u64)>;
+/// How a file looks from outside: when its content, owner or mode last changed, its bytes,
+/// and which one it is; nothing if it is not there.
+type Stamp = Option<((i64, i64), u64, u64)>;
 
 impl Door {
     /// Reads the files.
@@ -79,7 +83,7 @@ impl Door {
         let stamps = stamps(settings);
         let now = Now::read(settings)?;
         let follow = Follow { taken: stamps.clone(), seen: stamps, warned: None };
-        let door = Door(Arc::new(Inner { now: RwLock::new(now), follow: Mutex::new(follow) }));
+        let door = Door(Arc::new(Inner { now: RwLock::new(now), follow: Mutex::new(follow), changes: watch::Sender::new(0) }));
         door.say("Certificate read");
         door.warn();
         Ok(door)
@@ -88,6 +92,12 @@ impl Door {
     /// What the next handshake is done with.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.now().config)
+    }
+
+    /// Tells when the door goes over to other files or settings: whom it has let in before
+    /// it might not let in then.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
     }
 
     /// When the certificate ends, in seconds since 1970.
@@ -109,6 +119,7 @@ impl Door {
             return Err(DoorError::Unusable { key: "certificate", file: settings.certificate.clone(), reason });
         }
         *self.0.now.write().unwrap_or_else(PoisonError::into_inner) = new;
+        self.0.changes.send_modify(|changes| *changes += 1);
         *self.follow() = Follow { taken: stamps.clone(), seen: stamps, warned: None };
         self.warn();
         Ok(())
@@ -238,5 +249,5 @@ fn stamps(settings: &Settings) -> Vec<Stamp> {
 fn stamp(file: &Path) -> Stamp {
     use std::os::unix::fs::MetadataExt as _;
     let meta = std::fs::metadata(file).ok()?;
-    Some((meta.modified().ok()?, meta.len(), meta.ino()))
+    Some(((meta.ctime(), meta.ctime_nsec()), meta.len(), meta.ino()))
 }

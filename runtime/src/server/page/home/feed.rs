@@ -31,7 +31,8 @@ impl<'a> Filter<'a> {
         // By what may not be seen nothing can be found either.
         let of_all = context.viewer.is_whole();
         let asked = |name: &str| context.asked(name).filter(|_| of_all);
-        Filter { verdict: verdict.filter(|_| of_all), policy: context.asked("policy"), subject: asked("subject"), source: asked("source") }
+        let policy = context.asked("policy").filter(|policy| context.viewer.sees_policy(policy));
+        Filter { verdict: verdict.filter(|_| of_all), policy, subject: asked("subject"), source: asked("source") }
     }
 
     fn takes(&self, brief: &Brief) -> bool {
