@@ -42,9 +42,8 @@ pub(super) struct Status {
     narrowed_to: Option<Vec<String>>,
     releases: Vec<View>,
     publishers: Vec<PublisherStatus>,
-    /// Other systems that are told verdicts; absent where not everything is shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outgoing: Option<Vec<DestinationStatus>>,
+    /// Other systems that are told verdicts.
+    outgoing: Vec<DestinationStatus>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -70,7 +69,7 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
         narrowed_to: viewer.narrowed_to(),
         releases: releases::views(shared, &viewer),
         publishers: releases::publishers(shared, &viewer),
-        outgoing: viewer.is_whole().then(|| shared.options.outgoing.as_ref().map(|outgoing| outgoing.status()).unwrap_or_default()),
+        outgoing: shared.options.outgoing.as_ref().map(|outgoing| outgoing.status()).unwrap_or_default(),
     };
     let json = serde_json::to_string_pretty(&status).map_err(|error| {
         tracing::error!(%error, "The status could not be rendered");
