@@ -15,7 +15,6 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use crate::access::{self, Door};
 use crate::{GOOD, LISTED};
 
 /// Quick, so that a test is.
@@ -326,23 +325,6 @@ async fn a_new_destination_begins_where_the_ledger_is() {
     }
     let told: Vec<u64> = lines(&file).iter().map(|event| event["data"]["sequence"].as_u64().expect("a sequence")).collect();
     assert_eq!(told, sequences);
-}
-
-/// Whom the platform tells is no regulator's business.
-#[tokio::test(flavor = "multi_thread")]
-async fn destinations_are_shown_to_operators_and_auditors_only() {
-    let (receiver, door) = (Receiver::start(all_well).await, Door::new());
-    let [operator, auditor, regulator] = ["operator", "auditor", "regulator:office"].map(|role| {
-        let name = role.split(':').next().expect("a word");
-        door.create(name, &[role])
-    });
-    let ephor = Ephor::start_with(&format!("{}{}", door.config(""), webhook(&receiver, "", "")), &[]);
-    for whole in [operator, auditor] {
-        let status = access::ask(&ephor, "/v1/status", &whole).await.expect(200).text();
-        assert!(status.contains("\"destination\": \"desk\""), "{status}");
-    }
-    let status = access::ask(&ephor, "/v1/status", &regulator).await.expect(200).text();
-    assert!(status.contains("\"narrowed_to\"") && !status.contains("outgoing") && !status.contains("desk"), "{status}");
 }
 
 /// The signature is what the specification says, computed by other means; the secrets are

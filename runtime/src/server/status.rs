@@ -42,9 +42,8 @@ pub(super) struct Status {
     narrowed_to: Option<Vec<String>>,
     releases: Vec<View>,
     publishers: Vec<PublisherStatus>,
-    /// Other systems that are told verdicts; absent where not everything is shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outgoing: Option<Vec<DestinationStatus>>,
+    /// Other systems that are told verdicts.
+    outgoing: Vec<DestinationStatus>,
 }
 
 #[derive(Serialize, JsonSchema)]
