@@ -10,6 +10,8 @@ use ephor_tests::data::{self, Set};
 use ephor_tests::{Ephor, event, policy, raw, settings, workspace};
 use serde_json::json;
 
+use crate::page_backtest::{release, send};
+use crate::replay::with_one_word_more;
 use crate::{GOOD, LISTED};
 
 const FENCE: &str = "geofence";
@@ -37,9 +39,10 @@ async fn server() -> (Ephor, Vec<View>) {
     broken["data"] = json!({"description": 7});
     let answers = ephor.judge([denied, long, broken]).await;
     let [denied, long, broken] = [0, 1, 2].map(|at| event::sequence(&answers[at]));
-    let asked = json!({"policy": GOOD, "by": "an analyst"});
-    ephor.act("/v1/backtests", asked.to_string()).await.expect(202);
-    ephor.wait_until("the back-test is done", || raw::get(ephor.address(), "/v1/backtests/1").json()["state"] == "done");
+    let (own, release, later) = (ephor.url("").trim_end_matches('/').to_string(), release(&ephor).await, with_one_word_more());
+    let asked = [("release", release.as_str()), ("against", "recorded"), ("settings", &later), ("by", "an analyst"), ("warm_up", "true")];
+    assert_eq!(send(&ephor, "/backtests", &own, &asked).status, 303);
+    ephor.wait_until("the back-test is done", || raw::get(ephor.address(), "/backtests/1").text().contains("backtest-says"));
     ephor.wait_until("everything is counted", || {
         raw::get(ephor.address(), &format!("/policy/{GOOD}")).text().contains("<code>unreadable</code>")
             && raw::get(ephor.address(), &format!("/event/{broken}")).text().contains("id=\"proof\"")
