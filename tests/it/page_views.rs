@@ -145,13 +145,16 @@ fn read(markup: &str) -> Vec<String> {
 
 /// English texts, whole or between two places of values, that Chinese says otherwise.
 fn english() -> BTreeSet<String> {
-    let chinese = texts("zh");
-    let differing = texts("en").into_iter().filter(|(key, text)| chinese[key] != *text).map(|(_, text)| text);
-    let parts = |text: String| {
+    let parts = |text: &String| {
         let text = text.replace('"', "&quot;");
         text.split(['{', '}']).step_by(2).map(|part| part.trim().to_string()).collect::<Vec<_>>()
     };
-    differing.flat_map(parts).filter(|part| part.chars().filter(|c| c.is_alphabetic()).count() > 2).collect()
+    let mut english: BTreeSet<String> = texts("en").values().flat_map(parts).collect();
+    for same in texts("zh").values().flat_map(parts) {
+        english.remove(&same);
+    }
+    english.retain(|part| part.chars().filter(|c| c.is_alphabetic()).count() > 2);
+    english
 }
 
 #[tokio::test(flavor = "multi_thread")]
