@@ -20,12 +20,13 @@ async fn server(lines: usize) -> Ephor {
     ephor
 }
 
-async fn release(ephor: &Ephor) -> String {
+/// A policy in force, as the form names its release.
+pub async fn release(ephor: &Ephor) -> String {
     format!("{GOOD}|{}", ephor.in_force().await.iter().find(|(name, _)| name == GOOD).expect("in force").1)
 }
 
 /// What a browser sends for a form, from a page of this origin.
-fn send(ephor: &Ephor, path: &str, origin: &str, fields: &[(&str, &str)]) -> RawAnswer {
+pub fn send(ephor: &Ephor, path: &str, origin: &str, fields: &[(&str, &str)]) -> RawAnswer {
     let body: String = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect::<Vec<_>>().join("&");
     let mut raw = Raw::connect(ephor.address());
     raw.write(format!(

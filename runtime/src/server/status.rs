@@ -42,7 +42,7 @@ pub(super) struct Status {
     narrowed_to: Option<Vec<String>>,
     releases: Vec<View>,
     publishers: Vec<PublisherStatus>,
-    /// Other systems that are told verdicts.
+    /// Other systems that are told verdicts; none to whom a part is shown.
     outgoing: Vec<DestinationStatus>,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
     let latest = runtime.log().and_then(|log| log.latest());
     let checkpoint = latest.map(|(checkpoint, _)| Signed { entries: checkpoint.size, root: checkpoint.root.to_string() });
     // Whom the platform tells what, and why that fails, is no publisher's affair.
-    let outgoing = || shared.options.outgoing.as_ref().map(|outgoing| outgoing.status()).unwrap_or_default();
+    let outgoing = shared.options.outgoing.as_ref().filter(|_| viewer.is_whole());
     let now = OffsetDateTime::now_utc();
     let status = Status {
         at: now.replace_nanosecond(0).unwrap_or(now),
@@ -71,7 +71,7 @@ pub(super) fn get(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBod
         narrowed_to: viewer.narrowed_to(),
         releases: releases::views(shared, &viewer),
         publishers: releases::publishers(shared, &viewer),
-        outgoing: viewer.is_whole().then(outgoing),
+        outgoing: outgoing.map(|outgoing| outgoing.status()).unwrap_or_default(),
     };
     let json = serde_json::to_string_pretty(&status).map_err(|error| {
         tracing::error!(%error, "The status could not be rendered");

@@ -65,9 +65,12 @@ pub(in crate::server) fn layout(context: &Context<'_>, title: &str, active: Opti
                 header.top {
                     div.inner {
                         a.brand href="/" { (mark()) "Ephor" }
-                        nav.tabs aria-label=(context.text("frame.tabs")) {
-                            @for tab in Tab::ALL {
-                                a href=(tab.path()) aria-current=[(Some(tab) == active).then_some("page")] { (tab.name(context)) }
+                        // Before somebody has logged in, each of them would lead back to the form.
+                        @if context.path != "/login" {
+                            nav.tabs aria-label=(context.text("frame.tabs")) {
+                                @for tab in Tab::ALL {
+                                    a href=(tab.path()) aria-current=[(Some(tab) == active).then_some("page")] { (tab.name(context)) }
+                                }
                             }
                         }
                         (switches(context))

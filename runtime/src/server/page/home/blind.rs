@@ -38,6 +38,7 @@ impl Figure {
     /// The figure in a sentence.
     fn says(&self, context: &Context<'_>) -> String {
         match (self.is_recent(), self.hour_s) {
+            (false, Some(_)) if self.blindness.events == 0 => context.text("blind.nothing").to_string(),
             (false, Some(_)) => context.text("blind.none").to_string(),
             (false, None) => context.text("blind.none-own").to_string(),
             (true, Some(seconds)) => context.text_with("blind.hour", &[("time", &duration(context, seconds))]),
@@ -56,7 +57,7 @@ pub(super) fn section(context: &Context<'_>) -> Markup {
     let figure = Figure::of(context);
     let blindness = &figure.blindness;
     let body = html! {
-        p class={ "blindness " (figure.level().name()) } { (figure.level().icon()) strong { (figure.says(context)) } }
+        p class={ "blindness " (figure.level().name()) } { @if blindness.events > 0 { (figure.level().icon()) } strong { (figure.says(context)) } }
         @if !blindness.causes.is_empty() {
             ul.causes { @for one in &blindness.causes { li { (cause(context, one)) } } }
         }

@@ -43,8 +43,8 @@ pub(in crate::server) fn view(context: &Context<'_>) -> Result<Markup, Problem> 
             tr {
                 th scope="row" { (parts::subject(&key.source, &key.subject)) }
                 td.long { code { (key.source) } }
-                td.number { (parts::number(sum.verdicts.iter().sum())) }
-                td.number { (sum.entries.back().map(|last| parts::number(*last)).unwrap_or_default()) }
+                td.number data-is=(context.text("subject.entries")) { (parts::number(sum.verdicts.iter().sum())) }
+                td.number data-is=(context.text("subject.last")) { (sum.entries.back().map(|last| parts::number(*last)).unwrap_or_default()) }
             }
         }
     };
@@ -58,7 +58,7 @@ pub(in crate::server) fn view(context: &Context<'_>) -> Result<Markup, Problem> 
             p { (what) }
             @if found.is_empty() {
                 (parts::empty(if begin.is_empty() { context.text("subject.none") } else { context.text("subject.no-match") }))
-            } @else { (parts::table(context.text("subject.all"), &head, &rows)) }
+            } @else { div.stacked { (parts::table(context.text("subject.all"), &head, &rows)) } }
             p.note {
                 (context.text_with("subject.known", &[("n", &parts::number(known))])) " "
                 @if matching > SHOWN_MAX as u64 { (context.text_with("subject.shown", &[("n", &parts::number(SHOWN_MAX as u64))])) " " }
