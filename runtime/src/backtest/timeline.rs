@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::counter::{Kind, Kinds};
+use super::report::{Kind, Kinds};
 
 /// Parts that there are at most, empty ones among them.
 const PARTS_MAX: i64 = 160;
