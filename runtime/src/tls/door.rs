@@ -1,8 +1,8 @@
 //! The server's side: what it shows and whom it takes, as its files are now.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
@@ -11,6 +11,7 @@ use rustls::{RootCertStore, ServerConfig};
 use super::settings::{ClientCertificates, Settings};
 use super::validity::{self, Validity};
 use super::{FileError, files, provider};
+use crate::stamp::Stamp;
 
 /// So long before it ends a certificate is warned about.
 const WARN_BEFORE: Duration = Duration::from_secs(14 * 86_400);
@@ -58,16 +59,13 @@ struct Now {
     validity: Validity,
 }
 
-/// How the files looked.
+/// How the files looked; nothing for one that was not there.
 #[derive(Debug)]
 struct Follow {
-    taken: Vec<Stamp>,
-    seen: Vec<Stamp>,
+    taken: Vec<Option<Stamp>>,
+    seen: Vec<Option<Stamp>>,
     warned: Option<Instant>,
 }
-
-/// How a file looks from outside; nothing if it is not there.
-type Stamp = Option<(SystemTime, u64, u64)>;
 
 impl Door {
     /// Reads the files.
@@ -231,12 +229,6 @@ fn verifier(settings: &Settings) -> Result<Arc<dyn ClientCertVerifier>, DoorErro
     })
 }
 
-fn stamps(settings: &Settings) -> Vec<Stamp> {
-    settings.files().map(|(_, file)| stamp(file)).collect()
-}
-
-fn stamp(file: &Path) -> Stamp {
-    use std::os::unix::fs::MetadataExt as _;
-    let meta = std::fs::metadata(file).ok()?;
-    Some((meta.modified().ok()?, meta.len(), meta.ino()))
+fn stamps(settings: &Settings) -> Vec<Option<Stamp>> {
+    settings.files().map(|(_, file)| Stamp::of(file)).collect()
 }
