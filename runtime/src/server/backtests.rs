@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -19,9 +19,10 @@ use super::body::{self, FrameSender, RequestBody, ResponseBody};
 use super::events::MediaType;
 use super::guard::Caller;
 use super::policies::{check_json, check_local, read_parts, refused, render};
-use super::problem::{Cause, Problem};
+use super::problem::{Cause, Problem, sentence};
+use super::protocol::preferred;
 use super::viewer::Viewer;
-use super::{Phase, Shared};
+use super::{Phase, Shared, sent_events};
 use crate::access::Role;
 use crate::backtest::{Against, BacktestError, Backtests, Change, Done, End, Example, Job, KnownRelease, Request, Status};
 use crate::runtime::Revision;
@@ -38,9 +39,8 @@ const FRAMES_MAX: usize = 4;
 /// Bytes of one frame of differences, about.
 const FRAME_BYTES: usize = 128 << 10;
 
-/// Between two frames of progress, and at most so long without one.
+/// Between two frames of progress.
 const STEP: Duration = Duration::from_millis(250);
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -117,7 +117,7 @@ pub(super) fn list(shared: &Shared, parts: &Parts) -> Result<Response<ResponseBo
     jobs.retain(|job| is_for(&viewer, &job.request));
     let done: Vec<Option<Arc<Done>>> = jobs.iter().map(|job| job.done()).collect();
     let backtests = jobs.iter().zip(&done).map(|(job, done)| View::of(job, done.as_deref(), false)).collect();
-    render(&List { backtests }).map(uncached)
+    render(&List { backtests })
 }
 
 /// The releases that can be tried: those that the ledger knows.
@@ -127,7 +127,7 @@ pub(super) async fn releases(shared: &Arc<Shared>, parts: &Parts) -> Result<Resp
         releases: Vec<KnownRelease>,
     }
     let releases = known(shared, &Viewer::of(parts)).await?;
-    render(&List { releases }).map(uncached)
+    render(&List { releases })
 }
 
 /// The releases that the ledger knows and somebody may see, by policy, the latest first.
@@ -161,11 +161,11 @@ pub(super) fn shown(viewer: &Viewer, job: &Job) -> Option<Arc<Done>> {
 pub(super) fn get(shared: &Arc<Shared>, parts: &Parts, id: u64) -> Result<Response<ResponseBody>, Problem> {
     let viewer = Viewer::of(parts);
     let job = find(shared, &viewer, id)?;
-    if accepts(parts, "text/event-stream") {
+    if preferred(&parts.headers, &["application/json", sent_events::MEDIA]) == Some(1) {
         return Ok(progress(shared, &job));
     }
     let done = shown(&viewer, &job);
-    render(&View::of(&job, done.as_deref(), true)).map(uncached)
+    render(&View::of(&job, done.as_deref(), true))
 }
 
 /// Begins one.
@@ -193,7 +193,7 @@ pub(super) async fn post(shared: &Arc<Shared>, parts: &Parts, body: &mut Request
         reason,
     };
     let job = start(shared, &Viewer::of(parts), request, change).await?;
-    let mut response = render(&View::of(&job, None, true)).map(uncached)?;
+    let mut response = render(&View::of(&job, None, true))?;
     *response.status_mut() = StatusCode::ACCEPTED;
     if let Ok(location) = HeaderValue::try_from(format!("/v1/backtests/{}", job.id)) {
         response.headers_mut().insert(LOCATION, location);
@@ -227,7 +227,7 @@ pub(super) fn delete(shared: &Arc<Shared>, parts: &Parts, id: u64) -> Result<Res
     check_local(shared, parts)?;
     let job = cancel(shared, parts, id)?;
     let done = shown(&Viewer::of(parts), &job);
-    render(&View::of(&job, done.as_deref(), false)).map(uncached)
+    render(&View::of(&job, done.as_deref(), false))
 }
 
 /// The same, for whoever may: who asked for it, and whoever acts for the platform.
@@ -300,24 +300,8 @@ fn problem(error: &BacktestError) -> Problem {
             Cause::Internal
         }
     };
-    let problem = Problem::new(cause, sentence(&error.to_string()));
+    let problem = Problem::new(cause, sentence(error));
     if cause == Cause::BacktestsFull { problem.retry_after(10) } else { problem }
-}
-
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
-}
-
-fn uncached(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn accepts(parts: &Parts, media: &str) -> bool {
-    let values = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut named = values.flat_map(|value| value.split(',')).filter_map(|part| part.split(';').next());
-    named.any(|name| name.trim().eq_ignore_ascii_case(media))
 }
 
 /// How far it is, as server-sent events: `progress`, and at the end the state's name.
@@ -329,7 +313,8 @@ fn progress(shared: &Arc<Shared>, job: &Arc<Job>) -> Response<ResponseBody> {
             let now = status.borrow_and_update().clone();
             let name = if now.state.is_over() { now.state.name() } else { "progress" };
             let data = serde_json::to_string(&now).unwrap_or_default();
-            let frame = format!("event: {name}\ndata: {data}\n\n");
+            let mut frame = Vec::new();
+            sent_events::write(&mut frame, None, Some(name), &data);
             if sender.send(Bytes::from(frame), patience).await.is_err() {
                 return;
             }
@@ -340,7 +325,7 @@ fn progress(shared: &Arc<Shared>, job: &Arc<Job>) -> Response<ResponseBody> {
             let changed = tokio::select! {
                 changed = status.changed() => changed.is_ok(),
                 _ = stopping => false,
-                () = tokio::time::sleep(KEEP_ALIVE) => true,
+                () = tokio::time::sleep(sent_events::KEEP_ALIVE) => true,
             };
             if !changed {
                 return sender.complete();
@@ -348,8 +333,8 @@ fn progress(shared: &Arc<Shared>, job: &Arc<Job>) -> Response<ResponseBody> {
             tokio::time::sleep(STEP).await;
         }
     });
-    let mut response = uncached(Response::new(ResponseBody::Stream(frames)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let mut response = Response::new(ResponseBody::Stream(frames));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(sent_events::MEDIA));
     response
 }
 
@@ -366,7 +351,7 @@ pub(super) async fn differences(shared: &Arc<Shared>, parts: &Parts, id: u64) ->
     let job = find(shared, &viewer, id)?;
     let is_whole = viewer.is_whole();
     let export = match parts.uri.query() {
-        None | Some("") if accepts(parts, "text/csv") => Export::Table,
+        None | Some("") if preferred(&parts.headers, &["application/x-ndjson", "text/csv"]) == Some(1) => Export::Table,
         None | Some("" | "format=ndjson") => Export::Lines,
         Some("format=csv") => Export::Table,
         Some(_) => return Err(Problem::new(Cause::Query, "Differences come with format=ndjson or format=csv.")),
@@ -384,7 +369,7 @@ pub(super) async fn differences(shared: &Arc<Shared>, parts: &Parts, id: u64) ->
         }
         sender.complete();
     });
-    let mut response = uncached(Response::new(ResponseBody::Stream(frames)));
+    let mut response = Response::new(ResponseBody::Stream(frames));
     let (media, ending) = match export {
         Export::Lines => ("application/x-ndjson", "ndjson"),
         Export::Table => ("text/csv; charset=utf-8", "csv"),
