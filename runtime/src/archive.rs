@@ -3,12 +3,9 @@
 use std::iter::Peekable;
 use std::path::Path;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::event::Event;
 use crate::ingest::{self, Rejection};
-use crate::ledger::entry::{Entry, EventEntry, Time};
+use crate::ledger::entry::{Entry, EventEntry};
 use crate::ledger::{Kept, KeptError, KeptEvents, Log, LogError};
 use crate::reserved;
 
@@ -117,7 +114,7 @@ impl Recorded {
             let Entry::Event(entry) = Entry::parse(line.as_bytes()).map_err(|error| ArchiveError::NoEntry(error.to_string()))? else {
                 return Err(ArchiveError::NoEntry(line));
             };
-            let (happened, arrived, digest) = (happened(&entry).micros(), entry.arrived.micros(), entry.digest);
+            let (happened, arrived, digest) = (entry.happened().micros(), entry.arrived.micros(), entry.digest);
             let event = match if (self.wants)(&entry) { self.content(sequence)? } else { None } {
                 None => None,
                 Some(Kept::Erased { .. }) => None,
@@ -157,11 +154,4 @@ impl Recorded {
 pub(crate) fn source_of(line: &str) -> Option<&str> {
     let (_, rest) = line.strip_prefix("{\"sequence\":")?.split_once(",\"")?;
     rest.strip_prefix("source\":\"")
-}
-
-/// When an event happened: its own time, or when it arrived.
-pub(crate) fn happened(event: &EventEntry<'_>) -> Time {
-    let own = event.time.as_deref().and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok());
-    let micros = own.and_then(|time| i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)).ok());
-    micros.map_or(event.arrived, Time::from_micros)
 }

@@ -78,6 +78,8 @@ pub mod content;
 pub mod digest;
 pub mod event;
 pub mod reserved;
+#[doc(hidden)]
+pub mod stamp;
 mod table;
 pub mod tls;
 pub mod verdict;

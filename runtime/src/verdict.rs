@@ -40,6 +40,12 @@ impl Decision {
     }
 }
 
+/// The strictest of what was found, and of a policy that did not answer.
+pub(crate) fn strictest(found: impl IntoIterator<Item = Action>, failed: bool) -> Decision {
+    let failed = failed.then_some(Decision::Undetermined);
+    found.into_iter().map(Decision::from).chain(failed).max().unwrap_or(Decision::Allow)
+}
+
 impl From<Action> for Decision {
     fn from(action: Action) -> Self {
         match action {
@@ -201,9 +207,8 @@ pub struct Verdict {
 impl Verdict {
     /// Combines what the policies said: the strictest wins.
     pub fn combine(findings: Vec<Finding>, faults: Vec<Fault>) -> Self {
-        let found = findings.iter().map(|finding| finding.action.into());
-        let failed = faults.iter().map(|_| Decision::Undetermined);
-        Verdict { decision: found.chain(failed).max().unwrap_or(Decision::Allow), findings, faults }
+        let decision = strictest(findings.iter().map(|finding| finding.action), !faults.is_empty());
+        Verdict { decision, findings, faults }
     }
 
     /// What the platform does with the event, if it is undetermined: the strictest of

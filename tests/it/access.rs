@@ -66,7 +66,8 @@ fn ephor(args: &[&str], environment: &[(&str, &str)]) -> Output {
     command.output().expect("the binary starts")
 }
 
-fn said(output: &Output) -> String {
+/// What a program has said, on both its outputs.
+pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use ephor_tests::client::{Answer, BATCH, EVENT, LINES};
 use ephor_tests::{Ephor, binary, component_path, data, event, policy, settings, workspace};
-use http_body_util::Full;
-use hyper::{Method, Request};
+use hyper::Method;
 use serde_json::{Value, json};
 
+use crate::access::send;
 use crate::publishers::{Both, words};
 use crate::{GOOD, LISTED, with_good_policy};
 
@@ -22,14 +22,6 @@ fn document() -> Value {
 }
 
 /// Sends a request: method, path, headers, body.
-async fn send(ephor: &Ephor, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) -> Answer {
-    let mut request = Request::builder().method(method).uri(ephor.url(path));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    ephor.request(request.body(Full::new(body.into())).expect("a well-formed request")).await
-}
-
 /// The document, to hold answers against.
 struct Described {
     document: Value,

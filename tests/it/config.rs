@@ -250,7 +250,8 @@ fn options(text: &str) -> BTreeSet<String> {
     words.filter(|word| word.starts_with("--") && word.len() > 2).map(str::to_string).collect()
 }
 
-fn packaging(name: &str) -> String {
+/// A file beside the unit and the container.
+pub fn packaging(name: &str) -> String {
     std::fs::read_to_string(workspace().join("packaging").join(name)).unwrap_or_else(|error| panic!("packaging/{name}: {error}"))
 }
 

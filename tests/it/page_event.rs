@@ -30,11 +30,13 @@ async fn server(config: &str) -> (Ephor, [u64; 3]) {
 
 /// Waits until a checkpoint has an entry; gives it.
 async fn signed(ephor: &Ephor, sequence: u64) -> String {
+    let begin = std::time::Instant::now();
     loop {
         let checkpoint = ephor.checkpoint().await;
         if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.size >= sequence) {
             return checkpoint.note;
         }
+        assert!(begin.elapsed() < ephor_tests::PATIENCE, "no checkpoint has entry {sequence}\n{}", ephor.log());
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

@@ -3,11 +3,12 @@
 //! official schema.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use ephor_tests::{binary, data, event, policy, settings, target_dir, workspace};
 
 use crate::GOOD;
+use crate::access::said;
 use crate::api::furnished;
 
 /// Says that these tests are not wanted.
@@ -26,10 +27,6 @@ fn tool(name: &str) -> Option<PathBuf> {
     );
     data::left_out("schemathesis", &format!("{WITHOUT} is set"));
     None
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 #[test]

@@ -15,6 +15,7 @@ use http_body_util::Full;
 use hyper::Request;
 use serde_json::{Value, json};
 
+use crate::config::packaging;
 use crate::journey::free_port;
 use crate::publishers::Both;
 use crate::{GOOD, LISTED};
@@ -356,10 +357,6 @@ fn expressions(dashboard: &Value) -> Vec<String> {
     let panels = dashboard["panels"].as_array().expect("panels");
     let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().map(Vec::as_slice).unwrap_or_default());
     targets.map(|target| event::text(target, "expr").replace("$instance", ".*")).collect()
-}
-
-fn packaging(file: &str) -> String {
-    std::fs::read_to_string(workspace().join("packaging").join(file)).expect("a file of packaging")
 }
 
 fn dashboard() -> Value {

@@ -200,6 +200,7 @@ fn some_crates_are_known_in_one_place_only() {
                 "tls/",
                 "access/",
                 "telemetry/",
+                "stamp.rs",
             ],
         ),
         ("tough", &["repository/"]),

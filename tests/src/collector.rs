@@ -1,26 +1,15 @@
 //! A stand-in for a collector of traces: takes OTLP over HTTP and keeps what it was sent.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
-use hyper::service::service_fn;
-use hyper::{HeaderMap, Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use prost::Message as _;
-use tokio::net::TcpListener;
 
 use crate::PATIENCE;
+use crate::receiver::{Received, Receiver, Reply};
 
 /// A span as it was sent, its ids as digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,78 +38,36 @@ pub struct Span {
     pub service: String,
 }
 
-/// The stand-in. It ends with the test's runtime.
-#[derive(Debug, Clone)]
-pub struct Collector {
-    address: SocketAddr,
-    got: Arc<Mutex<Got>>,
-}
-
-#[derive(Debug, Default)]
-struct Got {
-    spans: Vec<Span>,
-    /// Of the latest request.
-    headers: HeaderMap,
-    /// Everything, as it came.
-    raw: Vec<u8>,
-}
+/// The stand-in; gone with the value.
+pub struct Collector(Receiver);
 
 impl Collector {
     /// Starts it on a port of its own.
     pub async fn start() -> Collector {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let collector = Collector { address: listener.local_addr().expect("an address"), got: Arc::default() };
-        let own = collector.clone();
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let own = own.clone();
-                tokio::spawn(async move {
-                    let service = service_fn(move |request| own.clone().answer(request));
-                    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
-                });
-            }
-        });
-        collector
+        let answer = |received: &Received| Reply::Status(if request(received).is_some() { 200 } else { 400 });
+        Collector(Receiver::start(answer).await)
     }
 
     /// Its address, as a configuration has it.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-        let (head, body) = request.into_parts();
-        let is_ours =
-            head.uri.path() == "/v1/traces" && head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/x-protobuf");
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let mut response = Response::new(Full::default());
-        match ExportTraceServiceRequest::decode(body.clone()) {
-            Ok(request) if is_ours => {
-                let mut got = self.got.lock().unwrap_or_else(PoisonError::into_inner);
-                got.spans.extend(spans(request));
-                got.headers = head.headers;
-                got.raw.extend_from_slice(&body);
-            }
-            _ => *response.status_mut() = StatusCode::BAD_REQUEST,
-        }
-        Ok(response)
+        format!("http://{}", self.0.address())
     }
 
     /// What it has.
     pub fn spans(&self) -> Vec<Span> {
-        self.got.lock().unwrap_or_else(PoisonError::into_inner).spans.clone()
+        self.0.seen().iter().filter_map(request).flat_map(spans).collect()
     }
 
     /// A header of the latest request that it got.
     pub fn header(&self, name: &str) -> Option<String> {
-        let got = self.got.lock().unwrap_or_else(PoisonError::into_inner);
-        got.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_string)
+        let seen = self.0.seen();
+        let latest = seen.iter().rfind(|received| received.status == Some(200))?;
+        Some(latest.headers.get(name)?.to_str().ok()?.to_string())
     }
 
     /// Whether a text stands in anything that it was sent.
     pub fn has(&self, text: &str) -> bool {
-        let got = self.got.lock().unwrap_or_else(PoisonError::into_inner);
-        got.raw.windows(text.len()).any(|window| window == text.as_bytes())
+        self.0.seen().iter().any(|received| received.body.windows(text.len()).any(|window| window == text.as_bytes()))
     }
 
     /// The spans of a trace, once there is one of each of these names.
@@ -139,6 +86,12 @@ impl Collector {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// What it was sent; nothing if it is not for a collector of traces.
+fn request(received: &Received) -> Option<ExportTraceServiceRequest> {
+    let is_ours = received.path == "/v1/traces" && received.header("content-type") == "application/x-protobuf";
+    ExportTraceServiceRequest::decode(received.body.clone()).ok().filter(|_| is_ours)
 }
 
 fn spans(request: ExportTraceServiceRequest) -> Vec<Span> {

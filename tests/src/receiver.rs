@@ -1,4 +1,5 @@
-//! A system that is told verdicts: takes requests, and answers as the test wants.
+//! A system that is told something, such as verdicts: takes requests, and answers as the
+//! test wants.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ use crate::PATIENCE;
 pub struct Received {
     /// When it was there.
     pub at: Instant,
+    /// What was asked for.
+    pub path: String,
     /// All headers.
     pub headers: HeaderMap,
     /// The whole body.
@@ -179,7 +182,8 @@ async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response<
     let (head, body) = request.into_parts();
     // A request that was cut off was not received.
     let Ok(body) = body.collect().await else { return std::future::pending().await };
-    let mut received = Received { at: Instant::now(), headers: head.headers, body: body.to_bytes(), status: None };
+    let mut received =
+        Received { at: Instant::now(), path: head.uri.path().to_string(), headers: head.headers, body: body.to_bytes(), status: None };
     let reply = (desk.plan.lock().unwrap_or_else(PoisonError::into_inner))(&received);
     let (status, header, body) = match reply {
         Reply::Status(status) => (Some(status), None, Vec::new()),

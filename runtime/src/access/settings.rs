@@ -24,13 +24,14 @@ pub struct Settings {
     pub public: bool,
     /// The file of bearer tokens, which `ephor token create` makes; relative to the folder
     /// of the configuration. It has no token, only their digests. Read again whenever it
-    /// changes.
+    /// changes. Empty: nobody has one.
     #[schemars(example = &"tokens.json")]
     pub tokens: PathBuf,
     /// Client certificates, by the name that whoever has one acts under. They are verified
     /// against the authorities that the server's TLS settings name.
     pub certificates: BTreeMap<String, Certificate>,
     /// Tokens of an identity provider (OpenID Connect), signed with keys that are here.
+    /// `issuer`, `audience` and `keys` go together; without them none is taken.
     pub jwt: JwtSettings,
 }
 

@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq as _;
 use time::{Duration, OffsetDateTime};
 
 use super::{AccessError, How, Identity, Role};
-use crate::digest::Digest;
+use crate::digest::{Digest, hex};
 
 /// What a token begins with.
 pub const PREFIX: &str = "ephor_";
@@ -216,7 +216,7 @@ fn is_called(token: &Token, name_or_id: &str) -> bool {
 fn random<const N: usize>() -> Result<String, TokenError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(TokenError::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// What a file knows; nothing if it is not there.

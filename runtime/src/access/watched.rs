@@ -3,19 +3,15 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::AccessError;
+use crate::stamp::Stamp;
 
 /// Bytes of a file of tokens or keys, at most.
 const FILE_BYTES_MAX: u64 = 4 << 20;
-
-/// How a file looks from outside: when its content, owner or mode last changed, its bytes,
-/// and which one it is. One that is replaced is another one, and one that could not be read
-/// is looked at again once it can be.
-type Stamp = ((i64, i64), u64, u64);
 
 type Parse<T> = fn(&[u8]) -> Result<T, String>;
 
@@ -48,7 +44,7 @@ impl<T: Default> Watched<T> {
 
     pub(super) fn refresh(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = fs::metadata(&self.path).ok().map(|meta| stamp(&meta));
+        let stamp = Stamp::of(&self.path);
         if stamp == *seen {
             return;
         }
@@ -81,10 +77,6 @@ impl<T: Default> Watched<T> {
     }
 }
 
-fn stamp(meta: &fs::Metadata) -> Stamp {
-    ((meta.ctime(), meta.ctime_nsec()), meta.len(), meta.ino())
-}
-
 /// Reads a file that says who may do what: nobody but its owner may write it.
 fn read(path: &PathBuf) -> io::Result<(Vec<u8>, Stamp)> {
     let file = fs::File::open(path)?;
@@ -96,7 +88,7 @@ fn read(path: &PathBuf) -> io::Result<(Vec<u8>, Stamp)> {
     if file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)? as u64 > FILE_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {FILE_BYTES_MAX} bytes")));
     }
-    Ok((bytes, stamp(&meta)))
+    Ok((bytes, Stamp::from(&meta)))
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use std::io::{BufWriter, Write as _};
 use std::time::{Duration, Instant};
 
 use super::BacktestError;
-use super::counter::{Counter, Example};
+use super::counter::Counter;
 use super::drive::VerdictEvents;
+use super::job::{Done, Job, State};
 use super::plan::Plan;
-use super::run::{Common, Done, Job, State};
+use super::report::Example;
+use super::run::Common;
 use super::side::{Moment, Side};
 use crate::archive::{Occurrence, Period, Recorded};
 use crate::reserved::VERDICT_TYPE;

@@ -1,3 +1,5 @@
+//! `[backtests]` of the configuration.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -16,10 +16,12 @@
 
 mod counter;
 mod drive;
+mod job;
 mod judge;
 mod known;
 mod limits;
 mod plan;
+mod report;
 mod run;
 mod side;
 mod store;
@@ -27,14 +29,18 @@ mod store;
 mod testing;
 mod timeline;
 
-pub use counter::{Counter, Example, Found, Kinds, Named, Report, Rule, Sides, Transition};
+pub use counter::Counter;
 pub use drive::{Came, Drive, Ground, VerdictEvents};
+pub use job::{Done, Job, State, Status};
 pub use known::KnownRelease;
 pub use limits::Limits;
 pub use plan::{Against, Change, End, Request};
-pub use run::{Backtests, Done, Job, State, Status};
+pub use report::{Example, Found, Kinds, Named, Report, Rule, Sides, Transition};
+pub use run::Backtests;
 pub use side::{Moment, Side};
 pub use timeline::{Part, Timeline};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::archive::ArchiveError;
 use crate::ledger::OpenError;
@@ -120,4 +126,8 @@ pub enum BacktestError {
     /// Somebody ended it.
     #[error("cancelled")]
     Cancelled,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,25 +6,11 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::BacktestError;
-use super::plan::Request;
-use super::run::{Done, State, Status};
+use super::job::{Record, State};
 
 const RECORD: &str = "backtest.json";
 const DIFFERENCES: &str = "differences.ndjson";
-
-/// What stands in a back-test's own file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Record {
-    pub id: u64,
-    /// When it was asked for, in microseconds since 1970.
-    pub asked: i64,
-    pub request: Request,
-    pub status: Status,
-    pub done: Option<Done>,
-}
 
 /// The folder of all.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::counter::{Kind, Kinds};
+use super::report::{Kind, Kinds};
 
 /// Parts that there are at most, empty ones among them.
 const PARTS_MAX: i64 = 160;

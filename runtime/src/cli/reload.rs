@@ -4,11 +4,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ephor::config::{ConfigError, Problem, Report};
 use ephor::publishers::Publishers;
 use ephor::server::Limiter;
+use ephor::stamp::Stamp;
 use ephor::telemetry::log::{self, Levels};
 use ephor::tls::Door;
 use ephor::{Config, Runtime};
@@ -19,9 +20,6 @@ use super::config;
 /// Time between two looks at the file. A change is taken when two looks in a row find
 /// the same, so that a file that is being written is not.
 const POLL: Duration = Duration::from_millis(500);
-
-/// How the file looks from outside; nothing if it is not there.
-type Stamp = Option<(SystemTime, u64)>;
 
 /// What a configuration is taken over into.
 pub struct Reload {
@@ -67,9 +65,8 @@ impl Reload {
         }
     }
 
-    fn stamp(&self) -> Stamp {
-        let meta = std::fs::metadata(self.file.as_ref()?).ok()?;
-        Some((meta.modified().ok()?, meta.len()))
+    fn stamp(&self) -> Option<Stamp> {
+        Stamp::of(self.file.as_ref()?)
     }
 
     async fn reload(&mut self, why: &str) {

@@ -14,6 +14,7 @@ use ephor::server::{Options, Server};
 use ephor::telemetry::collector::Collector;
 use ephor::{Config, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::exit::{self, Exit, Or as _, Outcome, failed};
 use super::follow::{self, Folder};
@@ -95,8 +96,6 @@ async fn serve(args: Args) -> Outcome {
     if !restored.is_empty() {
         tracing::info!(policies = restored.join(", "), "In force as before the restart");
     }
-    // The address is taken before the policies are loaded, so that a second
-    // server fails at once; connections wait until `run`.
     let backtests = Backtests::new(&runtime, &config.backtests, &config.spine, &config.ledger, &config.ingest);
     let is_open = access.is_none();
     let outgoing = tell_others(&runtime, &config, args.config.as_deref(), data.as_deref())?;
@@ -106,6 +105,8 @@ async fn serve(args: Args) -> Outcome {
         Some(file) => reload::with_base(&config, file).server,
         None => config.server.clone(),
     };
+    // The address is taken before the policies are loaded, so that a second
+    // server fails at once; connections wait until `run`.
     let server =
         Server::bind(args.listen, runtime.clone(), limits, options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = server.local_addr();
@@ -113,26 +114,15 @@ async fn serve(args: Args) -> Outcome {
         let who = if is_open { "whoever can connect" } else { "an operator" };
         tracing::warn!("DEVELOPMENT MODE: policies are not signed, and {who} can change them");
     }
-    let mut follower = None;
-    match args.policies {
-        Some(path) => {
-            let mut folder = Folder::new(path.clone());
-            let outcomes = folder
-                .load(&runtime)
-                .await
-                .with_context(|| format!("cannot read the policies in {}", path.display()))
-                .or_exit(Exit::Usage)?;
-            for (name, outcome) in &outcomes {
-                follow::log(name, outcome);
+    let follower = match args.policies {
+        Some(path) => Some(follow_folder(&runtime, path).await?),
+        None => {
+            if publishers.is_none() {
+                tracing::warn!("No policies given: every event is allowed until one is put in force");
             }
-            if outcomes.is_empty() {
-                tracing::warn!(folder = %path.display(), "No policies in the folder yet: every event is allowed");
-            }
-            follower = Some(tokio::spawn(folder.follow(runtime.clone())));
+            None
         }
-        None if publishers.is_none() => tracing::warn!("No policies given: every event is allowed until one is put in force"),
-        None => {}
-    }
+    };
     let following = match publishers.clone() {
         Some(publishers) => {
             first_look(&publishers).await;
@@ -159,6 +149,27 @@ async fn serve(args: Args) -> Outcome {
         task.abort();
         let _ = task.await;
     }
+    end(runtime, outgoing, traces).await;
+    tracing::info!("Stopped");
+    Ok(())
+}
+
+/// Loads the policies of a folder, and follows it.
+async fn follow_folder(runtime: &Runtime, path: PathBuf) -> Outcome<JoinHandle<()>> {
+    let mut folder = Folder::new(path.clone());
+    let outcomes =
+        folder.load(runtime).await.with_context(|| format!("cannot read the policies in {}", path.display())).or_exit(Exit::Usage)?;
+    for (name, outcome) in &outcomes {
+        follow::log(name, outcome);
+    }
+    if outcomes.is_empty() {
+        tracing::warn!(folder = %path.display(), "No policies in the folder yet: every event is allowed");
+    }
+    Ok(tokio::spawn(folder.follow(runtime.clone())))
+}
+
+/// Lets everybody have what they are still to be told, and the runtime its end.
+async fn end(runtime: Runtime, outgoing: Option<Arc<Outgoing>>, traces: Option<Arc<Collector>>) {
     if let Some(outgoing) = outgoing {
         outgoing.drain().await;
     }
@@ -171,8 +182,6 @@ async fn serve(args: Args) -> Outcome {
     {
         tracing::warn!("The collector does not take the last traces");
     }
-    tracing::info!("Stopped");
-    Ok(())
 }
 
 /// Takes as many descriptors as it may have: what a shell or systemd gives at first is less

@@ -42,7 +42,8 @@ pub struct Config {
     pub server: server::Limits,
     /// What back-tests over HTTP may take.
     pub backtests: backtest::Limits,
-    /// Who is let in, and what for.
+    /// Who is let in, and what for. Without `tokens`, `certificates` or `jwt` whoever can
+    /// connect is let in, and the server listens on this machine only.
     pub access: access::Settings,
     /// What the server tells of itself.
     pub telemetry: telemetry::Settings,

@@ -196,40 +196,55 @@ fn entries(runtime: &Runtime, name: &str, destination: &Destination, cursor: &Cu
 /// How verdicts get to a destination. What it names is looked at once, so that a mistake is
 /// said at the start.
 fn carrier(settled: &Destination, base: &Path, log: &str) -> Result<Carrier, String> {
-    let from_base = |file: &Option<PathBuf>| file.as_ref().map(|file| base.join(file));
-    let timeout = settled.timeout();
     match (&settled.webhook, &settled.file, &settled.otlp_logs) {
-        (Some(table), ..) => {
-            let of = |problem| format!("webhook.{problem}");
-            let authorization = Place::of(from_base(&table.authorization_file), table.authorization_env.as_deref());
-            if let Some(place) = &authorization {
-                place.authorization().map_err(|problem| of(format!("authorization: {problem}")))?;
-            }
-            let secret = Place::of(from_base(&table.secret_file), table.secret_env.as_deref());
-            if let Some(place) = &secret {
-                place.signer().map_err(|problem| of(format!("secret: {problem}")))?;
-            }
-            let url = destination::target(&table.url, table.private_targets).map_err(|problem| of(format!("url {problem}")))?;
-            let endpoint = Endpoint::new(url, timeout, table.private_targets, from_base(&table.ca_file).as_deref(), authorization);
-            let single = settled.batch_events_max == 1;
-            Ok(Carrier::Webhook(Box::new(webhook::Webhook { endpoint: endpoint.map_err(of)?, secret, single })))
-        }
-        (None, Some(table), _) => {
-            let path = base.join(&table.path);
-            let mut lines = Lines::new(path.clone(), table.rotate_bytes, table.files_max);
-            lines.write(b"").map_err(|error| format!("file.path: {} cannot be written to: {error}", path.display()))?;
-            Ok(Carrier::File(Arc::new(Mutex::new(lines))))
-        }
-        (None, None, Some(table)) => {
-            let of = |problem| format!("otlp-logs.{problem}");
-            let authorization = Place::of(from_base(&table.authorization_file), table.authorization_env.as_deref());
-            if let Some(place) = &authorization {
-                place.authorization().map_err(|problem| of(format!("authorization: {problem}")))?;
-            }
-            let url = destination::target(&table.url, table.private_targets).map_err(|problem| of(format!("url {problem}")))?;
-            let endpoint = Endpoint::new(url, timeout, table.private_targets, from_base(&table.ca_file).as_deref(), authorization);
-            Ok(Carrier::OtlpLogs(Box::new(otlp::OtlpLogs { endpoint: endpoint.map_err(of)?, log: log.to_string() })))
-        }
+        (Some(table), ..) => webhook(table, settled, base).map_err(|problem| format!("webhook.{problem}")),
+        (None, Some(table), _) => file(table, base).map_err(|problem| format!("file.{problem}")),
+        (None, None, Some(table)) => otlp_logs(table, settled, base, log).map_err(|problem| format!("otlp-logs.{problem}")),
         (None, None, None) => Err("does not say where to".into()),
     }
+}
+
+fn webhook(table: &Webhook, settled: &Destination, base: &Path) -> Result<Carrier, String> {
+    let Webhook { url, authorization_file, authorization_env, secret_file, secret_env, private_targets, ca_file } = table;
+    let authorization = place(authorization_file.as_deref(), authorization_env.as_deref(), base);
+    let secret = place(secret_file.as_deref(), secret_env.as_deref(), base);
+    if let Some(place) = &secret {
+        place.signer().map_err(|problem| format!("secret: {problem}"))?;
+    }
+    let endpoint = endpoint(url, *private_targets, ca_file.as_deref(), authorization, settled.timeout(), base)?;
+    Ok(Carrier::Webhook(Box::new(webhook::Webhook { endpoint, secret, single: settled.batch_events_max == 1 })))
+}
+
+fn file(table: &File, base: &Path) -> Result<Carrier, String> {
+    let path = base.join(&table.path);
+    let mut lines = Lines::new(path.clone(), table.rotate_bytes, table.files_max);
+    lines.write(b"").map_err(|error| format!("path: {} cannot be written to: {error}", path.display()))?;
+    Ok(Carrier::File(Arc::new(Mutex::new(lines))))
+}
+
+fn otlp_logs(table: &OtlpLogs, settled: &Destination, base: &Path, log: &str) -> Result<Carrier, String> {
+    let OtlpLogs { url, authorization_file, authorization_env, private_targets, ca_file } = table;
+    let authorization = place(authorization_file.as_deref(), authorization_env.as_deref(), base);
+    let endpoint = endpoint(url, *private_targets, ca_file.as_deref(), authorization, settled.timeout(), base)?;
+    Ok(Carrier::OtlpLogs(Box::new(otlp::OtlpLogs { endpoint, log: log.to_string() })))
+}
+
+fn place(file: Option<&Path>, variable: Option<&str>, base: &Path) -> Option<Place> {
+    Place::of(file.map(|file| base.join(file)), variable)
+}
+
+fn endpoint(
+    url: &str,
+    private_targets: bool,
+    ca_file: Option<&Path>,
+    authorization: Option<Place>,
+    timeout: Duration,
+    base: &Path,
+) -> Result<Endpoint, String> {
+    if let Some(place) = &authorization {
+        place.authorization().map_err(|problem| format!("authorization: {problem}"))?;
+    }
+    let url = destination::target(url, private_targets).map_err(|problem| format!("url {problem}"))?;
+    let ca_file = ca_file.map(|file| base.join(file));
+    Endpoint::new(url, timeout, private_targets, ca_file.as_deref(), authorization)
 }

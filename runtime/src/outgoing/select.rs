@@ -5,7 +5,7 @@ use super::otlp;
 use crate::ledger::entry::{About, AboutTimer, Document, Entry, Failed, Fault, Finding, Found, structured, subject_of};
 use crate::policy::manifest::{matches, names};
 use crate::reserved;
-use crate::verdict::{Decision, Handling, Mode};
+use crate::verdict::{Decision, Handling, Mode, strictest};
 
 /// What is told of one entry.
 #[derive(Debug, Clone)]
@@ -193,10 +193,9 @@ impl<'a> Judged<'a> {
 
     /// The verdict that what is left of it makes: the strictest of what counts.
     fn alone(&self) -> Decision {
-        let counted = || self.said.iter().filter(|said| said.mode != Mode::Shadow);
-        let found = counted().flat_map(|said| said.findings).map(|finding| Decision::from(finding.action));
-        let failed = counted().filter(|said| said.fault.is_some()).map(|_| Decision::Undetermined);
-        found.chain(failed).max().unwrap_or(Decision::Allow)
+        let counted = || self.said.iter().filter(|said| said.mode.counts());
+        let found = counted().flat_map(|said| said.findings).map(|finding| finding.action);
+        strictest(found, counted().any(|said| said.fault.is_some()))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::ledger::entry::{Entry, Evidence, Finding};
 use crate::policy::{Grant, Release};
 use crate::trial::View;
 pub use crate::trial::{Extent, Place};
-use crate::verdict::{Action, Mode};
+use crate::verdict::Action;
 
 /// Entries that are looked through for one map, at most: the last ones of what is asked.
 pub const ENTRIES_MAX: u64 = 200_000;
@@ -128,7 +128,7 @@ pub fn find(
             continue;
         }
         let Ok(Entry::Event(entry)) = Entry::parse(line.as_bytes()) else { return Err(ArchiveError::NoEntry(line)) };
-        let asked = entry.asked.iter().filter(|asked| *asked.policy == *wanted.policy && (wanted.tried || asked.mode != Mode::Shadow));
+        let asked = entry.asked.iter().filter(|asked| *asked.policy == *wanted.policy && (wanted.tried || asked.mode.counts()));
         let findings = asked.flat_map(|asked| &asked.findings).filter(|finding| is_of(finding, wanted.rule.as_deref()));
         // The same for all of them.
         let mut seen = None;
@@ -143,7 +143,7 @@ pub fn find(
                     subject: entry.subject.as_deref().map(str::to_string),
                     time: crate::ledger::time_text(happened),
                     message: finding.message.to_string(),
-                    evidence: finding.evidence.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+                    evidence: finding.evidence.pairs(),
                     place,
                 }),
                 None if view.is_some() && event.is_none() => found.count.not_kept += 1,

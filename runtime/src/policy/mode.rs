@@ -26,6 +26,11 @@ impl Mode {
             Mode::Enforce => "enforce",
         }
     }
+
+    /// Whether what is said in this mode is in the verdict.
+    pub fn counts(self) -> bool {
+        self != Mode::Shadow
+    }
 }
 
 /// What a platform does with an event that is `undetermined`: its own setting, in the

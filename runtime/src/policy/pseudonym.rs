@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use crate::column::Cell;
+use crate::digest::hex;
 
 type Keyed = Hmac<Sha256>;
 
@@ -95,12 +96,6 @@ impl fmt::Debug for Pseudonyms {
 
 fn keyed(key: &[u8]) -> Keyed {
     Keyed::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length (RFC 2104)"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    digits.map(char::from).collect()
 }
 
 #[cfg(test)]

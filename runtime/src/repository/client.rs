@@ -15,8 +15,8 @@ use super::error::{Context, RepositoryError, the};
 use super::layout::{self, ListStatement, Named, WITHDRAWN};
 use super::location::{BLOB_BYTES_MAX, Carrier, Location, Seen};
 use super::memory::Memory;
-use super::roots::{About, ROLES, check_keys, hex, trusted};
-use crate::digest::Digest;
+use super::roots::{About, ROLES, check_keys, trusted};
+use crate::digest::{Digest, hex};
 use crate::policy::statement::{self, Blob, Fault, Statement, StatementError, Withdrawal};
 
 /// Longest time that one refresh may take.

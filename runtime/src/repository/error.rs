@@ -12,8 +12,8 @@ use tough::schema::{Error as SchemaError, RoleType, Root};
 use super::key::KeyError;
 use super::layout::TARGETS;
 use super::location::{Seen, TooLong};
-use super::roots::{hex, short};
-use crate::digest::Digest;
+use super::roots::short;
+use crate::digest::{Digest, hex};
 use crate::policy::statement::StatementError;
 
 /// Why a repository is not followed. What was in force before stays so.

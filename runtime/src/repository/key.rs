@@ -10,7 +10,8 @@ use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use tough::schema::decoded::{Decoded, Hex};
 use tough::schema::key::Key;
 
-use super::roots::{hex, short};
+use super::roots::short;
+use crate::digest::hex;
 
 /// Longest key file that is read.
 const FILE_BYTES_MAX: u64 = 16 << 10;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use tough::schema::key::Key;
 use tough::schema::{RoleType, Root, Signed};
 
+use crate::digest::hex;
+
 /// The member of a root that says whose it is.
 const MEMBER: &str = "ephor";
 
@@ -87,15 +89,6 @@ fn material(key: &Key) -> Vec<u8> {
         Key::Rsa { keyval, .. } => keyval.public.to_vec(),
         Key::Ecdsa { keyval, .. } | Key::EcdsaOld { keyval, .. } => keyval.public.to_vec(),
     }
-}
-
-/// The hexadecimal digits of a key's name.
-pub(super) fn hex(id: &[u8]) -> String {
-    use std::fmt::Write as _;
-    id.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// As many digits as it takes to tell keys apart in a sentence.

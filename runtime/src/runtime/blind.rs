@@ -16,7 +16,6 @@ use super::evaluate::Round;
 use super::line::Stale;
 use super::set::{Lined, Set};
 use super::spine::Judged;
-use crate::policy::Mode;
 use crate::stats::{BlindLabel, Stats};
 use crate::verdict::FaultKind;
 
@@ -191,7 +190,7 @@ impl Eyes {
         }
         let mut missed = Missed::new();
         let blind = missed_events(set, round, judged, &mut missed);
-        for fault in judged.woken.iter().filter(|woken| woken.mode != Mode::Shadow).flat_map(|woken| &woken.verdict.faults) {
+        for fault in judged.woken.iter().filter(|woken| woken.mode.counts()).flat_map(|woken| &woken.verdict.faults) {
             *missed.entry((Some(fault.release.policy().into()), cause_of(fault.kind))).or_default() += 1;
         }
         let (from, until) = (from.div_euclid(1_000_000), until.max(from).div_euclid(1_000_000));

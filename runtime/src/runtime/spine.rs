@@ -34,7 +34,7 @@ use crate::sequencer::{Limits, Sequencer, Step, Submission, now_micros};
 use crate::state::{Key, States, Timer, Timers};
 use crate::stats::{FaultLabel, FindingLabel, OutcomeLabel, StageLabel, Stats, VerdictLabel, observe};
 use crate::trace::Way;
-use crate::verdict::{Decision, Fault, FaultKind, Finding, Verdict};
+use crate::verdict::{Decision, Fault, FaultKind, Finding, Verdict, strictest};
 
 /// Stack of the threads that evaluate: wasmtime takes 512 KiB of it for the
 /// policy, the rest is ours.
@@ -443,7 +443,7 @@ impl Spine {
         // What does not count is heard as well, and set aside.
         let counts = |row: u32, member: usize| {
             let line = &set.lines[set.members[member].line];
-            line.candidate.is_none() || set.mode(member, round.in_canary(set, row as usize, line)) != Mode::Shadow
+            line.candidate.is_none() || set.mode(member, round.in_canary(set, row as usize, line)).counts()
         };
         let Said { parts, unasked } = said;
         for Unasked { member, row, kind, detail } in &unasked {
@@ -589,9 +589,7 @@ impl Judged {
     /// The decision that this comes to, and whether the release failed to answer.
     fn said_by(&self, set: &Set, row: usize, member: usize) -> (Decision, bool) {
         let (findings, fault) = self.of(set, row, member);
-        let found = findings.map(|finding| Decision::from(finding.action));
-        let decision = found.chain(fault.map(|_| Decision::Undetermined)).max().unwrap_or(Decision::Allow);
-        (decision, fault.is_some())
+        (strictest(findings.map(|finding| finding.action), fault.is_some()), fault.is_some())
     }
 }
 

@@ -322,7 +322,7 @@ fn found(policy: &str, release: &str, mode: Mode, finding: &Finding<'_>) -> Foun
         rule: finding.rule.to_string(),
         action: finding.action,
         severity: finding.severity,
-        counts: mode != Mode::Shadow,
+        counts: mode.counts(),
         message: finding.message.to_string(),
         evidence: finding.evidence.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         legal_basis: finding.legal_basis.to_string(),
@@ -333,7 +333,7 @@ fn failed(policy: &str, release: &str, mode: Mode, fault: &Fault<'_>) -> Failed 
     Failed {
         policy: policy.to_string(),
         release: release.to_string(),
-        counts: mode != Mode::Shadow,
+        counts: mode.counts(),
         kind: fault.kind,
         detail: fault.detail.to_string(),
     }

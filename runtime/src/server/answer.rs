@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::ingest::{Place, Rejection};
 use crate::ledger::entry::{Entry, number, string};
 use crate::ledger::{Answer, Line, Recorded, Refusal};
-use crate::verdict::{Action, Decision, Finding, Handling, Mode, Severity, Verdict, is_overridden};
+use crate::verdict::{Action, Decision, Finding, Handling, Severity, Verdict, is_overridden};
 
 /// Where in its request an item without a verdict stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ fn again(out: &mut Vec<u8>, recorded: &Recorded<Line>) {
     handling(out, entry.handling);
     out.extend_from_slice(b"\",\"findings\":[");
     // What does not count is in the entry and in no answer.
-    let asked = || entry.asked.iter().filter(|asked| asked.mode != Mode::Shadow);
+    let asked = || entry.asked.iter().filter(|asked| asked.mode.counts());
     let findings = asked().flat_map(|asked| asked.findings.iter().map(move |finding| (asked, finding)));
     for (index, (asked, finding)) in findings.enumerate() {
         if index > 0 {

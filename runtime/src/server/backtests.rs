@@ -19,12 +19,12 @@ use time::OffsetDateTime;
 use super::body::{self, FrameSender, RequestBody, ResponseBody};
 use super::events::MediaType;
 use super::guard::Caller;
-use super::openapi::{CSV, JSON, LINES, SERVER_SENT};
+use super::openapi::{CSV, JSON, LINES};
 use super::policies::{check_json, check_local, read_parts, refused, render};
 use super::problem::{Cause, Problem, sentence};
 use super::protocol::{preferred, query};
 use super::viewer::Viewer;
-use super::{Phase, Shared};
+use super::{Phase, Shared, sent_events};
 use crate::access::Role;
 use crate::backtest::{Against, BacktestError, Backtests, Change, Done, End, Example, Job, KnownRelease, Request, Status};
 use crate::runtime::Revision;
@@ -41,9 +41,8 @@ const FRAMES_MAX: usize = 4;
 /// Bytes of one frame of differences, about.
 const FRAME_BYTES: usize = 128 << 10;
 
-/// Between two frames of progress, and at most so long without one.
+/// Between two frames of progress.
 const STEP: Duration = Duration::from_millis(250);
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What is asked for.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -172,7 +171,7 @@ pub(super) fn shown(viewer: &Viewer, job: &Job) -> Option<Arc<Done>> {
 pub(super) fn get(shared: &Arc<Shared>, parts: &Parts, id: u64) -> Result<Response<ResponseBody>, Problem> {
     let viewer = Viewer::of(parts);
     let job = find(shared, &viewer, id)?;
-    if preferred(&parts.headers, &[JSON, SERVER_SENT]) == Some(1) {
+    if preferred(&parts.headers, &[JSON, sent_events::MEDIA]) == Some(1) {
         return Ok(progress(shared, &job));
     }
     let done = shown(&viewer, &job);
@@ -324,7 +323,8 @@ fn progress(shared: &Arc<Shared>, job: &Arc<Job>) -> Response<ResponseBody> {
             let now = status.borrow_and_update().clone();
             let name = if now.state.is_over() { now.state.name() } else { "progress" };
             let data = serde_json::to_string(&now).unwrap_or_default();
-            let frame = format!("event: {name}\ndata: {data}\n\n");
+            let mut frame = Vec::new();
+            sent_events::write(&mut frame, None, Some(name), &data);
             if sender.send(Bytes::from(frame), patience).await.is_err() {
                 return;
             }
@@ -335,7 +335,7 @@ fn progress(shared: &Arc<Shared>, job: &Arc<Job>) -> Response<ResponseBody> {
             let changed = tokio::select! {
                 changed = status.changed() => changed.is_ok(),
                 _ = stopping => false,
-                () = tokio::time::sleep(KEEP_ALIVE) => true,
+                () = tokio::time::sleep(sent_events::KEEP_ALIVE) => true,
             };
             if !changed {
                 return sender.complete();
@@ -344,7 +344,7 @@ fn progress(shared: &Arc<Shared>, job: &Arc<Job>) -> Response<ResponseBody> {
         }
     });
     let mut response = Response::new(ResponseBody::Stream(frames));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(SERVER_SENT));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(sent_events::MEDIA));
     response
 }
 

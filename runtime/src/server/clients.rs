@@ -238,7 +238,8 @@ impl Ticket {
     ///
     /// # Errors
     ///
-    /// If it is more than the client may send now; nothing was taken then.
+    /// If it is more than the client may send now. Its bytes may have been counted then; none
+    /// of it goes on.
     pub(super) fn take(&self, events: usize, bytes: usize) -> Result<(), Problem> {
         let Open { client, registry } = &*self.0;
         for (rate, count, bound) in [(&client.bytes, units(bytes), Bound::Bytes), (&client.events, events as u64, Bound::Events)] {

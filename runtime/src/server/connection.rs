@@ -30,7 +30,7 @@ use super::followed::Sending;
 use super::handshake::{self, Met, Protocol};
 use super::peer::Peer;
 use super::shown::Shown;
-use super::{Phase, Shared, routes};
+use super::{Limits, Phase, Shared, routes};
 
 /// Header fields beyond the limit that hyper still reads, so that the refusal says what is
 /// wrong. Beyond these it refuses without a word, and closes the connection.
@@ -81,31 +81,7 @@ where
             }
         }
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let mut builder = match protocol {
-        None => builder,
-        Some(Protocol::Http1) => builder.http1_only(),
-        Some(Protocol::Http2) => builder.http2_only(),
-    };
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout())
-        .max_headers(limits.headers_max.saturating_add(HEADERS_SPARE))
-        .max_buf_size(limits.read_buffer_bytes_max);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams_max)
-        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(limits.streams_reset_max)
-        .max_local_error_reset_streams(limits.streams_failed_max)
-        .initial_stream_window_size(limits.stream_window_bytes)
-        .initial_connection_window_size(limits.connection_window_bytes)
-        .max_frame_size(limits.frame_bytes_max)
-        .max_send_buf_size(limits.send_buffer_bytes_max)
-        .keep_alive_interval(limits.ping_interval())
-        .keep_alive_timeout(limits.ping_timeout());
+    let builder = builder(limits, protocol);
     let io = TokioIo::new(Patient::new(stream, limits.write_timeout()));
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
@@ -171,6 +147,36 @@ async fn changed(taken: &mut Option<watch::Receiver<u64>>) {
     if !is_changed {
         std::future::pending::<()>().await;
     }
+}
+
+/// How HTTP is spoken: within which bounds, and in which version if one was agreed on.
+fn builder(limits: &Limits, protocol: Option<Protocol>) -> auto::Builder<TokioExecutor> {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = match protocol {
+        None => builder,
+        Some(Protocol::Http1) => builder.http1_only(),
+        Some(Protocol::Http2) => builder.http2_only(),
+    };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout())
+        .max_headers(limits.headers_max.saturating_add(HEADERS_SPARE))
+        .max_buf_size(limits.read_buffer_bytes_max);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_max)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(limits.streams_reset_max)
+        .max_local_error_reset_streams(limits.streams_failed_max)
+        .initial_stream_window_size(limits.stream_window_bytes)
+        .initial_connection_window_size(limits.connection_window_bytes)
+        .max_frame_size(limits.frame_bytes_max)
+        .max_send_buf_size(limits.send_buffer_bytes_max)
+        .keep_alive_interval(limits.ping_interval())
+        .keep_alive_timeout(limits.ping_timeout());
+    builder
 }
 
 /// Requests of one connection, begun and answered.

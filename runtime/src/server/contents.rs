@@ -17,6 +17,7 @@ use super::Shared;
 use super::body::{RequestBody, ResponseBody};
 use super::policies::{check_local, render, stopped};
 use super::problem::{Cause, Problem, sentence};
+use crate::digest;
 use crate::runtime::{Erase, EraseError, RawEvent, RawEventError};
 
 /// What is encoded in attributes' headers (CloudEvents HTTP binding 1.0.2, section
@@ -58,8 +59,7 @@ pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts, sequence: u64) -> R
     {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    let salt: String = salt.iter().map(|byte| format!("{byte:02x}")).collect();
-    if let Ok(salt) = HeaderValue::try_from(salt) {
+    if let Ok(salt) = HeaderValue::try_from(digest::hex(&salt)) {
         headers.insert("ephor-salt", salt);
     }
     Ok(response)

@@ -125,11 +125,13 @@ pub struct Limits {
     /// Seconds after which a refused client is asked to come back.
     #[schemars(range(min = 0, max = 86_400))]
     pub retry_after_s: u64,
-    /// What one client may send.
+    /// What one client may send; 0: no bound. A client is a name that was shown, or else an
+    /// address, of IPv6 its first 64 bits. A request beyond a bound is refused with a time to
+    /// come back, a stream waits.
     pub clients: Clients,
     /// Repositories of releases that are served as they are under
     /// `/v1/repositories/NAME/`: folders by name, relative to the folder of the
-    /// configuration. No bound, but the one other thing that the surface is told.
+    /// configuration.
     #[schemars(extend("examples" = [{"transport-office": "/srv/transport-office"}]))]
     pub repositories: BTreeMap<String, PathBuf>,
     /// TLS at this server's own door, in versions 1.2 and 1.3, with HTTP/2 and HTTP/1.1 in it.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::{CACHE_CONTROL, COOKIE, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use super::body::{RequestBody, ResponseBody};
 use super::events::MediaType;
 use super::problem::{Cause, Problem};
-use super::protocol::preferred;
+use super::protocol::{preferred, see_other};
 use super::{Shared, page};
 use crate::access::Access;
 
@@ -37,7 +37,7 @@ pub(super) fn wants_page(parts: &Parts) -> bool {
 /// Leads a browser to the form, and from there back.
 pub(super) fn lead(parts: &Parts) -> Response<ResponseBody> {
     let back = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    see(&format!("/login?to={}", utf8_percent_encode(back, NON_ALPHANUMERIC)))
+    see_other(&format!("/login?to={}", utf8_percent_encode(back, NON_ALPHANUMERIC)))
 }
 
 /// The form.
@@ -69,7 +69,7 @@ pub(super) async fn enter(shared: &Arc<Shared>, parts: &Parts, body: &mut Reques
         return Ok(page::login(shared, parts, StatusCode::UNAUTHORIZED, &back, true));
     };
     tracing::info!(who = %identity, "Logged in");
-    let mut response = see(if is_own(&back) { &back } else { "/" });
+    let mut response = see_other(if is_own(&back) { &back } else { "/" });
     set_cookie(shared, &mut response, &token, "");
     Ok(response)
 }
@@ -77,7 +77,7 @@ pub(super) async fn enter(shared: &Arc<Shared>, parts: &Parts, body: &mut Reques
 /// Takes the token from the browser again.
 pub(super) fn leave(shared: &Shared) -> Result<Response<ResponseBody>, Problem> {
     of(shared)?;
-    let mut response = see("/login");
+    let mut response = see_other("/login");
     set_cookie(shared, &mut response, "", "; Max-Age=0");
     Ok(response)
 }
@@ -101,16 +101,6 @@ fn set_cookie(shared: &Shared, response: &mut Response<ResponseBody>, token: &st
 /// Whether a place to go back to is on this server.
 fn is_own(back: &str) -> bool {
     back.starts_with('/') && !back.starts_with("//") && back.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-}
-
-fn see(place: &str) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(""));
-    *response.status_mut() = StatusCode::SEE_OTHER;
-    if let Ok(place) = HeaderValue::from_str(place) {
-        response.headers_mut().insert(LOCATION, place);
-    }
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod protocol;
 mod releases;
 mod repositories;
 mod routes;
+mod sent_events;
 mod shown;
 mod status;
 mod stream;

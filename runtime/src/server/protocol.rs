@@ -2,7 +2,7 @@
 //! the client takes, entity tags, and the headers that every answer has.
 
 use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, VARY,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
@@ -175,6 +175,16 @@ pub(super) fn complete(parts: &Parts, response: &mut Response<ResponseBody>) {
     if parts.method == Method::HEAD {
         without_body(response);
     }
+}
+
+/// Leads a browser to another place of this server, which it gets (RFC 9110, 15.4.4).
+pub(super) fn see_other(place: &str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(""));
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(place) = HeaderValue::try_from(place) {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    response
 }
 
 fn default(response: &mut Response<ResponseBody>, name: HeaderName, value: &'static str) {

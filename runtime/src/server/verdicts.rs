@@ -17,11 +17,11 @@ use tokio::sync::watch;
 
 use super::body::{self, FrameSender, ResponseBody};
 use super::list::{limit, link};
-use super::openapi::{LINES, SERVER_SENT};
+use super::openapi::LINES;
 use super::problem::{Cause, Problem};
 use super::protocol::{preferred, query};
 use super::viewer::Viewer;
-use super::{Phase, Shared, log};
+use super::{Phase, Shared, log, sent_events};
 use crate::ledger::entry::{ChangeEntry, Entry};
 use crate::ledger::{Log, LogError};
 use crate::policy::Mode;
@@ -52,10 +52,6 @@ const GLANCE_ENTRIES: u64 = 128 << 10;
 
 /// Entries a second that somebody may ask to look on.
 pub(super) const RATE_MAX: u32 = 1_000;
-
-/// A sign of life for whoever waits for the next entry, so that a proxy does not take
-/// the connection for dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -237,7 +233,7 @@ const MODES: [Mode; 3] = [Mode::Shadow, Mode::Canary, Mode::Enforce];
 pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<ResponseBody>, Problem> {
     let log = log::of(shared)?;
     let mut query = Query::parse(parts.uri.query().unwrap_or_default())?;
-    let events = preferred(&parts.headers, &[LINES, SERVER_SENT]) == Some(1);
+    let events = preferred(&parts.headers, &[LINES, sent_events::MEDIA]) == Some(1);
     // A browser that lost its connection says what it had last (HTML, 9.2).
     if let Some(last) = parts.headers.get(LAST_EVENT_ID) {
         let last: Option<u64> = last.to_str().ok().and_then(|last| last.trim().parse().ok());
@@ -275,7 +271,7 @@ pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts) -> Result<Response<
             Response::new(ResponseBody::Stream(frames_in))
         }
     };
-    let media = if events { SERVER_SENT } else { LINES };
+    let media = if events { sent_events::MEDIA } else { LINES };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
@@ -388,7 +384,7 @@ impl Feed {
             let woken = tokio::select! {
                 woken = self.entries.wait() => woken,
                 _ = stopping => false,
-                () = tokio::time::sleep(KEEP_ALIVE) => {
+                () = tokio::time::sleep(sent_events::KEEP_ALIVE) => {
                     let sign: &'static [u8] = if self.events { b": nothing new\n\n" } else { b"\n" };
                     frames.send(Bytes::from_static(sign), self.patience).await.is_ok()
                 }
@@ -417,7 +413,7 @@ impl Feed {
         let read = self.entries.read(Vec::new(), move |frame: &mut Vec<u8>, sequence, line| {
             if let Some(line) = Narrow::shown(narrow.as_deref(), &line, &query) {
                 if events {
-                    frame.extend_from_slice(format!("id: {sequence}\ndata: {line}\n\n").as_bytes());
+                    sent_events::write(frame, Some(sequence), None, &line);
                 } else {
                     frame.extend_from_slice(line.as_bytes());
                     frame.push(b'\n');
@@ -453,12 +449,12 @@ fn latest(log: &Log, query: &Query, narrow: Option<&Narrow>, new: &RangeInclusiv
             }
         }
     }
-    let mut frame = String::new();
+    let mut frame = Vec::new();
     for (sequence, line) in kept {
-        frame.push_str(&format!("id: {sequence}\ndata: {line}\n\n"));
+        sent_events::write(&mut frame, Some(sequence), None, &line);
     }
     if left_out > 0 {
-        frame.push_str(&format!("id: {durable}\nevent: left-out\ndata: {left_out}\n\n"));
+        sent_events::write(&mut frame, Some(durable), Some("left-out"), &left_out.to_string());
     }
     Ok(frame.into())
 }

@@ -1,6 +1,6 @@
 //! The server's side: what it shows and whom it takes, as its files are now.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::settings::{ClientCertificates, Settings};
 use super::validity::{self, Validity};
 use super::{FileError, files, provider};
+use crate::stamp::Stamp;
 
 /// So long before it ends a certificate is warned about.
 const WARN_BEFORE: Duration = Duration::from_secs(14 * 86_400);
@@ -61,17 +62,13 @@ struct Now {
     validity: Validity,
 }
 
-/// How the files looked.
+/// How the files looked; nothing for one that was not there.
 #[derive(Debug)]
 struct Follow {
-    taken: Vec<Stamp>,
-    seen: Vec<Stamp>,
+    taken: Vec<Option<Stamp>>,
+    seen: Vec<Option<Stamp>>,
     warned: Option<Instant>,
 }
-
-/// How a file looks from outside: when its content, owner or mode last changed, its bytes,
-/// and which one it is; nothing if it is not there.
-type Stamp = Option<((i64, i64), u64, u64)>;
 
 impl Door {
     /// Reads the files.
@@ -242,12 +239,6 @@ fn verifier(settings: &Settings) -> Result<Arc<dyn ClientCertVerifier>, DoorErro
     })
 }
 
-fn stamps(settings: &Settings) -> Vec<Stamp> {
-    settings.files().map(|(_, file)| stamp(file)).collect()
-}
-
-fn stamp(file: &Path) -> Stamp {
-    use std::os::unix::fs::MetadataExt as _;
-    let meta = std::fs::metadata(file).ok()?;
-    Some(((meta.ctime(), meta.ctime_nsec()), meta.len(), meta.ino()))
+fn stamps(settings: &Settings) -> Vec<Option<Stamp>> {
+    settings.files().map(|(_, file)| Stamp::of(file)).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use ephor::digest::hex;
 use ephor::policy::Release;
 use ephor::policy::manifest::{Action, Rule};
 use ephor::trial::{Remembered, Said, Seen, SeenValue, Tried, Woken};
@@ -236,10 +237,6 @@ fn bytes(state: Option<&[u8]>) -> String {
             format!("{count}  {}{more}", hex(&state[..state.len().min(STATE_BYTES_SHOWN)]))
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn short(text: &str) -> &str {

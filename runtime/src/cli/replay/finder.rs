@@ -198,7 +198,7 @@ impl Finder {
         }
         let Wanted { sequence, source, id, digest } = wanted;
         let event = format!("entry {} is about event {} of {}", table::grouped(*sequence), table::plain(id), table::plain(source));
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = ephor::digest::hex(digest);
         let why = match other {
             Some(other) => format!(
                 "the files have it with other bytes: their digest is {}, and that of the recorded event {digest}. One of them was changed, or it came in headers and is not archived as it came",

@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::fields::{Evidence, Hex, Lists, Text, Time, digest, hex, member, number, present, present_digest, strings};
 use crate::digest::Digest;
@@ -60,6 +62,13 @@ pub(crate) struct EventEntry<'a> {
 }
 
 impl EventEntry<'_> {
+    /// When the event happened: its own time, or when it arrived.
+    pub fn happened(&self) -> Time {
+        let own = self.time.as_deref().and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok());
+        let micros = own.and_then(|time| i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)).ok());
+        micros.map_or(self.arrived, Time::from_micros)
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         member(out, b",\"source\":", &self.source);
         member(out, b",\"id\":", &self.id);

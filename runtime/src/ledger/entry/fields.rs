@@ -95,6 +95,13 @@ impl JsonSchema for Hex {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Evidence<'a>(pub Vec<(Text<'a>, Text<'a>)>);
 
+impl Evidence<'_> {
+    /// Names and values.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+}
+
 impl JsonSchema for Evidence<'_> {
     fn schema_name() -> Cow<'static, str> {
         "Evidence".into()

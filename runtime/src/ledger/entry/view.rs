@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Entry;
 use super::event::EventEntry;
 use super::fields::{member, number};
-use crate::verdict::{Decision, Mode};
+use crate::verdict::{Decision, strictest};
 
 impl<'a> Entry<'a> {
     /// The part of an entry that concerns these policies; nothing if that is none of it.
@@ -63,16 +63,20 @@ impl JsonSchema for NarrowedEvent {
 }
 
 impl EventEntry<'_> {
+    /// The verdict that some of its policies give without the others.
+    pub(crate) fn verdict_of(&self, is_of: impl Fn(&str) -> bool) -> Decision {
+        let counted = || self.asked.iter().filter(|asked| asked.mode.counts() && is_of(&asked.policy));
+        let found = counted().flat_map(|asked| &asked.findings).map(|finding| finding.action);
+        strictest(found, counted().any(|asked| asked.fault.is_some()))
+    }
+
     fn narrowed(mut self, sees: impl Fn(&str) -> bool, subject_is_open: bool) -> Option<Self> {
         self.asked.retain(|asked| sees(&asked.policy));
         self.without.retain(|policy| sees(policy));
         if self.asked.is_empty() && self.without.is_empty() {
             return None;
         }
-        let counts = || self.asked.iter().filter(|asked| asked.mode != Mode::Shadow);
-        let found = counts().flat_map(|asked| asked.findings.iter().map(|finding| Decision::from(finding.action)));
-        let failed = counts().filter(|asked| asked.fault.is_some()).map(|_| Decision::Undetermined);
-        self.verdict = found.chain(failed).max().unwrap_or(Decision::Allow);
+        self.verdict = self.verdict_of(|_| true);
         // What the platform does with it follows from all policies, as does whether an
         // event about the verdict comes behind.
         (self.handling, self.echo, self.number) = (None, None, None);

@@ -22,7 +22,7 @@ use super::key::{PublicKey, Signer};
 use super::layout::{self, ListStatement, Named, WITHDRAWN};
 pub use super::roots::Days;
 use super::roots::{About, check_keys};
-use crate::digest::Digest;
+use crate::digest::{Digest, hex};
 use crate::policy::manifest::is_name;
 use crate::policy::statement::{Blob, Statement, Withdrawal};
 use files::Files;
@@ -146,7 +146,7 @@ impl Author {
     /// Names of a role's keys, in full, and how many of them have to sign.
     pub fn keys(&self, role: Role) -> (Vec<String>, u64) {
         let keys = role.roles().first().and_then(|of| self.root.signed.roles.get(of));
-        keys.map_or((Vec::new(), 0), |keys| (keys.keyids.iter().map(|id| super::roots::hex(id)).collect(), keys.threshold.get()))
+        keys.map_or((Vec::new(), 0), |keys| (keys.keyids.iter().map(|id| hex(id)).collect(), keys.threshold.get()))
     }
 
     /// Until when the four signatures hold, as it stands: root, targets, snapshot, timestamp.
@@ -358,7 +358,7 @@ impl Author {
         self.change_root(signers, now, false, |root| {
             for of in role.roles() {
                 let Some(keys) = root.roles.get_mut(of) else { continue };
-                let at = keys.keyids.iter().position(|id| super::roots::hex(id) == old);
+                let at = keys.keyids.iter().position(|id| hex(id) == old);
                 let at = at.ok_or_else(|| AuthorError::Nothing(format!("{} has no key {old}", role.name())))?;
                 if let Some(place) = keys.keyids.get_mut(at) {
                     *place = new.id.clone();

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use tough::schema::{Error as SchemaError, Role, RoleType, Root, Signature, Signed};
 
+use crate::digest::hex;
 use crate::repository::error::{AuthorError, names, the};
 use crate::repository::key::Signer;
-use crate::repository::roots::{check_keys, hex};
+use crate::repository::roots::check_keys;
 
 /// Signs with every key of the role that is at hand.
 pub fn sign<T: Role>(role: T, root: &Root, signers: &[Signer]) -> Result<Signed<T>, AuthorError> {

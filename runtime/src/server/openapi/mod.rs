@@ -20,7 +20,7 @@ mod releases;
 mod table;
 
 pub(super) use document::DOCUMENT;
-pub(super) use operation::{CSV, JSON, LINES, Operation, SERVER_SENT};
+pub(super) use operation::{CSV, JSON, LINES, Operation};
 pub(super) use page::{POLICY, page};
 pub(super) use table::{Path, TABLE};
 

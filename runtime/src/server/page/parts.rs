@@ -4,7 +4,10 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 
 use super::context::{Context, link};
-use crate::verdict::{Decision, Mode, Severity};
+use super::texts::Language;
+use crate::ledger::entry::Finding;
+use crate::policy::Release;
+use crate::verdict::{Decision, Mode, Severity, message};
 
 /// A point in time: in UTC, which a script replaces by the viewer's zone, with UTC on
 /// hover.
@@ -186,6 +189,28 @@ pub(in crate::server) fn live_section(id: &str, title: &str, body: &Markup) -> M
             h2 id={ (id) "-title" } { (title) }
             (body)
         }
+    }
+}
+
+/// The columns of a table of verdicts over time, in the order of [`Decision::ALL`].
+pub(in crate::server) fn verdicts_over_time(context: &Context<'_>) -> [Column<'static>; 5] {
+    let of = |decision| Column::number(verdict_word(context, decision));
+    let [allow, flag, undetermined, deny] = Decision::ALL.map(of);
+    [Column::text(context.text("verdicts.from")), allow, flag, undetermined, deny]
+}
+
+/// Whether a language tag (BCP 47) is of this language, as it is spoken anywhere.
+pub(in crate::server) fn is_in(language: Language, tag: &str) -> bool {
+    tag.split('-').next().is_some_and(|primary| primary.eq_ignore_ascii_case(language.tag()))
+}
+
+/// What a finding says: in the viewer's language, if this release of its policy has that,
+/// and otherwise as it was recorded.
+pub(in crate::server) fn says(language: Language, release: Option<&Release>, finding: &Finding<'_>) -> String {
+    let rule = release.and_then(|release| release.manifest.rules.iter().find(|rule| rule.id == *finding.rule));
+    match rule.filter(|rule| rule.messages.iter().any(|message| is_in(language, &message.language))) {
+        Some(rule) => message(rule, Some(language.tag()), &finding.evidence.pairs()),
+        None => finding.message.to_string(),
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use hyper::header::{HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use maud::Markup;
@@ -15,6 +14,7 @@ use crate::backtest::{Against, Change, End, Request};
 use crate::server::body::{RequestBody, ResponseBody};
 use crate::server::policies::check_local;
 use crate::server::problem::{Cause, Problem};
+use crate::server::protocol::see_other;
 use crate::server::{Shared, act, backtests};
 
 /// Bytes of a form but for the settings that may be in it, and how much longer those
@@ -42,7 +42,7 @@ pub(in super::super) async fn post(
     let bytes = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
     if let Some(id) = id {
         let is_over = backtests::cancel(shared, parts, id)?.status().state.is_over();
-        return Ok(Answer::Elsewhere(elsewhere(&if is_over { "/backtests".to_string() } else { format!("/backtests/{id}") })));
+        return Ok(Answer::Elsewhere(see_other(&if is_over { "/backtests".to_string() } else { format!("/backtests/{id}") })));
     }
     let mut values = Values { cold: true, ..Values::default() };
     for (name, value) in url::form_urlencoded::parse(&bytes) {
@@ -63,7 +63,7 @@ pub(in super::super) async fn post(
         *place = value.trim().to_string();
     }
     match begin(shared, parts, context, &values).await {
-        Ok(id) => Ok(Answer::Elsewhere(elsewhere(&format!("/backtests/{id}")))),
+        Ok(id) => Ok(Answer::Elsewhere(see_other(&format!("/backtests/{id}")))),
         // The form again, as it was.
         Err(problem) if problem.cause.status().is_client_error() || problem.cause == Cause::BacktestsFull => {
             let view = list::with(context, &values, Some(&problem.detail)).await?;
@@ -100,14 +100,4 @@ async fn begin(shared: &Arc<Shared>, parts: &Parts, context: &Context<'_>, value
         reason: by.reason,
     };
     Ok(backtests::start(shared, &context.viewer, request, Change { settings, ..Change::default() }).await?.id)
-}
-
-/// Leads a browser to another view, which it gets.
-fn elsewhere(path: &str) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(""));
-    *response.status_mut() = StatusCode::SEE_OTHER;
-    if let Ok(path) = HeaderValue::try_from(path) {
-        response.headers_mut().insert(LOCATION, path);
-    }
-    response
 }

@@ -11,7 +11,7 @@ use crate::runtime::{RawEvent, RawEventError, Standing};
 use crate::server::page::parts::{self, Column, Level};
 use crate::server::page::policy;
 use crate::trial::{Seen, SeenValue, View};
-use crate::verdict::{Decision, FaultKind, message};
+use crate::verdict::{Decision, FaultKind, strictest};
 
 /// A release that is judged with, by its digest.
 fn standing(context: &Context<'_>, policy: &str, digest: &Digest) -> Option<Standing> {
@@ -65,15 +65,14 @@ fn card(name: &str, release: &str, body: &Markup) -> Markup {
 }
 
 fn outcome(context: &Context<'_>, findings: &[Finding<'_>], fault: Option<&Fault<'_>>) -> Markup {
-    let worst = findings.iter().map(|finding| Decision::from(finding.action)).chain(fault.map(|_| Decision::Undetermined)).max();
-    parts::verdict(context, worst.unwrap_or(Decision::Allow))
+    parts::verdict(context, strictest(findings.iter().map(|finding| finding.action), fault.is_some()))
 }
 
 fn findings(context: &Context<'_>, findings: &[Finding<'_>], fault: Option<&Fault<'_>>, standing: Option<&Standing>) -> Markup {
     html! {
         @for finding in findings {
             article class={ "finding " (finding.action.name()) } {
-                p.says lang=[spoken(context, finding, standing)] { (said(context, finding, standing)) }
+                p.says lang=[spoken(context, finding, standing)] { (parts::says(context.language, standing.map(|standing| &*standing.release), finding)) }
                 dl.facts {
                     dt { (context.text("event.clause")) } dd.clause { (&*finding.legal_basis) }
                     dt { (context.text("event.rule")) }
@@ -97,26 +96,12 @@ fn asks(context: &Context<'_>, finding: &Finding<'_>) -> &'static str {
     }
 }
 
-/// The message in the viewer's language, if the release is there and has it; as it was
-/// recorded otherwise.
-fn said(context: &Context<'_>, finding: &Finding<'_>, standing: Option<&Standing>) -> String {
-    let rule = standing.and_then(|standing| standing.release.manifest.rules.iter().find(|rule| rule.id == *finding.rule));
-    match rule {
-        Some(rule) => {
-            let evidence: Vec<(String, String)> =
-                finding.evidence.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-            message(rule, Some(context.language.tag()), &evidence)
-        }
-        None => finding.message.to_string(),
-    }
-}
-
-/// The language of that message, where it is known and another than the page's.
+/// The language of what a finding says, where it is known and another than the page's.
 fn spoken<'s>(context: &Context<'_>, finding: &Finding<'_>, standing: Option<&'s Standing>) -> Option<&'s str> {
     let rule = standing?.release.manifest.rules.iter().find(|rule| rule.id == *finding.rule)?;
-    let own = rule.messages.iter().find(|message| policy::is_in(context, &message.language));
+    let own = rule.messages.iter().find(|message| parts::is_in(context.language, &message.language));
     let spoken = own.or(rule.messages.first())?.language.as_str();
-    (!policy::is_in(context, spoken)).then_some(spoken)
+    (!parts::is_in(context.language, spoken)).then_some(spoken)
 }
 
 fn evidence(evidence: &Evidence<'_>) -> Markup {

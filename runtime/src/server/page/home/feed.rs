@@ -11,7 +11,7 @@ use crate::ledger::entry::{Entry, Fault, Finding};
 use crate::overview::Brief;
 use crate::policy::Release;
 use crate::server::log;
-use crate::verdict::{Decision, Mode, message};
+use crate::verdict::{Decision, Mode, strictest};
 
 /// Entries that the page begins with.
 const FIRST_SHOWN: usize = 40;
@@ -151,10 +151,9 @@ struct Said<'e> {
 
 /// The verdict that these alone would give, for who may not know of the others.
 fn alone(said: &[Said<'_>]) -> Decision {
-    let counting = said.iter().filter(|said| said.mode != Mode::Shadow);
-    let found = counting.clone().flat_map(|said| said.findings).map(|finding| Decision::from(finding.action));
-    let failed = counting.filter(|said| said.fault.is_some()).map(|_| Decision::Undetermined);
-    found.chain(failed).max().unwrap_or(Decision::Allow)
+    let counted = || said.iter().filter(|said| said.mode.counts());
+    let found = counted().flat_map(|said| said.findings).map(|finding| finding.action);
+    strictest(found, counted().any(|said| said.fault.is_some()))
 }
 
 /// A row of the feed; none for an entry that nobody gave a verdict in, or in which
@@ -193,7 +192,7 @@ fn row(context: &Context<'_>, releases: &BTreeMap<String, Arc<Release>>, entry: 
                 @for said in &said {
                     @for finding in said.findings {
                         p {
-                            (said_by(context, releases.get(said.policy), finding))
+                            (parts::says(context.language, releases.get(said.policy).map(|release| &**release), finding))
                             " " span.note { (parts::policy(said.policy)) " · " (*finding.rule) " " (parts::mode(context, said.mode)) }
                         }
                     }
@@ -209,28 +208,12 @@ fn row(context: &Context<'_>, releases: &BTreeMap<String, Arc<Release>>, entry: 
     })
 }
 
-/// What a rule says, in the viewer's language if it has that, and as it was recorded if
-/// not.
-fn said_by(context: &Context<'_>, release: Option<&Arc<Release>>, finding: &Finding<'_>) -> String {
-    let rule = release.and_then(|release| release.manifest.rules.iter().find(|known| known.id == *finding.rule));
-    let has = |language: &str| language.split('-').next().is_some_and(|primary| primary.eq_ignore_ascii_case(context.language.tag()));
-    match rule {
-        Some(rule) if rule.messages.iter().any(|message| has(&message.language)) => {
-            let evidence: Vec<(String, String)> =
-                finding.evidence.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-            message(rule, Some(context.language.tag()), &evidence)
-        }
-        _ => finding.message.to_string(),
-    }
-}
-
 /// What rules say in the viewer's language, for the script: by policy and rule.
 fn messages(context: &Context<'_>) -> Markup {
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for one in context.shared.runtime.policies().iter().filter(|one| context.viewer.sees_policy(one.release.policy())) {
         for rule in &one.release.manifest.rules {
-            let tag = context.language.tag();
-            let own = rule.messages.iter().find(|message| message.language.split('-').next() == Some(tag));
+            let own = rule.messages.iter().find(|message| parts::is_in(context.language, &message.language));
             if let Some(own) = own {
                 all.entry(one.release.policy().to_string()).or_default().insert(rule.id.clone(), own.text.clone());
             }

@@ -9,7 +9,7 @@ use super::super::context::Context;
 use super::super::parts::{Figure, Level, figures as figures_of, number, percent};
 use super::blind;
 use crate::overview::Counts;
-use crate::runtime::{Mode, Stale};
+use crate::runtime::Stale;
 use crate::server::releases;
 use crate::verdict::Decision;
 
@@ -55,7 +55,7 @@ impl Stand {
                 continue;
             }
             stand.all.insert(name.to_string());
-            if one.mode != Mode::Shadow {
+            if one.mode.counts() {
                 stand.in_force.insert(name.to_string());
             }
             match one.stale {

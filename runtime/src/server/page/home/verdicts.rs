@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::context::{Context, link};
-use super::super::parts::{self, Column, number};
+use super::super::parts::{self, number};
 use super::super::plot::{Ink, Panel, Plot, Series, bars};
 use crate::overview::{Counts, Resolution};
 use crate::verdict::Decision;
@@ -152,13 +152,7 @@ pub(super) fn section(context: &Context<'_>) -> Markup {
 /// The same numbers as text, the latest first, without periods in which nothing was.
 fn table(context: &Context<'_>, period: Period) -> Markup {
     let (_, counted) = counted(context, period);
-    let head = [
-        Column::text(context.text("verdicts.from")),
-        Column::number(context.text("words.allow")),
-        Column::number(context.text("words.flag")),
-        Column::number(context.text("words.undetermined")),
-        Column::number(context.text("words.deny")),
-    ];
+    let head = parts::verdicts_over_time(context);
     let rows = html! {
         @for (start, counts) in counted.iter().rev().filter(|(_, counts)| counts.events() > 0) {
             tr {

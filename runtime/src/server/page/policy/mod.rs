@@ -137,8 +137,3 @@ pub(super) fn form(context: &Context<'_>, mark: &str) -> Markup {
     };
     html! { span class={ "form " (word) } { (name) @if let Some(exactly) = exactly { " " (exactly) } } }
 }
-
-/// Whether a language tag is one of the page's language.
-pub(super) fn is_in(context: &Context<'_>, tag: &str) -> bool {
-    tag.split('-').next().is_some_and(|primary| primary.eq_ignore_ascii_case(context.language.tag()))
-}

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::context::Context;
 use super::super::parts::{self, Column};
-use super::{form, granted, is_in};
+use super::{form, granted};
 use crate::policy::Statement;
 use crate::policy::form::Form;
 use crate::policy::manifest::Rule;
@@ -60,7 +60,7 @@ fn law(context: &Context<'_>, statement: &Statement) -> Markup {
 
 /// A rule: its message in the viewer's language, the clause, and what it asks for.
 fn of_rule(context: &Context<'_>, rule: &Rule) -> Markup {
-    let own = rule.messages.iter().find(|message| is_in(context, &message.language));
+    let own = rule.messages.iter().find(|message| parts::is_in(context.language, &message.language));
     let message = own.or(rule.messages.first());
     let asks = match rule.action {
         Action::Deny => context.text("event.asks-deny"),

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::context::Context;
-use super::super::parts::{self, Column};
+use super::super::parts;
 use super::super::plot::{Ink, Panel, Plot, Series, bars};
 use super::read::Entry;
 use crate::verdict::Decision;
@@ -84,13 +84,7 @@ pub fn plot(context: &Context<'_>, subject: &str, entries: &[Entry]) -> Plot {
 /// The section of the plot.
 pub fn section(context: &Context<'_>, source: &str, subject: &str, entries: &[Entry]) -> Markup {
     let counted = Counted::of(entries);
-    let head = [
-        Column::text(context.text("verdicts.from")),
-        Column::number(context.text("words.allow")),
-        Column::number(context.text("words.flag")),
-        Column::number(context.text("words.undetermined")),
-        Column::number(context.text("words.deny")),
-    ];
+    let head = parts::verdicts_over_time(context);
     let rows = html! {
         @for (at, bar) in counted.bars.iter().enumerate().filter(|(_, bar)| bar.iter().any(|count| *count > 0)) {
             tr {

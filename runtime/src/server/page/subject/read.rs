@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use crate::ledger::entry::{Asked, Entry as Line, EventEntry, Finding};
 use crate::ledger::{Log, LogError};
 use crate::runtime::{Mode, Standing};
+use crate::server::page::parts;
 use crate::server::page::texts::Language;
-use crate::verdict::{Decision, message};
+use crate::verdict::Decision;
 
 /// What was found about a subject.
 #[derive(Debug, Default)]
@@ -90,7 +91,8 @@ fn entry(
     sees: &impl Fn(&str) -> bool,
     rules: &mut Rules,
 ) -> Option<Entry> {
-    let mut entry = Entry { sequence: event.sequence, at: happened(event), verdict: event.verdict, said: Vec::new(), faults: Vec::new() };
+    let mut entry =
+        Entry { sequence: event.sequence, at: event.happened().micros(), verdict: event.verdict, said: Vec::new(), faults: Vec::new() };
     let mut is_all = true;
     for asked in &event.asked {
         if !sees(&asked.policy) {
@@ -98,9 +100,10 @@ fn entry(
             continue;
         }
         entry.faults.extend(asked.fault.as_ref().map(|_| asked.policy.to_string()));
+        let release = standing.iter().map(|standing| &*standing.release).find(|release| release.digest == asked.digest);
         for finding in &asked.findings {
             count(rules, asked, finding);
-            let message = in_language(asked, finding, standing, language);
+            let message = parts::says(language, release, finding);
             entry.said.push(Said { rule: finding.rule.to_string(), mode: asked.mode, message });
         }
     }
@@ -108,24 +111,9 @@ fn entry(
         return None;
     }
     if !is_all {
-        entry.verdict = own_verdict(event, sees);
+        entry.verdict = event.verdict_of(sees);
     }
     Some(entry)
-}
-
-/// What policies say together that are not all.
-fn own_verdict(event: &EventEntry<'_>, sees: &impl Fn(&str) -> bool) -> Decision {
-    let own = event.asked.iter().filter(|asked| sees(&asked.policy) && asked.mode != Mode::Shadow);
-    let said = own.flat_map(|asked| {
-        let found = asked.findings.iter().map(|finding| Decision::from(finding.action));
-        found.chain(asked.fault.as_ref().map(|_| Decision::Undetermined))
-    });
-    said.max().unwrap_or(Decision::Allow)
-}
-
-fn happened(event: &EventEntry<'_>) -> i64 {
-    let sent = event.time.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
-    sent.map_or_else(|| event.arrived.micros(), jiff::Timestamp::as_microsecond)
 }
 
 fn count(rules: &mut Rules, asked: &Asked<'_>, finding: &Finding<'_>) {
@@ -139,16 +127,4 @@ fn count(rules: &mut Rules, asked: &Asked<'_>, finding: &Finding<'_>) {
     });
     rule.findings += 1;
     rule.clause = finding.legal_basis.to_string();
-}
-
-fn in_language(asked: &Asked<'_>, finding: &Finding<'_>, standing: &[Standing], language: Language) -> String {
-    let release = standing.iter().find(|standing| standing.release.digest == asked.digest).map(|standing| &standing.release);
-    match release.and_then(|release| release.manifest.rules.iter().find(|rule| rule.id == *finding.rule)) {
-        Some(rule) => {
-            let evidence: Vec<(String, String)> =
-                finding.evidence.0.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-            message(rule, Some(language.tag()), &evidence)
-        }
-        None => finding.message.to_string(),
-    }
 }
