@@ -264,7 +264,7 @@ async fn ht20_a_token_in_a_url_is_refused() {
 async fn ht20_a_feed_ends_with_the_token_that_it_was_asked_for_with() {
     let door = Door::new();
     let (alice, shop) = (door.create("alice", &["auditor"]), door.create("shop", &["ingest"]));
-    let ephor = Ephor::start_with(&door.config(""), &[]);
+    let ephor = Ephor::start_in(&door.path("data"), &door.config(""), &[]);
     let mut feed = ephor_tests::raw::Raw::connect(ephor.address());
     let address = ephor.address();
     feed.write(format!("GET /v1/verdicts?follow=true HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {alice}\r\n\r\n"));
