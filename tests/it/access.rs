@@ -265,17 +265,18 @@ async fn ht20_a_token_in_a_url_is_refused() {
 async fn ht20_a_feed_ends_with_the_token_that_it_was_asked_for_with() {
     let door = Door::new();
     let (alice, shop) = (door.create("alice", &["auditor"]), door.create("shop", &["ingest"]));
-    let ephor = Ephor::start_with(&door.config(""), &[]);
+    let ephor = Ephor::start_in(&door.path("data"), &door.config(""), &[]);
     let mut feed = ephor_tests::raw::Raw::connect(ephor.address());
     let address = ephor.address();
     feed.write(format!("GET /v1/verdicts?follow=true HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {alice}\r\n\r\n"));
-    feed.read_through("\"start\"");
+    let headers = [("authorization", &*format!("Bearer {shop}")), ("content-type", EVENT)];
+    send(&ephor, "POST", "/v1/events", &headers, event::listing(1, LISTED).to_string()).await.expect(200);
+    feed.read_through("\"verdict\"");
     assert!(door.token("revoke", &["alice"]).status.success());
     until(&ephor, &alice, 401).await;
     // Each event is something that the feed would say.
     let (ended, mut has_ended) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || ended.send(feed.closed_within(ephor_tests::PATIENCE)));
-    let headers = [("authorization", &*format!("Bearer {shop}")), ("content-type", EVENT)];
     let closed = loop {
         send(&ephor, "POST", "/v1/events", &headers, event::listing(now(), LISTED).to_string()).await.expect(200);
         tokio::select! {
