@@ -295,8 +295,7 @@ mod tests {
         let made = edit(&path, |tokens| tokens.create("alice", &[Role::Regulator("office".into())], None, NOW)).expect("made");
         let text = fs::read_to_string(&path).expect("a file");
         assert!(!text.contains(&made.secret[16..]) && text.contains("regulator:office"), "{text}");
-        let mode = || fs::metadata(&path).expect("a file").permissions().mode() & 0o777;
-        assert_eq!(mode(), 0o600);
+        assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
         assert_eq!(read(&path).expect("read").all(), [made.token]);
         // A group that was let in stays so, and others do not come in.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
