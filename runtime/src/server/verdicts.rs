@@ -28,8 +28,6 @@ use crate::policy::Mode;
 use crate::runtime::Entries;
 use crate::verdict::Decision;
 
-/// What they come as.
-
 /// Bytes of entries in one frame, about.
 const FRAME_BYTES: usize = 128 << 10;
 
