@@ -420,7 +420,7 @@ mod tests {
     fn an_error_says_where_it_stood() {
         let mut out = Vec::new();
         no_event(&mut out, Cause::LineTooLong, "x", At::Line(3));
-        let value: serde_json::Value = serde_json::from_slice(&out).expect("json");
+        let value: Value = serde_json::from_slice(&out).expect("json");
         assert_eq!(value["line"], 3);
         assert_eq!(value["error"]["status"], 413);
     }
@@ -429,7 +429,7 @@ mod tests {
     fn the_error_that_ends_a_stream_is_no_line_s() {
         let mut out = Vec::new();
         end(&mut out, Cause::Stopping, "x", 3);
-        let value: serde_json::Value = serde_json::from_slice(&out).expect("json");
+        let value: Value = serde_json::from_slice(&out).expect("json");
         assert_eq!((value.get("line"), &value["from_line"]), (None, &serde_json::json!(3)));
     }
 }

@@ -480,7 +480,7 @@ mod tests {
         let problem = Problem::new(Cause::Charset, "a \"quoted\"\nword").at_header("content-type").with("line", b"3".to_vec());
         let mut out = Vec::new();
         problem.write(&mut out);
-        let value: serde_json::Value = serde_json::from_slice(&out).expect("json");
+        let value: Value = serde_json::from_slice(&out).expect("json");
         assert_eq!(value["type"], "urn:ephor:problem:charset");
         assert_eq!(value["status"], 415);
         assert_eq!(value["header"], "content-type");

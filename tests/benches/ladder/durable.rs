@@ -52,7 +52,7 @@ impl Ephor {
             runtime.install(policy(name), settings(name).into_bytes()).await.expect("a policy in force");
         }
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let options = Options { dev: true, ingest: config.ingest, publishers: None };
+        let options = Options { dev: true, ingest: config.ingest, ..Options::default() };
         let server = Server::bind(any, runtime.clone(), config.server, options).await.expect("a server");
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -138,7 +138,7 @@ async fn ephor() -> SocketAddr {
     }
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server =
-        Server::bind(any, runtime, config.server, Options { dev: true, ingest: config.ingest, publishers: None }).await.expect("a server");
+        Server::bind(any, runtime, config.server, Options { dev: true, ingest: config.ingest, ..Options::default() }).await.expect("a server");
     let address = server.local_addr();
     tokio::spawn(server.run(std::future::pending()));
     address

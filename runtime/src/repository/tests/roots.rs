@@ -122,7 +122,7 @@ async fn sc14_a_weak_key_is_no_key() {
     let world = World::new();
     let mut root: serde_json::Value = serde_json::from_slice(&world.given).expect("JSON");
     let weak: Key = format!("01{}", "00".repeat(31)).parse().expect("32 bytes");
-    let id = super::super::roots::hex(&weak.key_id().expect("a name"));
+    let id = crate::digest::hex(&weak.key_id().expect("a name"));
     root["signed"]["keys"][&id] = serde_json::to_value(&weak).expect("JSON");
     root["signed"]["roles"]["timestamp"]["keyids"] = serde_json::json!([id]);
     let root: Root = serde_json::from_value(root["signed"].clone()).expect("a root");
