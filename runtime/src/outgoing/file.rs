@@ -124,11 +124,13 @@ mod tests {
         for number in 1..=9 {
             lines.write(format!("line {number}\n").as_bytes()).expect("written");
         }
-        let files = [path.clone(), folder.path().join("verdicts.ndjson.1"), folder.path().join("verdicts.ndjson.2")];
+        let files = [path, folder.path().join("verdicts.ndjson.1"), folder.path().join("verdicts.ndjson.2")];
         assert_eq!(files.map(|file| read(&file)), ["line 9\n", "line 8\n", "line 7\n"]);
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3);
         let mut only = Lines::new(folder.path().join("one"), 8, 1);
-        ["line 1\n", "line 2\n"].map(|line| only.write(line.as_bytes()).expect("written"));
+        for line in ["line 1\n", "line 2\n"] {
+            only.write(line.as_bytes()).expect("written");
+        }
         assert_eq!(read(&folder.path().join("one")), "line 2\n");
         assert!(!folder.path().join("one.1").exists());
     }

@@ -117,6 +117,6 @@ mod tests {
         let (_file, place) = place("Bearer a\nb");
         assert!(place.authorization().is_err());
         let missing = Place::Environment("EPHOR_TEST_NOT_SET".into());
-        assert!(missing.authorization().err().expect("not set").contains("EPHOR_TEST_NOT_SET"));
+        assert!(missing.authorization().expect_err("not set").contains("EPHOR_TEST_NOT_SET"));
     }
 }

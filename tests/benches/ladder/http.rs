@@ -137,8 +137,9 @@ async fn ephor() -> SocketAddr {
         runtime.install(policy(name), settings(name).into_bytes()).await.expect("a policy in force");
     }
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server =
-        Server::bind(any, runtime, config.server, Options { dev: true, ingest: config.ingest, ..Options::default() }).await.expect("a server");
+    let server = Server::bind(any, runtime, config.server, Options { dev: true, ingest: config.ingest, ..Options::default() })
+        .await
+        .expect("a server");
     let address = server.local_addr();
     tokio::spawn(server.run(std::future::pending()));
     address
