@@ -14,7 +14,11 @@ const FULL: &str = "[ledger]\nevents = \"full\"\n";
 
 /// A server that has judged many invoice lines, and keeps them.
 async fn server(lines: usize) -> Ephor {
-    let ephor = Ephor::start_with(FULL, &[]);
+    server_with(FULL, lines).await
+}
+
+async fn server_with(config: &str, lines: usize) -> Ephor {
+    let ephor = Ephor::start_with(config, &[]);
     ephor.put(GOOD, &policy(GOOD), &settings(GOOD)).await.succeeded();
     ephor.post(LINES, data::sample(Set::Retail)[..lines].join("\n")).await.succeeded();
     ephor
@@ -131,13 +135,14 @@ async fn a_back_test_is_asked_for_watched_and_read_in_a_browser() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_runs_is_watched_and_cancelled() {
     let Some(mut browser) = Browser::start().await else { return };
-    let ephor = server(data::sample(Set::Retail).len()).await;
-    // The first keeps the second waiting.
-    for _ in 0..2 {
+    let ephor = server_with(&format!("{FULL}[backtests]\nwaiting-max = 100\n"), data::sample(Set::Retail).len()).await;
+    // Those before keep the last one waiting for longer than a browser takes.
+    let last = 80;
+    for _ in 0..last {
         let request = serde_json::json!({"policy": GOOD, "by": "an analyst"});
         ephor.act("/v1/backtests", request.to_string()).await.expect(202);
     }
-    browser.open(&ephor.url("/backtests/2")).await;
+    browser.open(&ephor.url(&format!("/backtests/{last}"))).await;
     browser.screenshot("backtest-waiting").await;
     browser.click("#progress button").await;
     browser.wait_until("it is cancelled", "document.querySelector('#state .cancelled') !== null").await;

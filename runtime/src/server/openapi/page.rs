@@ -123,7 +123,7 @@ fn inline(text: &str) -> Markup {
 fn parameters(operation: &Operation) -> Markup {
     html! {
         @if !operation.parameters.is_empty() {
-            div class="table" {
+            div class="table" tabindex="0" role="region" aria-label={ "Parameters of " (operation.id) } {
                 table {
                     caption { "Parameters" }
                     thead { tr { th scope="col" { "name" } th scope="col" { "in" } th scope="col" { "value" } th scope="col" { "what for" } } }
@@ -146,7 +146,7 @@ fn parameters(operation: &Operation) -> Markup {
 fn bodies(operation: &Operation) -> Markup {
     html! {
         @if !operation.bodies.is_empty() {
-            div class="table" {
+            div class="table" tabindex="0" role="region" aria-label={ "Body of " (operation.id) } {
                 table {
                     caption { "Body, in one of these types" }
                     thead { tr { th scope="col" { "type" } th scope="col" { "what" } } }
@@ -163,7 +163,7 @@ fn bodies(operation: &Operation) -> Markup {
 
 fn answers(operation: &Operation) -> Markup {
     html! {
-        div class="table" {
+        div class="table" tabindex="0" role="region" aria-label={ "Answers of " (operation.id) } {
             table {
                 caption { "Answers" }
                 thead { tr { th scope="col" { "status" } th scope="col" { "what" } th scope="col" { "body" } } }
