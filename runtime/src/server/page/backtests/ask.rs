@@ -41,8 +41,10 @@ pub(in super::super) async fn post(
     let bytes_max = limits.settings_bytes_max.saturating_mul(ENCODED).saturating_add(FORM_BYTES_MAX);
     let bytes = body.collect(bytes_max, limits.body_idle_timeout(), limits.body_timeout(), &shared.room).await?;
     if let Some(id) = id {
-        let is_over = backtests::cancel(shared, parts, id)?.status().state.is_over();
-        return Ok(Answer::Elsewhere(see_other(&if is_over { "/backtests".to_string() } else { format!("/backtests/{id}") })));
+        backtests::cancel(shared, parts, id)?;
+        // One that waited is over at once, and still there; one that was over is forgotten.
+        let is_there = shared.options.backtests.get(id).is_some();
+        return Ok(Answer::Elsewhere(see_other(&if is_there { format!("/backtests/{id}") } else { "/backtests".to_string() })));
     }
     let mut values = Values { cold: true, ..Values::default() };
     for (name, value) in url::form_urlencoded::parse(&bytes) {
