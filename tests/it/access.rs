@@ -12,16 +12,13 @@ use ephor::server::surface;
 use ephor_tests::client::{Answer, EVENT, LINES, Version};
 use ephor_tests::jwt::{self, Issuer};
 use ephor_tests::tls::{Authority, Kind, put};
-use ephor_tests::{Ephor, binary, event, policy, settings, workspace};
+use ephor_tests::{Ephor, binary, documents, event, policy, settings};
 use http_body_util::Full;
 use hyper::Request;
 use serde_json::{Value, json};
 
 use crate::publishers::{Both, text, words};
 use crate::{GOOD, LISTED};
-
-/// Writes the table instead of holding it against what is there.
-const UPDATE: &str = "EPHOR_UPDATE";
 
 /// A folder with a file of tokens.
 pub struct Door(tempfile::TempDir);
@@ -331,15 +328,7 @@ async fn ht21_every_route_for_every_role_is_as_the_table_says() {
             let _ = writeln!(table, "{row}");
         }
     }
-    let path = workspace().join("runtime/ROLES.md");
-    let document = std::fs::read_to_string(&path).expect("runtime/ROLES.md");
-    let (before, rest) = document.split_once(BEGIN).expect("the table's begin");
-    let (seen, after) = rest.split_once(END).expect("the table's end");
-    if std::env::var_os(UPDATE).is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).expect("written");
-        return;
-    }
-    assert_eq!(seen, table, "runtime/ROLES.md says otherwise; {UPDATE}=1 writes what was seen");
+    documents::part_is_up_to_date("runtime/ROLES.md", BEGIN, END, &table);
 }
 
 /// HEAD has no body: its status has to do.

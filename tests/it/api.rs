@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use ephor_tests::client::{Answer, BATCH, EVENT, LINES};
-use ephor_tests::{Ephor, binary, component_path, data, event, policy, settings, workspace};
+use ephor_tests::{Ephor, binary, component_path, data, documents, event, policy, settings};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -112,14 +112,8 @@ impl Described {
 
 #[test]
 fn the_document_in_the_repository_is_up_to_date() {
-    let file = workspace().join("runtime/openapi.json");
     let output = Command::new(binary()).arg("openapi").output().expect("the binary starts");
-    let made = String::from_utf8(output.stdout).expect("UTF-8");
-    if std::env::var("EPHOR_UPDATE").as_deref() == Ok("1") {
-        std::fs::write(&file, &made).expect("written");
-    }
-    let kept = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(kept == made, "the API has changed; look at it, and write it with EPHOR_UPDATE=1 (or `ephor openapi > runtime/openapi.json`)");
+    documents::is_up_to_date("runtime/openapi.json", &String::from_utf8(output.stdout).expect("UTF-8"));
 }
 
 #[test]

@@ -8,14 +8,11 @@ use std::time::{Duration, Instant};
 
 use ephor_tests::client::EVENT;
 use ephor_tests::raw::{self, Raw};
-use ephor_tests::{Ephor, binary, data, event, workspace};
+use ephor_tests::{Ephor, binary, data, documents, event, workspace};
 use serde_json::Value;
 
 use crate::LISTED;
 use crate::publishers::{Both, look};
-
-/// Writes what is said instead of holding it against what is there.
-const UPDATE: &str = "EPHOR_UPDATE";
 
 /// Leaves out what needs systemd's own tools.
 const SKIP_SYSTEMD: &str = "EPHOR_SKIP_SYSTEMD";
@@ -53,7 +50,7 @@ fn typical_mistakes_say_what_to_write_instead() {
         let checked = ephor(&folder, &["config", "check", &name]);
         let said = out(&checked).replace('\\', "/");
         assert_eq!(checked.status.code(), Some(2), "{name}: {said}{}", err(&checked));
-        if std::env::var_os(UPDATE).is_some() {
+        if documents::is_updating() {
             std::fs::write(&expected, &said).expect("written");
         }
         let known = std::fs::read_to_string(&expected).unwrap_or_default();
@@ -76,7 +73,7 @@ fn typical_mistakes_say_what_to_write_instead() {
             assert!(err(&served).contains(line), "{line} in {}", err(&served));
         }
     }
-    assert!(wrong.is_empty(), "{}\n{UPDATE}=1 writes what is said", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{}\n{}=1 writes what is said", wrong.join("\n"), documents::UPDATE);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ephor_tests::{binary, data, target_dir, workspace};
+use ephor_tests::{binary, data, documents, target_dir, workspace};
 use serde_json::Value;
 
 /// Before the blocks of the README that belong to it.
@@ -33,8 +33,7 @@ fn a_rule_goes_the_whole_way_that_the_readme_tells() {
     if std::env::var("EPHOR_WITHOUT_CURL").as_deref() == Ok("1") {
         return data::left_out("the whole way of a rule", "EPHOR_WITHOUT_CURL=1");
     }
-    let readme = std::fs::read_to_string(workspace().join("README.md")).expect("the README");
-    let blocks: Vec<&str> = readme.split(MARK).skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let blocks = documents::blocks("README.md", MARK);
     assert_eq!(blocks.len(), 5, "blocks of the README with the mark");
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path();

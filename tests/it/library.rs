@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use ephor::runtime::Answer;
 use ephor::{Runtime, ingest};
 use ephor_tests::data::{self, Set};
-use ephor_tests::{Ephor, binary, event, ledger, policy, settings, target_dir, workspace};
+use ephor_tests::{Ephor, binary, documents, event, ledger, policy, settings, target_dir, workspace};
 use serde_json::Value;
 
 use crate::stateful::{digest, stream};
 
 const BEGIN: &str = "<!-- library: written by tests/it/library.rs -->\n";
 const END: &str = "<!-- /library -->";
-/// Writes the table instead of holding it against what is there.
-const UPDATE: &str = "EPHOR_UPDATE";
+/// The document that it stands in.
+const README: &str = "policies/README.md";
 
 /// A policy and what it must find.
 struct Case {
@@ -203,10 +203,7 @@ fn grouped(number: u64) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_policy_finds_what_was_computed_without_it() {
-    let readme = workspace().join("policies/README.md");
-    let text = fs::read_to_string(&readme).expect("policies/README.md");
-    let (head, rest) = text.split_once(BEGIN).unwrap_or_else(|| panic!("policies/README.md has no line {BEGIN}"));
-    let (table, tail) = rest.split_once(END).unwrap_or_else(|| panic!("policies/README.md has no {END}"));
+    let table = documents::part(README, BEGIN, END);
 
     let full = data::full_folder();
     if full.is_none() {
@@ -233,9 +230,5 @@ async fn every_policy_finds_what_was_computed_without_it() {
         }
     }
     let made = format!("\n| policy | rule | events | data | computed | found |\n|---|---|--:|---|--:|--:|\n{}\n\n", lines.join("\n"));
-    if std::env::var_os(UPDATE).is_some() {
-        fs::write(&readme, format!("{head}{BEGIN}{made}{END}{tail}")).expect("policies/README.md can be written");
-    } else {
-        assert!(table == made, "the table in policies/README.md is not what the policies find now; {UPDATE}=1 writes it:\n{made}");
-    }
+    documents::part_is_up_to_date(README, BEGIN, END, &made);
 }

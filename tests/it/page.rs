@@ -203,8 +203,7 @@ async fn the_view_is_for_everybody() {
             browser.open(&ephor.url(&format!("/?lang={language}&theme={theme}"))).await;
             browser.wait_until("the feed is live", "document.querySelector('.live-dot.on') !== null").await;
             browser.screenshot(&format!("home-{window}-{theme}-{language}")).await;
-            let wide = browser.value("document.documentElement.scrollWidth > document.documentElement.clientWidth").await;
-            assert_eq!(wide, false, "{window} {language}: the page does not scroll sideways");
+            browser.is_within_its_window(&format!("{window} {language}")).await;
             browser.is_accessible(&format!("home, {window}, {theme}, {language}")).await;
         }
     }

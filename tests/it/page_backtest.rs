@@ -118,8 +118,7 @@ async fn a_back_test_is_asked_for_watched_and_read_in_a_browser() {
         browser.prefer(scheme);
         browser.resize(size);
         browser.open(&ephor.url(&format!("/backtests/1?lang={language}"))).await;
-        let wide = browser.value("document.documentElement.scrollWidth <= innerWidth").await;
-        assert_eq!(wide, true, "{name} is as wide as the window");
+        browser.is_within_its_window(name).await;
         browser.screenshot(name).await;
         browser.open(&ephor.url(&format!("/backtests?lang={language}"))).await;
         browser.is_accessible(&format!("{name}, the list")).await;

@@ -96,7 +96,7 @@ async fn the_map_moves_by_links_keys_and_pointer() {
         browser.prefer(scheme);
         browser.resize(size);
         browser.open(&ephor.url(&format!("/map?lang={language}"))).await;
-        assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth").await, true, "{name} is as wide as the window");
+        browser.is_within_its_window(name).await;
         browser.screenshot(name).await;
     }
     browser.is_accessible("the narrow map").await;

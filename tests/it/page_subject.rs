@@ -95,8 +95,7 @@ async fn the_views_of_subjects_are_for_everybody() {
         for (name, path) in [("subject", "/subject?source=%2Ftests&subject=merchant-7&"), ("subjects", "/subjects?")] {
             browser.open(&ephor.url(&format!("{path}lang={language}&theme={theme}"))).await;
             browser.screenshot(&format!("{name}-{window}-{theme}-{language}")).await;
-            let wide = browser.value("document.documentElement.scrollWidth > document.documentElement.clientWidth").await;
-            assert_eq!(wide, false, "{name} {window} {language}: the page does not scroll sideways");
+            browser.is_within_its_window(&format!("{name} {window} {language}")).await;
             browser.is_accessible(&format!("{name}, {window}, {theme}, {language}")).await;
         }
     }

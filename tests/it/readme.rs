@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use ephor_tests::{Ephor, binary, data, policy, settings, target_dir, workspace};
+use ephor_tests::{Ephor, binary, data, documents, policy, settings, target_dir, workspace};
 use serde_json::Value;
 
 /// Where the README's server listens.
@@ -13,9 +13,7 @@ const MARK: &str = "<!-- server -->\n```sh\n";
 
 /// The shell blocks of the README that speak to the server, in order.
 fn blocks() -> Vec<String> {
-    let text = std::fs::read_to_string(workspace().join("README.md")).expect("the README");
-    let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    blocks.filter(|block| block.contains(ADDRESS)).map(str::to_string).collect()
+    documents::blocks("README.md", "```sh\n").into_iter().filter(|block| block.contains(ADDRESS)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,8 +54,7 @@ fn the_readme_leads_to_a_server_of_ones_own() {
     if std::env::var("EPHOR_WITHOUT_CURL").as_deref() == Ok("1") {
         return data::left_out("the README's way to a server of one's own", "EPHOR_WITHOUT_CURL=1");
     }
-    let readme = std::fs::read_to_string(workspace().join("README.md")).expect("the README");
-    let blocks: Vec<&str> = readme.split(MARK).skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let blocks = documents::blocks("README.md", MARK);
     assert_eq!(blocks.len(), 7, "blocks of the README with the mark");
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path();

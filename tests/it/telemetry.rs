@@ -10,7 +10,7 @@ use ephor::{Runtime, ingest};
 use ephor_tests::client::{BATCH, EVENT, LINES, Version};
 use ephor_tests::collector::{Collector, Span};
 use ephor_tests::prometheus::{self, Prometheus, promtool};
-use ephor_tests::{Ephor, event, guest, policy, settings, workspace};
+use ephor_tests::{Ephor, documents, event, guest, policy, settings, workspace};
 use http_body_util::Full;
 use hyper::Request;
 use serde_json::{Value, json};
@@ -366,9 +366,6 @@ fn dashboard() -> Value {
 /// Registered where there is TLS.
 const OF_TLS: &str = "ephor_tls_certificate_expiry_seconds";
 
-/// Writes what is said instead of holding it against what is there.
-const UPDATE: &str = "EPHOR_UPDATE";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_figure_that_somebody_asks_for_is_there() {
     let (both, collector) = (Both::new(), Collector::start().await);
@@ -386,16 +383,7 @@ async fn every_figure_that_somebody_asks_for_is_there() {
     }
 
     // The document has every figure.
-    let path = workspace().join("runtime/OBSERVABILITY.md");
-    let document = std::fs::read_to_string(&path).expect("the document");
-    let (before, rest) = document.split_once("<!-- metrics -->\n").expect("the beginning of the table");
-    let (_, after) = rest.split_once("<!-- /metrics -->").expect("the end of the table");
-    let made = format!("{before}<!-- metrics -->\n{}<!-- /metrics -->{after}", table(&page));
-    if std::env::var_os(UPDATE).is_some() {
-        std::fs::write(&path, &made).expect("written");
-    } else {
-        assert!(made == document, "{} is not what the page says; {UPDATE}=1 writes it\n{}", path.display(), table(&page));
-    }
+    documents::part_is_up_to_date("runtime/OBSERVABILITY.md", "<!-- metrics -->\n", "<!-- /metrics -->", &table(&page));
 
     // Blind: one policy failed.
     let blind = |name: &str, label: &str| ephor.metric(name, label);

@@ -193,6 +193,16 @@ impl Browser {
         path
     }
 
+    /// Asserts that the page does not scroll sideways.
+    ///
+    /// # Panics
+    ///
+    /// If it does.
+    pub async fn is_within_its_window(&self, what: &str) {
+        let wide = self.value("document.documentElement.scrollWidth > document.documentElement.clientWidth").await;
+        assert_eq!(wide, false, "{what}: the page does not scroll sideways");
+    }
+
     /// Asserts that axe-core finds nothing serious or critical on the page.
     ///
     /// # Panics

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod client;
 pub mod collector;
 pub mod data;
+pub mod documents;
 pub mod event;
 pub mod files;
 pub mod forge;
