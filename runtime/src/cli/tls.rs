@@ -1,6 +1,5 @@
 //! `ephor tls`: certificates of one's own, for a server and clients that know each other.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,7 +11,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use super::exit::{self, Exit, Or as _, Outcome, failed};
-use super::log::replace;
+use super::log::{replace, replace_with};
 
 /// For how long an authority is valid. Whoever trusts it has to be told of the next one.
 const AUTHORITY_DAYS: i64 = 3_650;
@@ -182,16 +181,7 @@ fn sign(
 
 /// Puts a key where only its owner reads it.
 fn write_key(file: &Path, key: &KeyPair) -> Outcome {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> anyhow::Result<()> {
-        // 0600, as the library makes its files.
-        let mut draft = tempfile::Builder::new().prefix(".ephor-").tempfile_in(folder)?;
-        draft.write_all(key.serialize_pem().as_bytes())?;
-        draft.as_file().sync_all()?;
-        draft.persist(file)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", file.display())).or_exit(Exit::Failed)
+    replace_with(file, key.serialize_pem().as_bytes(), 0o600).or_exit(Exit::Failed)
 }
 
 /// As a configuration anywhere can name it.

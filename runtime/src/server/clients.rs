@@ -172,11 +172,11 @@ impl Registry {
     /// # Errors
     ///
     /// If it has begun too many.
-    pub(super) fn enter(self: &Arc<Self>, key: Key) -> Result<Option<Ticket>, Problem> {
+    pub(super) fn enter(self: &Arc<Self>, key: impl FnOnce() -> Key) -> Result<Option<Ticket>, Problem> {
         if !self.bounds.are_bounded() {
             return Ok(None);
         }
-        let client = self.client(key);
+        let client = self.client(key());
         if let Some(requests) = &client.requests {
             requests.take(1).map_err(|wait| self.refuse(Bound::Requests, wait))?;
         }
@@ -289,29 +289,29 @@ mod tests {
     #[test]
     fn ht22_one_client_beyond_its_bound_is_nobody_elses_affair() {
         let clients = registry(Clients { requests_per_second: 2, ..Clients::default() });
-        let taken = (0..10).filter(|_| clients.enter(name("a")).is_ok()).count();
+        let taken = (0..10).filter(|_| clients.enter(|| name("a")).is_ok()).count();
         assert!((2..10).contains(&taken), "{taken}");
-        let refused = clients.enter(name("a")).err().expect("refused");
+        let refused = clients.enter(|| name("a")).err().expect("refused");
         assert_eq!((refused.cause, refused.retry_after_s), (Cause::TooMany, Some(1)));
-        assert!(clients.enter(name("b")).is_ok());
+        assert!(clients.enter(|| name("b")).is_ok());
     }
 
     #[test]
     fn what_is_open_counts_until_its_end() {
         let clients = registry(Clients { open_max: 1, ..Clients::default() });
-        let first = clients.enter(name("a")).expect("let in").expect("counted");
-        assert!(clients.enter(name("a")).is_err() && clients.enter(name("a")).is_err());
+        let first = clients.enter(|| name("a")).expect("let in").expect("counted");
+        assert!(clients.enter(|| name("a")).is_err() && clients.enter(|| name("a")).is_err());
         let copy = first.clone();
         drop(first);
-        assert!(clients.enter(name("a")).is_err(), "still open");
+        assert!(clients.enter(|| name("a")).is_err(), "still open");
         drop(copy);
-        assert!(clients.enter(name("a")).is_ok());
+        assert!(clients.enter(|| name("a")).is_ok());
     }
 
     #[test]
     fn more_than_can_ever_come_at_once_is_taken_once() {
         let clients = registry(Clients { events_per_second: 10, bytes_per_second: 1, ..Clients::default() });
-        let ticket = clients.enter(name("a")).expect("let in").expect("counted");
+        let ticket = clients.enter(|| name("a")).expect("let in").expect("counted");
         assert!(ticket.take(1_000_000, 0).is_ok());
         assert!(ticket.take(1, 0).is_err());
         assert!(ticket.take(0, usize::MAX).is_ok());
@@ -326,9 +326,9 @@ mod tests {
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
         let clients = registry(Clients { requests_per_second: 1, ..Clients::default() });
         for number in 0..3 * CLIENTS_MAX as u32 {
-            let _ = clients.enter(Key::of(std::net::Ipv4Addr::from_bits(number).into()));
+            let _ = clients.enter(|| Key::of(std::net::Ipv4Addr::from_bits(number).into()));
         }
         assert!(clients.known.lock().expect("a lock").len() <= CLIENTS_MAX);
-        assert!(registry(Clients::default()).enter(name("a")).is_ok_and(|ticket| ticket.is_none()));
+        assert!(registry(Clients::default()).enter(|| name("a")).is_ok_and(|ticket| ticket.is_none()));
     }
 }

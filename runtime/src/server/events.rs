@@ -163,7 +163,7 @@ pub(super) fn stopped(shared: &Shared, consequence: &str) -> Problem {
 }
 
 /// An answer in JSON.
-pub(super) fn json(body: Vec<u8>) -> Response<ResponseBody> {
+pub(super) fn json(body: impl Into<Bytes>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

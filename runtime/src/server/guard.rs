@@ -148,7 +148,7 @@ fn enter(shared: &Shared, peer: &Peer, parts: &mut Parts, right: Right<'_>, iden
     if right == Right::Probe {
         return Ok(());
     }
-    let key = identity.map_or_else(|| Key::of(peer.address.ip()), |identity| Key::Name(identity.to_string()));
+    let key = || identity.map_or_else(|| Key::of(peer.address.ip()), |identity| Key::Name(identity.to_string()));
     if let Some(ticket) = shared.clients.enter(key)? {
         parts.extensions.insert(ticket);
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
+use hyper::header::{HeaderValue, SET_COOKIE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use super::body::{RequestBody, ResponseBody};
 use super::events::MediaType;
 use super::problem::{Cause, Problem};
-use super::protocol::{preferred, see_other};
+use super::protocol::{cookies, preferred, see_other};
 use super::{Shared, page};
 use crate::access::Access;
 
@@ -24,9 +24,7 @@ const FORM_BYTES_MAX: usize = 16 << 10;
 
 /// The token that a browser has kept.
 pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    let named = cookies.filter_map(|cookie| cookie.trim().split_once('='));
-    named.filter(|(name, token)| *name == COOKIE_NAME && !token.is_empty()).map(|(_, token)| token).next()
+    cookies(headers).find(|(name, token)| *name == COOKIE_NAME && !token.is_empty()).map(|(_, token)| token)
 }
 
 /// Whether a browser asks for a page, which is better led to the form than refused.
@@ -121,10 +119,10 @@ mod tests {
     fn the_session_is_found_among_other_cookies() {
         let mut headers = HeaderMap::new();
         assert_eq!(session(&headers), None);
-        headers.append(COOKIE, HeaderValue::from_static("theme=dark; ephor_session=abc ; x=y"));
+        headers.append(hyper::header::COOKIE, HeaderValue::from_static("theme=dark; ephor_session=abc ; x=y"));
         assert_eq!(session(&headers), Some("abc"));
         headers.clear();
-        headers.append(COOKIE, HeaderValue::from_static("not_ephor_session=abc; ephor_session="));
+        headers.append(hyper::header::COOKIE, HeaderValue::from_static("not_ephor_session=abc; ephor_session="));
         assert_eq!(session(&headers), None);
     }
 }

@@ -2,8 +2,8 @@
 //! the client takes, entity tags, and the headers that every answer has.
 
 use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Response, StatusCode};
@@ -89,18 +89,26 @@ fn no_method(parts: &Parts, allow: &'static str) -> Problem {
 ///
 /// If one of them is not UTF-8.
 pub(super) fn query(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    let wrong = |text| Problem::new(Cause::Query, format!("The query has {text}, which is not UTF-8."));
+    pairs(query).map(|pair| pair.map_err(wrong)).collect()
+}
+
+/// The same one by one; in the place of one that is not UTF-8 what that is.
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = Result<(String, String), String>> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
-        let decoded = percent_decode_str(&text).decode_utf8().map(|text| text.into_owned());
-        decoded.map_err(|_| Problem::new(Cause::Query, format!("The query has {text}, which is not UTF-8.")))
+        percent_decode_str(&text).decode_utf8().map(|text| text.into_owned()).map_err(|_| text)
     };
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(name)?, decode(value)?))
-        })
-        .collect()
+    query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decode(name)?, decode(value)?))
+    })
+}
+
+/// Names and values of a request's cookies (RFC 6265, 5.4).
+pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    all.filter_map(|cookie| cookie.trim().split_once('='))
 }
 
 fn check_query(operation: &Operation, text: &str) -> Result<(), Problem> {
@@ -196,7 +204,9 @@ pub(super) fn entity_tag(bytes: &[u8]) -> String {
     format!("\"{}\"", &Digest::of(bytes).hex()[..32])
 }
 
-fn tag(headers: &HeaderMap, response: &mut Response<ResponseBody>) {
+/// Gives an answer its entity tag, unless it has one; whoever has that already is not sent
+/// the rest.
+pub(super) fn tag(headers: &HeaderMap, response: &mut Response<ResponseBody>) {
     if !response.headers().contains_key(ETAG)
         && let ResponseBody::Full(body) = response.body()
         && let Ok(tag) = HeaderValue::try_from(entity_tag(body.as_deref().unwrap_or_default()))

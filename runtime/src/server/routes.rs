@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, REFERRER_POLICY};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tracing::Instrument as _;
@@ -359,7 +359,7 @@ async fn dispatch(
         Route::Act(policy, act) if parts.method == Method::POST => releases::act(shared, parts, policy, act, body).await,
         Route::Look(name) if parts.method == Method::POST => releases::look(shared, parts, name).await,
         Route::Status if read => status::get(shared, parts),
-        Route::Document if read => Ok(events::json(openapi::document().as_bytes().to_vec())),
+        Route::Document if read => Ok(events::json(openapi::document())),
         Route::Docs if read => Ok(docs(shared, parts)),
         Route::Live if read => Ok(text("ok\n")),
         Route::Ready if read => Ok(ready(shared)),
@@ -407,7 +407,6 @@ fn docs(shared: &Shared, parts: &Parts) -> Response<ResponseBody> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(policy) = HeaderValue::from_str(&openapi::POLICY) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
@@ -426,15 +425,16 @@ fn ready(shared: &Shared) -> Response<ResponseBody> {
         (StatusCode::SERVICE_UNAVAILABLE, reason.as_str())
     } else if !shared.runtime.is_ready() {
         (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"The runtime has stopped."}"#)
-    } else if shared.options.access.is_some()
-        && shared.options.publishers.as_deref().is_some_and(|publishers| !publishers.unknown().is_empty())
-    {
-        // Whose, and why, is in the status, for whom it concerns.
-        (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"reason":"Nothing is known yet of what a publisher has published."}"#)
     } else if let Some((publisher, why)) = shared.options.publishers.as_deref().and_then(|publishers| publishers.unknown().pop()) {
         // Events would be let through that its rules may forbid.
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let text = format!("Nothing is known yet of what {publisher} has published{why}.");
+        let text = match shared.options.access {
+            None => {
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                format!("Nothing is known yet of what {publisher} has published{why}.")
+            }
+            // Whose, and why, is in the status, for whom it concerns.
+            Some(_) => "Nothing is known yet of what a publisher has published.".into(),
+        };
         reason = serde_json::json!({"ready": false, "reason": text}).to_string();
         (StatusCode::SERVICE_UNAVAILABLE, reason.as_str())
     } else {

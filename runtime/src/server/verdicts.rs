@@ -123,7 +123,9 @@ impl Query {
 
     /// Whether a line may be taken, by its bytes: true where only reading it can tell.
     fn may_take(&self, line: &str) -> bool {
-        let verdict = self.verdict.is_none_or(|verdict| line.contains(&format!("\"verdict\":\"{}\"", verdict.name())));
+        // Quotes within texts are written otherwise, so no text looks like the member.
+        let says = || line.split_once("\"verdict\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(verdict, _)| verdict);
+        let verdict = self.verdict.is_none_or(|verdict| says() == Some(verdict.name()));
         let plain = |text: &String| text.bytes().all(|byte| byte != b'"' && byte != b'\\' && byte >= b' ');
         let names = [&self.policy, &self.subject, &self.source];
         verdict && names.into_iter().flatten().all(|name| !plain(name) || line.contains(name.as_str()))

@@ -56,19 +56,30 @@ fn bar(length: u64, is_bytes: bool) -> ProgressBar {
     bar
 }
 
+/// Permissions of any file that a program writes: what the user's mask leaves of them.
+const MODE: u32 = 0o666;
+
 /// Puts a file where there may be an older one, whole or not at all.
 pub fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    replace_with(file, bytes, MODE)
+}
+
+/// The same with what the user's mask leaves of these permissions.
+pub fn replace_with(file: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     use std::io::Write as _;
-    let mut draft = draft(file)?;
+    let mut draft = draft_with(file, mode)?;
     draft.write_all(bytes).and_then(|()| draft.as_file().sync_all()).with_context(|| format!("cannot write {}", file.display()))?;
     put(draft, file)
 }
 
 /// A file beside another, which it is going to replace.
 pub fn draft(file: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
+    draft_with(file, MODE)
+}
+
+fn draft_with(file: &Path, mode: u32) -> anyhow::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
-    // As any file that a program writes: what the user's mask leaves of it.
-    let permissions = std::fs::Permissions::from_mode(0o666);
+    let permissions = std::fs::Permissions::from_mode(mode);
     let made = tempfile::Builder::new().prefix(".ephor-").permissions(permissions).tempfile_in(folder(file));
     made.with_context(|| format!("cannot write {}", file.display()))
 }

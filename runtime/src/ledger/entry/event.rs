@@ -70,6 +70,12 @@ impl EventEntry<'_> {
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.write_members(out, true);
+    }
+
+    /// All of it behind the sequence. One that is narrowed says that in the place of the
+    /// digest: whoever can guess an event whole could see by that that it was right.
+    pub(super) fn write_members(&self, out: &mut Vec<u8>, is_whole: bool) {
         member(out, b",\"source\":", &self.source);
         member(out, b",\"id\":", &self.id);
         member(out, b",\"type\":", &self.kind);
@@ -93,9 +99,14 @@ impl EventEntry<'_> {
             out.extend_from_slice(b",\"echo\":");
             number(out, depth.into());
         }
-        out.extend_from_slice(b",\"digest\":\"");
-        hex(out, &self.digest);
-        out.extend_from_slice(b"\",\"verdict\":\"");
+        if is_whole {
+            out.extend_from_slice(b",\"digest\":\"");
+            hex(out, &self.digest);
+            out.push(b'"');
+        } else {
+            out.extend_from_slice(b",\"narrowed\":true");
+        }
+        out.extend_from_slice(b",\"verdict\":\"");
         out.extend_from_slice(self.verdict.name().as_bytes());
         if let Some(handling) = self.handling {
             out.extend_from_slice(b"\",\"handling\":\"");

@@ -120,78 +120,70 @@ fn inline(text: &str) -> Markup {
     }
 }
 
-fn parameters(operation: &Operation) -> Markup {
+/// A table that scrolls by itself where it is too wide, also by keyboard.
+fn table(operation: &Operation, caption: &str, head: &[&str], body: &Markup) -> Markup {
     html! {
-        @if !operation.parameters.is_empty() {
-            div class="table" tabindex="0" role="region" aria-label={ "Parameters of " (operation.id) } {
-                table {
-                    caption { "Parameters" }
-                    thead { tr { th scope="col" { "name" } th scope="col" { "in" } th scope="col" { "value" } th scope="col" { "what for" } } }
-                    tbody {
-                        @for parameter in &operation.parameters {
-                            tr {
-                                th scope="row" { code { (parameter.name) } }
-                                td { (parameter.place.name()) @if parameter.is_required() { ", required" } }
-                                td { (schema(&parameter.schema)) }
-                                td { (inline(parameter.says)) }
-                            }
-                        }
-                    }
-                }
+        div class="table" tabindex="0" role="region" aria-label={ (operation.id) ": " (caption) } {
+            table {
+                caption { (caption) }
+                thead { tr { @for column in head { th scope="col" { (column) } } } }
+                tbody { (body) }
             }
         }
+    }
+}
+
+fn parameters(operation: &Operation) -> Markup {
+    let rows = html! {
+        @for parameter in &operation.parameters {
+            tr {
+                th scope="row" { code { (parameter.name) } }
+                td { (parameter.place.name()) @if parameter.is_required() { ", required" } }
+                td { (schema(&parameter.schema)) }
+                td { (inline(parameter.says)) }
+            }
+        }
+    };
+    html! {
+        @if !operation.parameters.is_empty() { (table(operation, "Parameters", &["name", "in", "value", "what for"], &rows)) }
     }
 }
 
 fn bodies(operation: &Operation) -> Markup {
-    html! {
-        @if !operation.bodies.is_empty() {
-            div class="table" tabindex="0" role="region" aria-label={ "Body of " (operation.id) } {
-                table {
-                    caption { "Body, in one of these types" }
-                    thead { tr { th scope="col" { "type" } th scope="col" { "what" } } }
-                    tbody {
-                        @for content in &operation.bodies {
-                            tr { th scope="row" { code { (content.media) } } td { (shape(content)) } }
-                        }
-                    }
-                }
-            }
+    let rows = html! {
+        @for content in &operation.bodies {
+            tr { th scope="row" { code { (content.media) } } td { (shape(content)) } }
         }
+    };
+    html! {
+        @if !operation.bodies.is_empty() { (table(operation, "Body, in one of these types", &["type", "what"], &rows)) }
     }
 }
 
 fn answers(operation: &Operation) -> Markup {
-    html! {
-        div class="table" tabindex="0" role="region" aria-label={ "Answers of " (operation.id) } {
-            table {
-                caption { "Answers" }
-                thead { tr { th scope="col" { "status" } th scope="col" { "what" } th scope="col" { "body" } } }
-                tbody {
-                    @for answer in &operation.answers {
-                        tr {
-                            th scope="row" { (answer.status) }
-                            td {
-                                p { (inline(answer.says)) }
-                                @for (name, says, _) in &answer.headers { p { code { (name) } ": " (inline(says)) } }
-                            }
-                            td { @for content in &answer.contents { p { code { (content.media) } " " (shape(content)) } } }
-                        }
-                    }
-                    @if operation.is_tagged {
-                        tr { th scope="row" { "304" } td { "What was answered before still holds." } td {} }
-                    }
-                    @for (status, causes) in refusals(operation) {
-                        tr {
-                            th scope="row" { (status) }
-                            td { ul { @for cause in causes { li { code { (cause.kind()) } " " (cause.title()) "." } } } }
-                            td { a href="#schema-Problem" { "Problem" } }
-                        }
-                    }
+    let rows = html! {
+        @for answer in &operation.answers {
+            tr {
+                th scope="row" { (answer.status) }
+                td {
+                    p { (inline(answer.says)) }
+                    @for (name, says, _) in &answer.headers { p { code { (name) } ": " (inline(says)) } }
                 }
+                td { @for content in &answer.contents { p { code { (content.media) } " " (shape(content)) } } }
             }
         }
-    }
+        @if operation.is_tagged {
+            tr { th scope="row" { "304" } td { "What was answered before still holds." } td {} }
+        }
+        @for (status, causes) in refusals(operation) {
+            tr {
+                th scope="row" { (status) }
+                td { ul { @for cause in causes { li { code { (cause.kind()) } " " (cause.title()) "." } } } }
+                td { a href="#schema-Problem" { "Problem" } }
+            }
+        }
+    };
+    table(operation, "Answers", &["status", "what", "body"], &rows)
 }
 
 fn shape(content: &Content) -> Markup {

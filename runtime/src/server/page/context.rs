@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use hyper::HeaderMap;
-use hyper::header::{ACCEPT_LANGUAGE, COOKIE};
+use hyper::header::ACCEPT_LANGUAGE;
 use hyper::http::request::Parts;
-use percent_encoding::percent_decode_str;
 use time::OffsetDateTime;
 
 use super::texts::{self, Language};
 use crate::server::Shared;
 use crate::server::guard::Caller;
 use crate::server::policies::check_local;
+use crate::server::protocol;
 use crate::server::viewer::Viewer;
 
 /// Seconds for which a browser remembers language and theme: a year.
@@ -160,18 +160,12 @@ pub(in crate::server) fn link(path: &str, query: &[(&str, &str)]) -> String {
 /// Names and values of a query. What is not UTF-8 is left out: a page is asked by links
 /// and forms of its own.
 fn pairs(query: &str) -> Vec<(String, String)> {
-    let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(|text| text.into_owned());
-    let pair = |pair: &str| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        Some((decoded(name)?, decoded(value)?))
-    };
-    query.split('&').filter(|pair| !pair.is_empty()).filter_map(pair).collect()
+    protocol::pairs(query).flatten().collect()
 }
 
-/// A cookie's value (RFC 6265, 5.4).
+/// A cookie's value.
 fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    all.filter_map(|pair| pair.trim().split_once('=')).find(|(known, _)| *known == name).map(|(_, value)| value)
+    protocol::cookies(headers).find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// The language that the browser would rather have (RFC 9110, 12.5.4).
@@ -217,7 +211,7 @@ mod tests {
     #[test]
     fn cookies_are_told_apart() {
         let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, hyper::header::HeaderValue::from_static("a=1; theme=dark; lang=zh"));
+        headers.insert(hyper::header::COOKIE, hyper::header::HeaderValue::from_static("a=1; theme=dark; lang=zh"));
         assert_eq!(cookie(&headers, "theme"), Some("dark"));
         assert_eq!(cookie(&headers, "them"), None);
     }

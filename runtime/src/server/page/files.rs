@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::Response;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
 
-use crate::digest::Digest;
 use crate::server::body::ResponseBody;
+use crate::server::protocol;
 
 struct File {
     name: &'static str,
@@ -33,23 +33,18 @@ const FILES: [File; 9] = [
 /// A file, if there is one of this name. Scripts name each other without a version, so
 /// a browser asks each time whether it has the right one, by the digest of the content.
 pub(super) fn get(parts: &Parts, name: &str) -> Option<Response<ResponseBody>> {
-    static TAGS: LazyLock<[HeaderValue; FILES.len()]> = LazyLock::new(|| FILES.map(|file| tag(&file)));
+    static TAGS: LazyLock<[HeaderValue; FILES.len()]> = LazyLock::new(|| FILES.map(|file| tag_of(&file)));
     let at = FILES.iter().position(|file| file.name == name)?;
     let (file, tag) = (&FILES[at], &TAGS[at]);
-    let known = parts.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let known = known.flat_map(|value| value.split(',')).any(|value| value.trim().trim_start_matches("W/").as_bytes() == tag.as_bytes());
-    let mut response = Response::new(ResponseBody::full(if known { &[] } else { file.bytes }));
-    if known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
+    let mut response = Response::new(ResponseBody::full(file.bytes));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.media));
     headers.insert(ETAG, tag.clone());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    protocol::tag(&parts.headers, &mut response);
     Some(response)
 }
 
-fn tag(file: &File) -> HeaderValue {
-    let tag = format!("\"{}\"", &Digest::of(file.bytes).hex()[..32]);
-    HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\""))
+fn tag_of(file: &File) -> HeaderValue {
+    HeaderValue::try_from(protocol::entity_tag(file.bytes)).unwrap_or(HeaderValue::from_static("\"\""))
 }

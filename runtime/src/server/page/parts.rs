@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::context::{Context, link};
 use super::texts::Language;
@@ -18,6 +19,14 @@ pub(in crate::server) fn time(at: OffsetDateTime) -> Markup {
     let clock = format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second());
     let person = format!("{day} {clock} UTC");
     html! { time datetime={ (day) "T" (clock) "Z" } title=(person) { (person) } }
+}
+
+/// The same of a time as it was sent or recorded (RFC 3339); what is none stands as it is.
+pub(in crate::server) fn time_text(text: &str) -> Markup {
+    match OffsetDateTime::parse(text, &Rfc3339) {
+        Ok(at) => time(at),
+        Err(_) => html! { (text) },
+    }
 }
 
 /// The same of microseconds since the Unix epoch.

@@ -427,7 +427,7 @@ fn example_row(context: &Context<'_>, example: &Example) -> Markup {
     html! {
         tr {
             td.number data-is=(context.text("feed.entry")) { @if let Some(sequence) = example.sequence { (parts::event(sequence)) } @else { "–" } }
-            td { (moment(&example.time)) @if example.timer { div.note { (context.text("backtest.timer")) } } }
+            td { (parts::time_text(&example.time)) @if example.timer { div.note { (context.text("backtest.timer")) } } }
             td { (became(context, example.before, example.after)) }
             td.long {
                 @for (class, word, list) in [("gone", "backtest.is-gone", &example.disappeared), ("new", "backtest.is-new", &example.appeared)] {
@@ -443,13 +443,5 @@ fn example_row(context: &Context<'_>, example: &Example) -> Markup {
                 }
             }
         }
-    }
-}
-
-/// A time as entries have it.
-fn moment(text: &str) -> Markup {
-    match time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339) {
-        Ok(at) => parts::time(at),
-        Err(_) => html! { (text) },
     }
 }

@@ -15,7 +15,7 @@ use super::context::{Context, link};
 use super::layout::{Tab, layout};
 use super::parts::{self, Column, number};
 use crate::places::{self, Outline, SPOTS_MAX, Spot, Spots, Wanted};
-use crate::policy::{Grant, Mode, Release};
+use crate::policy::{Mode, Release};
 use crate::runtime::Standing;
 use crate::server::log;
 use crate::server::problem::{Cause, Problem};
@@ -27,6 +27,8 @@ const LISTED_MAX: usize = 100;
 
 /// What was looked up for a view.
 struct Found {
+    /// Those that there are to choose from.
+    policies: Vec<String>,
     release: Arc<Release>,
     wanted: Wanted,
     spots: Arc<Spots>,
@@ -36,41 +38,31 @@ struct Found {
     rules: Vec<String>,
 }
 
-/// Policies whose findings can have a place, with what their publishers were granted: those
-/// that see positions, or have outlines.
-fn policies(context: &Context<'_>) -> Vec<(Standing, Grant)> {
-    let publishers = context.shared.options.publishers.as_deref();
-    let mut all: Vec<(Standing, Grant)> = Vec::new();
-    for standing in context.shared.runtime.policies() {
-        let release = &standing.release;
-        if !context.viewer.sees_policy(release.policy()) || all.iter().any(|(known, _)| known.release.policy() == release.policy()) {
-            continue;
-        }
-        let grant = match &release.publisher {
-            None => Some(Grant::development()),
-            Some(publisher) => publishers.and_then(|publishers| publishers.grant(publisher).cloned()),
-        };
-        if let Some(grant) = grant.filter(|grant| places::sees_places(release, grant)) {
-            all.push((standing, grant));
-        }
-    }
+/// Policies whose findings can have a place: those that see positions, or have outlines. Of
+/// each the first of its releases that can.
+fn policies(context: &Context<'_>) -> Vec<Standing> {
+    let mut all = context.shared.runtime.policies();
+    all.retain(|standing| context.viewer.sees_policy(standing.release.policy()) && places::sees_places(&standing.release, &standing.grant));
+    // Releases of a policy stand together.
+    all.dedup_by(|later, first| later.release.policy() == first.release.policy());
     all
 }
 
 /// Looks up what was asked for; nothing if no policy has places.
 async fn look_up(context: &Context<'_>) -> Result<Option<Found>, Problem> {
     let all = policies(context);
+    let policies = all.iter().map(|standing| standing.release.policy().to_string()).collect();
     let chosen = match context.asked("policy") {
         None => all.into_iter().next(),
         Some(asked) => {
-            let found = all.into_iter().find(|(standing, _)| standing.release.policy() == asked);
+            let found = all.into_iter().find(|standing| standing.release.policy() == asked);
             Some(found.ok_or_else(|| {
                 let detail = format!("No policy {asked:?} that sees positions is in force.");
                 Problem::new(Cause::NoSuchPolicy, detail)
             })?)
         }
     };
-    let Some((Standing { release, mode, .. }, grant)) = chosen else { return Ok(None) };
+    let Some(Standing { release, mode, grant, .. }) = chosen else { return Ok(None) };
     let log = log::of(context.shared)?.clone();
     let data = context.shared.runtime.data().map(std::path::Path::to_path_buf);
     let data = data.ok_or_else(|| Problem::new(Cause::NoLedger, "This server keeps nothing; start it with a data directory."))?;
@@ -103,7 +95,7 @@ async fn look_up(context: &Context<'_>) -> Result<Option<Found>, Problem> {
     kinds.sort();
     kinds.dedup();
     let rules = release.manifest.rules.iter().map(|rule| rule.id.clone()).collect();
-    Ok(Some(Found { release, wanted, spots, outlines, kinds, rules }))
+    Ok(Some(Found { policies, release, wanted, spots, outlines, kinds, rules }))
 }
 
 /// A day or a time of the form, in UTC, in microseconds since 1970.
@@ -191,7 +183,6 @@ pub(super) async fn view(context: &Context<'_>) -> Result<Markup, Problem> {
 }
 
 fn filters(context: &Context<'_>, found: &Found) -> Markup {
-    let all = policies(context);
     let day = |name: &str, label: &str| {
         html! { label.field { span { (label) } input type="date" name=(name) value=[context.asked(name).and_then(|value| value.get(..10))]; } }
     };
@@ -200,10 +191,7 @@ fn filters(context: &Context<'_>, found: &Found) -> Markup {
             label.field {
                 span { (context.text("map.policy")) }
                 select name="policy" {
-                    @for (standing, _) in &all {
-                        @let policy = standing.release.policy();
-                        option value=(policy) selected[policy == found.release.policy()] { (policy) }
-                    }
+                    @for policy in &found.policies { option value=(policy) selected[policy == found.release.policy()] { (policy) } }
                 }
             }
             label.field {
@@ -351,7 +339,7 @@ fn list(context: &Context<'_>, drawing: &Drawing<'_>) -> Markup {
     let rows = html! {
         @for spot in drawing.spots.iter().rev().take(LISTED_MAX) {
             tr {
-                td { (time_of(spot)) }
+                td { (parts::time_text(&spot.time)) }
                 td.long { (drawing.message(context, spot)) div.note { (draw::rule_mark(Drawing::look_of(&spot.rule, drawing.rules))) " " (spot.rule) } }
                 td { (place(context, spot)) }
                 td.long data-is=(context.text("feed.subject")) { (drawing.subject(spot).unwrap_or("–")) }
@@ -369,13 +357,6 @@ fn list(context: &Context<'_>, drawing: &Drawing<'_>) -> Markup {
         }
     };
     parts::section("map-list", context.text("map.list"), &body)
-}
-
-fn time_of(spot: &Spot) -> Markup {
-    match OffsetDateTime::parse(&spot.time, &Rfc3339) {
-        Ok(at) => parts::time(at),
-        Err(_) => html! { (spot.time) },
-    }
 }
 
 /// A place in degrees, as exact as it is known.
