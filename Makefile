@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench check languages schemathesis table setup binary policies guests components guests-components languages-components browser-tools
+.PHONY: help demo test suites bench check languages schemathesis table setup binary policies guests components guests-components languages-components browser-tools
 
 help: ## Shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,11 @@ test: setup ## Builds everything and runs all tests
 	cargo build --release --workspace --all-targets --locked
 	@$(MAKE) --no-print-directory components guests-components languages-components schemathesis browser-tools
 	cargo test --release --workspace --locked
+
+# What the suites are and where they come from stands in tests/it/suites/.
+suites: policies guests ## Runs the tests that need suites from outside, which are in the folder DIR
+	@[ -d "$(DIR)" ] || { echo "make suites DIR=FOLDER: the folder that has the suites; tests/it/suites/ says which." >&2; exit 1; }
+	EPHOR_SUITES="$(abspath $(DIR))" cargo test --release --workspace --test it --locked -- --ignored --nocapture suites::
 
 languages: binary languages-components ## Builds the policies in JavaScript and Python; gets their tools
 

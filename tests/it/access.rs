@@ -102,7 +102,7 @@ async fn until(ephor: &Ephor, token: &str, status: u16) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ht20_a_token_is_made_used_rotated_and_revoked_while_the_server_runs() {
+async fn ht_20_a_token_is_made_used_rotated_and_revoked_while_the_server_runs() {
     use std::os::unix::fs::PermissionsExt as _;
     let door = Door::new();
     let alice = door.create("alice", &["operator"]);
@@ -172,7 +172,7 @@ fn now() -> u64 {
 
 /// HT-20: tokens of a provider hold only if everything about them does.
 #[tokio::test(flavor = "multi_thread")]
-async fn ht20_tokens_of_a_provider_are_taken_whole_or_not_at_all() {
+async fn ht_20_tokens_of_a_provider_are_taken_whole_or_not_at_all() {
     let door = Door::new();
     let (issuer, rsa, stranger) = (Issuer::ed25519("one"), Issuer::rsa("two"), Issuer::ed25519("one"));
     let secret = json!({"kty": "oct", "k": jwt::base64url(b"a secret that both sides have..."), "kid": "three", "alg": "HS256"});
@@ -244,7 +244,7 @@ async fn ht20_tokens_of_a_provider_are_taken_whole_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ht20_a_token_in_a_url_is_refused() {
+async fn ht_20_a_token_in_a_url_is_refused() {
     let door = Door::new();
     let alice = door.create("alice", &["operator"]);
     let ephor = Ephor::start_with(&door.config(""), &[]);
@@ -259,7 +259,7 @@ async fn ht20_a_token_in_a_url_is_refused() {
 
 /// What was begun with a token does not outlive it.
 #[tokio::test(flavor = "multi_thread")]
-async fn ht20_a_feed_ends_with_the_token_that_it_was_asked_for_with() {
+async fn ht_20_a_feed_ends_with_the_token_that_it_was_asked_for_with() {
     let door = Door::new();
     let (alice, shop) = (door.create("alice", &["auditor"]), door.create("shop", &["ingest"]));
     let ephor = Ephor::start_in(&door.path("data"), &door.config(""), &[]);
@@ -290,7 +290,7 @@ const END: &str = "<!-- /roles -->";
 /// HT-21: every route for every role, from the code's own list of routes, against a server
 /// that runs. The table in `runtime/ROLES.md` is what was seen.
 #[tokio::test(flavor = "multi_thread")]
-async fn ht21_every_route_for_every_role_is_as_the_table_says() {
+async fn ht_21_every_route_for_every_role_is_as_the_table_says() {
     let door = Door::new();
     let roles = ["ingest", "regulator:office", "regulator:other", "operator", "auditor", "metrics"];
     let tokens: Vec<String> = roles.iter().map(|role| door.create("somebody", &[role])).collect();
@@ -342,7 +342,7 @@ fn head_kind(answer: &Answer) -> String {
 
 /// What is asked without a role is asked by nobody.
 #[tokio::test(flavor = "multi_thread")]
-async fn ht21_what_is_not_said_is_refused() {
+async fn ht_21_what_is_not_said_is_refused() {
     let door = Door::new();
     door.create("somebody", &["ingest"]);
     let ephor = Ephor::start_with(&door.config(""), &[]);
@@ -361,7 +361,7 @@ async fn ht21_what_is_not_said_is_refused() {
 
 /// A regulator's part: its own policies' findings, and what it was granted.
 #[tokio::test(flavor = "multi_thread")]
-async fn ht21_a_regulator_sees_its_own_part_and_takes_back_its_own() {
+async fn ht_21_a_regulator_sees_its_own_part_and_takes_back_its_own() {
     const OFFICE: &str = "market-office/negative-list";
     let (both, door) = (Both::new(), Door::new());
     both.release(GOOD, "1.0.0", &words(&["CIGAR", "ZITHER"]), &[]);
@@ -484,7 +484,7 @@ async fn ht21_a_regulator_sees_its_own_part_and_takes_back_its_own() {
 
 /// HT-22: a client beyond its bound is told when to come back; others notice nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn ht22_one_client_beyond_its_bound_is_refused_and_others_are_not() {
+async fn ht_22_one_client_beyond_its_bound_is_refused_and_others_are_not() {
     let door = Door::new();
     let (noisy, quiet, op) = (door.create("noisy", &["ingest"]), door.create("quiet", &["ingest"]), door.create("op", &["operator"]));
     let config = door.config("[server.clients]\nrequests-per-second = 5\nevents-per-second = 500\nopen-max = 3\n");
@@ -532,7 +532,7 @@ async fn ht22_one_client_beyond_its_bound_is_refused_and_others_are_not() {
 /// HT-27: beyond this machine nobody is let in unknown; on it, whoever acts without having
 /// shown who they are cannot take a name that was shown.
 #[tokio::test(flavor = "multi_thread")]
-async fn ht27_without_access_there_is_this_machine_only() {
+async fn ht_27_without_access_there_is_this_machine_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ephor.toml");
     std::fs::write(&file, "[server.tls]\nelsewhere = true\n").expect("written");

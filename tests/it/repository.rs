@@ -275,7 +275,7 @@ fn a_changed_file_is_named() {
 }
 
 #[test]
-fn sc13_a_platform_without_a_network_checks_the_same() {
+fn sc_13_a_platform_without_a_network_checks_the_same() {
     let office = Office::new();
     text(&office.release("1.0.0", &[]), 0);
     // As from a stick: a copy, and no interface but one that is down.
@@ -334,7 +334,7 @@ fn a_repository_behind_tls_is_followed_if_its_certificate_is_known() {
 }
 
 #[test]
-fn sc11_a_server_that_does_not_end_is_left() {
+fn sc_11_a_server_that_does_not_end_is_left() {
     let office = Office::new();
     for (path, file) in [("/metadata/timestamp.json", "timestamp.json"), ("/metadata/2.root.json", "2.root.json")] {
         let said = text(&check(&office, &format!("http://{}", files::serve_endless(path)), &[]), 3);

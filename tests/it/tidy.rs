@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ephor_tests::workspace;
 
 /// Source files below a folder, by path from the root of the workspace.
-fn sources(folder: &str) -> Vec<(String, String)> {
+pub(crate) fn sources(folder: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let path = entry.expect("an entry").path();

@@ -273,7 +273,7 @@ mod tests {
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
     #[test]
-    fn ht20_a_token_is_taken_whole_until_it_expires() {
+    fn ht_20_a_token_is_taken_whole_until_it_expires() {
         let mut tokens = Tokens::default();
         let made = tokens.create("alice", &[Role::Operator], Some(NOW + Duration::HOUR), NOW).expect("made");
         assert_eq!(made.secret.len(), "ephor_".len() + 8 + 1 + 64);

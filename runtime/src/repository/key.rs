@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn sc14_a_key_that_signs_everything_is_none() {
+    fn sc_14_a_key_that_signs_everything_is_none() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("weak.pem");
         // The neutral element of the curve, as a public key.

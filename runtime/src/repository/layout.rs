@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sc17_names_that_lead_elsewhere_are_none() {
+    fn sc_17_names_that_lead_elsewhere_are_none() {
         for bad in [
             "",
             "/",

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sc17_a_folder_is_not_left() {
+    async fn sc_17_a_folder_is_not_left() {
         let outside = tempfile::tempdir().expect("a folder");
         std::fs::write(outside.path().join("secret"), "x").expect("written");
         let folder = outside.path().join("repository");

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn ht22_one_client_beyond_its_bound_is_nobody_elses_affair() {
+    fn ht_22_one_client_beyond_its_bound_is_nobody_elses_affair() {
         let clients = registry(Clients { requests_per_second: 2, ..Clients::default() });
         let taken = (0..10).filter(|_| clients.enter(|| name("a")).is_ok()).count();
         assert!((2..10).contains(&taken), "{taken}");

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sc17_only_what_a_repository_shows_is_served() {
+    fn sc_17_only_what_a_repository_shows_is_served() {
         for good in ["root.json", "metadata/timestamp.json", "metadata/12.root.json", "targets/releases/fleet-cap/ab.1.0.0+b.json"] {
             assert!(is_public(good), "{good}");
         }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sc17_a_link_does_not_lead_out() {
+    async fn sc_17_a_link_does_not_lead_out() {
         let outside = tempfile::tempdir().expect("a folder");
         let folder = outside.path().join("repository");
         std::fs::create_dir_all(folder.join("metadata")).expect("made");

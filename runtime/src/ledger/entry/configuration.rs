@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn op03_a_change_of_the_configuration_has_one_form_and_fits() {
+    fn op_03_a_change_of_the_configuration_has_one_form_and_fits() {
         for changed in [vec![], vec!["server.retry-after-s: 1 -> 2".to_string()], vec!["\u{1}ä".repeat(900); 1_000]] {
             let mut line = Vec::new();
             Entry::Configuration(3, entry(&changed)).write(&mut line).expect("it fits");

@@ -26,7 +26,7 @@ async fn a_repository_in_order_is_taken() {
 }
 
 #[tokio::test]
-async fn sc01_unsigned() {
+async fn sc_01_unsigned() {
     let world = World::new();
     world.stamp_as(&[], |_| ());
     assert_eq!(world.refusal().await, "unsigned");
@@ -43,7 +43,7 @@ async fn sc01_unsigned() {
 }
 
 #[tokio::test]
-async fn sc01_a_role_without_keys_is_signed_by_nobody() {
+async fn sc_01_a_role_without_keys_is_signed_by_nobody() {
     let world = World::new();
     let mut root = root_of(&world, 1);
     root.roles.get_mut(&tough::schema::RoleType::Timestamp).expect("there").keyids.clear();
@@ -53,7 +53,7 @@ async fn sc01_a_role_without_keys_is_signed_by_nobody() {
 }
 
 #[tokio::test]
-async fn sc02_unknown_key() {
+async fn sc_02_unknown_key() {
     let world = World::new();
     let stranger = generate(1);
     // With its key packed beside, for whoever would look there.
@@ -67,7 +67,7 @@ async fn sc02_unknown_key() {
 }
 
 #[tokio::test]
-async fn sc03_one_signature_does_not_count_twice() {
+async fn sc_03_one_signature_does_not_count_twice() {
     let world = World::with([1, 3, 1], 2);
     let (one, two) = (copy(&world.releases[0]), copy(&world.releases[0]));
     world.publish_as(&[one, two], &world.timestamp, |_| ());
@@ -93,7 +93,7 @@ async fn threshold_not_met() {
 }
 
 #[tokio::test]
-async fn sc05_digest_mismatch() {
+async fn sc_05_digest_mismatch() {
     let world = World::new();
     let statement = world.release("1.0.0");
     let snapshot = world.see().await.expect("taken");
@@ -113,7 +113,7 @@ async fn sc05_digest_mismatch() {
 }
 
 #[tokio::test]
-async fn sc05_a_statement_under_another_name_is_refused() {
+async fn sc_05_a_statement_under_another_name_is_refused() {
     let world = World::new();
     let one = world.release("1.0.0");
     world.publish_as(&world.releases, &world.timestamp, |targets| {
@@ -128,7 +128,7 @@ async fn sc05_a_statement_under_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn sc06_rollback() {
+async fn sc_06_rollback() {
     let world = World::new();
     world.release("1.0.0");
     let old = world.back_up();
@@ -146,7 +146,7 @@ async fn sc06_rollback() {
 }
 
 #[tokio::test]
-async fn sc07_freeze() {
+async fn sc_07_freeze() {
     let world = World::new();
     world.release("1.0.0");
     let snapshot = world.see().await.expect("taken");
@@ -174,7 +174,7 @@ async fn sc07_freeze() {
 }
 
 #[tokio::test]
-async fn sc04_signatures_hold_for_their_time() {
+async fn sc_04_signatures_hold_for_their_time() {
     let world = World::new();
     let renew = |now| drop(world.open().refresh(&world.timestamp, now, false).expect("renewed"));
     renew(NOW + days(370));
@@ -191,7 +191,7 @@ async fn sc04_signatures_hold_for_their_time() {
 }
 
 #[tokio::test]
-async fn sc08_mix_and_match() {
+async fn sc_08_mix_and_match() {
     let world = World::new();
     world.release("1.0.0");
     world.release("1.1.0");
@@ -256,7 +256,7 @@ async fn stolen_timestamp_key_can_freeze_until_the_releases_expire() {
 }
 
 #[tokio::test]
-async fn sc09_fast_forward_recovery() {
+async fn sc_09_fast_forward_recovery() {
     let world = World::new();
     world.release("1.0.0");
     let thief = [copy(&world.timestamp[0])];
@@ -291,7 +291,7 @@ async fn revoked_key_still_signing() {
 }
 
 #[tokio::test]
-async fn sc11_endless_data() {
+async fn sc_11_endless_data() {
     let world = World::new();
     let statement = world.release("1.0.0");
     let snapshot = world.see().await.expect("taken");
@@ -328,7 +328,7 @@ async fn sc11_endless_data() {
 }
 
 #[tokio::test]
-async fn sc14_a_signature_has_one_form() {
+async fn sc_14_a_signature_has_one_form() {
     let world = World::new();
     // The same signature with the order of the group added to its second half.
     let order: [u8; 32] = [
@@ -358,7 +358,7 @@ async fn a_changed_document_is_refused() {
 }
 
 #[tokio::test]
-async fn sc17_path_traversal_in_target_names() {
+async fn sc_17_path_traversal_in_target_names() {
     for name in ["../../etc/cron.d/x", "/etc/passwd", "blobs/../../x", "a\\..\\b", "nul\0l", "releases/.hidden/1.json"] {
         let world = World::new();
         world.publish_as(&world.releases, &world.timestamp, |targets| {
@@ -374,7 +374,7 @@ async fn sc17_path_traversal_in_target_names() {
 }
 
 #[tokio::test]
-async fn sc19_what_was_checked_is_what_is_loaded() {
+async fn sc_19_what_was_checked_is_what_is_loaded() {
     let world = World::new();
     let statement = world.release("1.0.0");
     let snapshot = world.see().await.expect("taken");
@@ -386,7 +386,7 @@ async fn sc19_what_was_checked_is_what_is_loaded() {
 }
 
 #[tokio::test]
-async fn sc20_revoked_version() {
+async fn sc_20_revoked_version() {
     let world = World::new();
     world.release("1.0.0");
     world.release("1.1.0");
@@ -449,7 +449,7 @@ async fn another_publishers_root_is_refused() {
 
 /// Whatever byte of whatever file is another: refused, or the same as before.
 #[tokio::test]
-async fn sc15_no_changed_byte_changes_what_is_read() {
+async fn sc_15_no_changed_byte_changes_what_is_read() {
     let world = World::new();
     let statement = world.release("1.0.0");
     let expected = world.see().await.expect("taken").releases;

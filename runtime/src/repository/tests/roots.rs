@@ -21,7 +21,7 @@ async fn five_roots() -> (World, Vec<Signer>) {
 }
 
 #[tokio::test]
-async fn sc10_a_chain_is_followed_to_its_end() {
+async fn sc_10_a_chain_is_followed_to_its_end() {
     let (world, _) = five_roots().await;
     let snapshot = world.see().await.expect("taken");
     assert_eq!(snapshot.standing()[0].version, 5);
@@ -31,7 +31,7 @@ async fn sc10_a_chain_is_followed_to_its_end() {
 }
 
 #[tokio::test]
-async fn sc10_a_chain_with_a_gap_ends_before_it() {
+async fn sc_10_a_chain_with_a_gap_ends_before_it() {
     let (world, _) = five_roots().await;
     std::fs::remove_file(world.file("metadata/3.root.json")).expect("removed");
     // What the fifth root's key has signed is a stranger's to the second.
@@ -39,7 +39,7 @@ async fn sc10_a_chain_with_a_gap_ends_before_it() {
 }
 
 #[tokio::test]
-async fn sc10_a_step_that_the_old_root_has_not_signed_is_refused() {
+async fn sc_10_a_step_that_the_old_root_has_not_signed_is_refused() {
     let (world, _) = five_roots().await;
     let thief = generate(1);
     let mut forged = root_of(&world, 3);
@@ -65,7 +65,7 @@ async fn sc10_a_step_that_the_old_root_has_not_signed_is_refused() {
 
 /// What was reached once is not given up: the roots between may be gone by then.
 #[tokio::test]
-async fn sc10_the_last_good_root_is_kept() {
+async fn sc_10_the_last_good_root_is_kept() {
     let (world, old_keys) = five_roots().await;
     world.see().await.expect("taken");
     for version in 2..5 {
@@ -78,7 +78,7 @@ async fn sc10_the_last_good_root_is_kept() {
 }
 
 #[tokio::test]
-async fn sc03_one_key_under_two_names_does_not_count_twice() {
+async fn sc_03_one_key_under_two_names_does_not_count_twice() {
     let world = World::with([1, 1, 1], 1);
     let mut root = root_of(&world, 1);
     // A member more is another name for the same key.
@@ -106,7 +106,7 @@ async fn sc03_one_key_under_two_names_does_not_count_twice() {
 }
 
 #[tokio::test]
-async fn sc03_a_key_under_a_wrong_name_is_refused() {
+async fn sc_03_a_key_under_a_wrong_name_is_refused() {
     let world = World::new();
     let mut root: serde_json::Value = serde_json::from_slice(&world.given).expect("JSON");
     let keys = root["signed"]["keys"].as_object_mut().expect("keys");
@@ -118,7 +118,7 @@ async fn sc03_a_key_under_a_wrong_name_is_refused() {
 }
 
 #[tokio::test]
-async fn sc14_a_weak_key_is_no_key() {
+async fn sc_14_a_weak_key_is_no_key() {
     let world = World::new();
     let mut root: serde_json::Value = serde_json::from_slice(&world.given).expect("JSON");
     let weak: Key = format!("01{}", "00".repeat(31)).parse().expect("32 bytes");
