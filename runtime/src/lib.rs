@@ -78,6 +78,7 @@ pub mod content;
 pub mod digest;
 pub mod event;
 pub mod reserved;
+mod scan;
 #[doc(hidden)]
 pub mod stamp;
 mod table;

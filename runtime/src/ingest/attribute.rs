@@ -25,7 +25,9 @@ pub(super) fn check(name: &str, value: &str, limits: &Limits) -> Result<(), Stri
         "id" | "type" | "subject" if value.is_empty() => Err("must not be empty".into()),
         "source" | "dataschema" if value.is_empty() => Err("must be a URI, not empty".into()),
         "source" | "dataschema" if value.contains(' ') => Err("must be a URI: write a space as %20".into()),
-        "datacontenttype" if !is_media_type(value) => Err("must be a media type, such as application/json".into()),
+        "datacontenttype" if value != "application/json" && !is_media_type(value) => {
+            Err("must be a media type, such as application/json".into())
+        }
         "time" if time_micros(value).is_none() => Err("must be an RFC 3339 date-time with a zone, such as 2026-11-24T08:00:00Z".into()),
         _ => Ok(()),
     }

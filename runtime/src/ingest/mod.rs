@@ -10,6 +10,7 @@ mod binary;
 mod json;
 mod limits;
 mod lines;
+mod plain;
 mod rejection;
 mod structured;
 

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::Limits;
 use super::attribute::{self, REQUIRED, SPEC_VERSION};
 use super::json::{self, Name};
+use super::plain;
 use super::rejection::{Place, Rejection, RejectionKind, from_outside};
 use crate::column::time_micros;
 use crate::digest::Digest;
@@ -106,22 +107,35 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Rejection> {
 /// The attributes read so far. Kept outside the visitor, so that a rejection
 /// can name the event.
 #[derive(Default)]
-struct Draft<'de> {
-    specversion: Option<Cow<'de, str>>,
-    id: Option<Cow<'de, str>>,
-    source: Option<Cow<'de, str>>,
-    kind: Option<Cow<'de, str>>,
-    subject: Option<Cow<'de, str>>,
-    time: Option<Cow<'de, str>>,
-    data: Option<&'de RawValue>,
+pub(super) struct Draft<'de> {
+    pub(super) specversion: Option<Cow<'de, str>>,
+    pub(super) id: Option<Cow<'de, str>>,
+    pub(super) source: Option<Cow<'de, str>>,
+    pub(super) kind: Option<Cow<'de, str>>,
+    pub(super) subject: Option<Cow<'de, str>>,
+    pub(super) time: Option<Cow<'de, str>>,
+    /// The same in microseconds since 1970.
+    pub(super) time_micros: Option<i64>,
+    /// The source text of JSON data.
+    pub(super) data: Option<&'de str>,
     opaque: bool,
-    other: Vec<(Cow<'de, str>, &'de RawValue)>,
+    /// Every other attribute with the source text of its value.
+    pub(super) other: Vec<(Cow<'de, str>, &'de str)>,
     count: usize,
     /// Names that were `null`: absent, but a second one is still a duplicate.
     unset: Vec<Cow<'de, str>>,
 }
 
 fn read(text: &str, limits: &Limits) -> Result<Event, Rejection> {
+    match plain::read(text, limits).map(|draft| draft.whole(text)) {
+        Some(Ok(event)) => Ok(event),
+        // The parser finds what is missing too, after everything else that may be wrong.
+        Some(Err(_)) | None => parsed(text, limits),
+    }
+}
+
+/// What the parser reads, which knows everything that JSON may be, and says what is wrong.
+pub(super) fn parsed(text: &str, limits: &Limits) -> Result<Event, Rejection> {
     let mut draft = Draft::default();
     let mut problem = None;
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -136,15 +150,11 @@ fn read(text: &str, limits: &Limits) -> Result<Event, Rejection> {
             let fault = json::syntax(&error, String::new());
             Rejection::new(fault.kind, Place::Pointer(fault.pointer), fault.detail)
         })),
-        Ok(()) => required(&draft),
+        Ok(()) => Ok(()),
     };
     match outcome {
-        Ok(()) => Ok(draft.finish(text)),
-        Err(mut rejection) => {
-            rejection.source = draft.source.map(Cow::into_owned);
-            rejection.id = draft.id.map(Cow::into_owned);
-            Err(rejection)
-        }
+        Ok(()) => draft.whole(text),
+        Err(rejection) => Err(draft.named(rejection)),
     }
 }
 
@@ -165,6 +175,19 @@ fn required(draft: &Draft<'_>) -> Result<(), Rejection> {
 }
 
 impl Draft<'_> {
+    /// The event, if it has what every event has.
+    pub(super) fn whole(self, text: &str) -> Result<Event, Rejection> {
+        match required(&self) {
+            Ok(()) => Ok(self.finish(text)),
+            Err(rejection) => Err(self.named(rejection)),
+        }
+    }
+
+    /// A rejection, with what names the event.
+    fn named(self, rejection: Rejection) -> Rejection {
+        Rejection { source: self.source.map(Cow::into_owned), id: self.id.map(Cow::into_owned), ..rejection }
+    }
+
     fn finish(self, text: &str) -> Event {
         // Everything that was read is inside.
         let text = text.trim_matches(json::WHITE_SPACE);
@@ -172,9 +195,8 @@ impl Draft<'_> {
             Cow::Borrowed(part) => span(text, part),
             Cow::Owned(own) => Piece::Own(own.into()),
         };
-        let time_micros = self.time.as_deref().and_then(time_micros);
         let data = match self.data {
-            Some(raw) => Data::Json(span(text, raw.get())),
+            Some(source) => Data::Json(span(text, source)),
             None if self.opaque => Data::Opaque,
             None => Data::None,
         };
@@ -185,10 +207,10 @@ impl Draft<'_> {
             subject: self.subject.map(piece),
             time: self.time.map(piece),
             data,
-            other: self.other.into_iter().map(|(name, value)| (name.into(), span(text, value.get()))).collect(),
+            other: self.other.into_iter().map(|(name, value)| (name.into(), span(text, value))).collect(),
             in_headers: false,
             digest: Digest::of(text.as_bytes()),
-            time_micros,
+            time_micros: self.time_micros,
             arrived: None,
             text: text.into(),
             body: None,
@@ -249,7 +271,7 @@ impl<'de> Draft<'de> {
             }
             json::check(source, 1, limits.depth_max)
                 .map_err(|fault| Rejection::new(fault.kind, Place::Pointer(format!("/data{}", fault.pointer)), fault.detail))?;
-            self.data = Some(value);
+            self.data = Some(source);
             return Ok(());
         }
         // Section 2.3: null stands for an attribute that is not set.
@@ -295,7 +317,7 @@ impl<'de> Draft<'de> {
                     _ if is_text(&name) => return Err(at(RejectionKind::InvalidAttribute, "must be a string".into())),
                     _ => return Err(at(RejectionKind::InvalidAttribute, "must be a string, a boolean or a 32-bit integer".into())),
                 }
-                self.other.push((name, value));
+                self.other.push((name, source));
                 return Ok(());
             }
         };
@@ -307,7 +329,9 @@ impl<'de> Draft<'de> {
             return Err(at(RejectionKind::SpecVersion, format!("is {text:?}; this runtime reads {SPEC_VERSION:?}")));
         }
         check_text(&text)?;
+        let time = (&*name == "time").then(|| time_micros(&text)).flatten();
         *slot = Some(text);
+        self.time_micros = self.time_micros.or(time);
         Ok(())
     }
 
@@ -326,7 +350,7 @@ impl<'de> Draft<'de> {
 }
 
 /// Attributes outside the draft's own slots that are always strings.
-fn is_text(name: &str) -> bool {
+pub(super) fn is_text(name: &str) -> bool {
     matches!(name, "datacontenttype" | "dataschema")
 }
 

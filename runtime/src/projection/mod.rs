@@ -5,16 +5,12 @@
 //! Knows nothing of how policies are run. The events have been checked
 //! (`crate::ingest`); what is read here is what any other JSON parser would read.
 
-use std::fmt;
-
-use serde::de::{self, DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
 use crate::column::{Cell, Kind};
 use crate::event::Event;
 use crate::policy::Grant;
 use crate::policy::form::Show;
 use crate::policy::manifest::Field;
+use crate::scan::{string_end, value_end, white_end};
 
 /// The fields of all policies in force, each once.
 #[derive(Debug, Default)]
@@ -131,11 +127,7 @@ impl Plan {
         if let Some(source) = event.data()
             && !self.data.is_bare()
         {
-            let mut walk = Walk { slots: &self.slots, cells };
-            // The text was checked strictly before the event was accepted, so
-            // this cannot fail; a field not reached would stay absent.
-            let read = walk.enter(&self.data, source);
-            debug_assert!(read.is_ok(), "checked data does not parse: {read:?}");
+            Walk { slots: &self.slots, cells, source }.value(&self.data, 0);
         }
     }
 }
@@ -155,119 +147,85 @@ impl Node {
     fn is_bare(&self) -> bool {
         self.slots.is_empty() && self.children.is_empty()
     }
+
+    /// The place of a member, by its name as it stands in the text.
+    #[inline]
+    fn named(&self, name: &str) -> Option<&Node> {
+        let find = |name: &str| self.children.iter().find(|(known, _)| **known == *name).map(|(_, node)| node);
+        match memchr::memchr(b'\\', name.as_bytes()) {
+            None => find(name),
+            Some(_) => find(&serde_json::from_str::<String>(&format!("\"{name}\"")).ok()?),
+        }
+    }
+
+    /// The place of an item of an array.
+    fn at_index(&self, index: usize) -> Option<&Node> {
+        // RFC 6901, section 4: an index has no leading zeros, so its text is the only way
+        // to write it.
+        let is_it = |name: &str| name.parse() == Ok(index) && (name == "0" || !name.starts_with(['0', '+']));
+        self.children.iter().find(|(name, _)| is_it(name)).map(|(_, node)| node)
+    }
 }
 
+/// Takes out what is wanted of an event's data. The text was checked strictly before the
+/// event was accepted, so there is nothing left to refuse: it is passed over, not parsed.
 struct Walk<'w, 'e> {
     slots: &'w [Slot],
     cells: &'w mut [Cell<'e>],
+    source: &'e str,
 }
 
 impl<'e> Walk<'_, 'e> {
-    /// Reads the value at a node, given as its source text.
-    fn enter(&mut self, node: &Node, source: &'e str) -> Result<(), serde_json::Error> {
-        for slot in &node.slots {
-            self.cells[*slot] = self.slots[*slot].read(source);
-        }
-        if node.children.is_empty() {
-            return Ok(());
-        }
-        let mut deserializer = serde_json::Deserializer::from_str(source);
-        deserializer.deserialize_any(Inside { node, walk: self })
-    }
-}
-
-/// The inside of a value, of which only some places matter.
-struct Inside<'n, 's, 'e> {
-    node: &'n Node,
-    walk: &'n mut Walk<'s, 'e>,
-}
-
-impl<'e> DeserializeSeed<'e> for Inside<'_, '_, 'e> {
-    type Value = ();
-    fn deserialize<D: de::Deserializer<'e>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.node.slots.is_empty() {
-            return deserializer.deserialize_any(self);
-        }
-        let raw = <&RawValue as de::Deserialize>::deserialize(deserializer)?;
-        self.walk.enter(self.node, raw.get()).map_err(de::Error::custom)
-    }
-}
-
-impl<'e> Visitor<'e> for Inside<'_, '_, 'e> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    // A scalar has no places inside: what was looked for there is absent.
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'e>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(child) = members.next_key_seed(ChildOf(self.node))? {
-            match child {
-                Some(node) => members.next_value_seed(Inside { node, walk: self.walk })?,
-                None => {
-                    members.next_value::<IgnoredAny>()?;
-                }
+    /// Reads the value that begins at `at`, of which a node wants something. Gives where it
+    /// ends.
+    fn value(&mut self, node: &Node, at: usize) -> usize {
+        let end = match self.source.as_bytes().get(at) {
+            Some(b'{') if !node.children.is_empty() => self.object(node, at),
+            Some(b'[') if !node.children.is_empty() => self.array(node, at),
+            // A scalar has no places inside: what is looked for there is absent.
+            _ => value_end(self.source.as_bytes(), at),
+        };
+        if let Some(value) = self.source.get(at..end) {
+            for slot in &node.slots {
+                self.cells[*slot] = self.slots[*slot].read(value);
             }
         }
-        Ok(())
+        end
     }
 
-    fn visit_seq<A: SeqAccess<'e>>(self, mut items: A) -> Result<(), A::Error> {
-        let mut index = 0usize;
-        loop {
-            // RFC 6901, section 4: an index has no leading zeros, so its text is
-            // the only way to write it.
-            let name = index.to_string();
-            let child = self.node.children.iter().find(|(known, _)| **known == *name);
-            let there = match child {
-                Some((_, node)) => items.next_element_seed(Inside { node, walk: self.walk })?.is_some(),
-                None => items.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !there {
-                return Ok(());
-            }
+    fn object(&mut self, node: &Node, at: usize) -> usize {
+        let bytes = self.source.as_bytes();
+        let mut at = white_end(bytes, at + 1);
+        while bytes.get(at) == Some(&b'"') {
+            let name_end = string_end(bytes, at);
+            let child = self.source.get(at + 1..name_end - 1).and_then(|name| node.named(name));
+            // The colon is in between.
+            at = white_end(bytes, white_end(bytes, name_end) + 1);
+            at = self.item(child, at);
+        }
+        at + 1
+    }
+
+    fn array(&mut self, node: &Node, at: usize) -> usize {
+        let bytes = self.source.as_bytes();
+        let (mut at, mut index) = (white_end(bytes, at + 1), 0);
+        while bytes.get(at).is_some_and(|byte| *byte != b']') {
+            at = self.item(node.at_index(index), at);
             index += 1;
         }
+        at + 1
     }
-}
 
-/// A member's name, as the node that it leads to.
-struct ChildOf<'n>(&'n Node);
-
-impl<'n, 'e> DeserializeSeed<'e> for ChildOf<'n> {
-    type Value = Option<&'n Node>;
-    fn deserialize<D: de::Deserializer<'e>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'n> Visitor<'_> for ChildOf<'n> {
-    type Value = Option<&'n Node>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.children.iter().find(|(known, _)| **known == *name).map(|(_, node)| node))
+    /// Reads an item of an object or array. Gives where the next one begins, or the bracket
+    /// stands.
+    fn item(&mut self, child: Option<&Node>, at: usize) -> usize {
+        let bytes = self.source.as_bytes();
+        let end = match child {
+            Some(node) => self.value(node, at),
+            None => value_end(bytes, at),
+        };
+        let at = white_end(bytes, end);
+        if bytes.get(at) == Some(&b',') { white_end(bytes, at + 1) } else { at }
     }
 }
 
@@ -385,16 +343,18 @@ mod tests {
             let pointer = format!("/data{}", steps.iter().map(|step| format!("/{step}")).collect::<String>());
             let mut plan = Plan::default();
             plan.add(&[field(&pointer, Kind::Json), field("/data/a", Kind::Json)], &Grant::development());
-            let event = event(&data.to_string());
-            let mut cells = vec![Cell::Absent; 2];
-            plan.project(&event, &mut cells);
-            let found = match &cells[0] {
-                Cell::Json(source) => Some(source.to_string()),
-                _ => None,
-            };
             let whole = serde_json::json!({"data": data});
-            let expected = whole.pointer(&pointer).filter(|value| !value.is_null()).map(ToString::to_string);
-            proptest::prop_assert_eq!(found, expected);
+            let expected = whole.pointer(&pointer).filter(|value| !value.is_null());
+            for text in [data.to_string(), serde_json::to_string_pretty(&data).expect("JSON"), data.to_string().replace("\"a\"", "\"\\u0061\"")] {
+                let event = event(&text);
+                let mut cells = vec![Cell::Absent; 2];
+                plan.project(&event, &mut cells);
+                let found = match &cells[0] {
+                    Cell::Json(source) => serde_json::from_str::<serde_json::Value>(source).ok(),
+                    _ => None,
+                };
+                proptest::prop_assert_eq!(found.as_ref(), expected, "{}", text);
+            }
         }
     }
 }
