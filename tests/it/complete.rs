@@ -24,7 +24,7 @@ async fn gaps(ephor: &Ephor) -> Vec<(u64, String, u64, u64, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_that_are_left_out_are_entries_and_a_figure() {
+async fn tl_13_tl_16_numbers_that_are_left_out_are_entries_and_a_figure() {
     let folder = tempfile::tempdir().expect("a folder");
     let start = || Ephor::start_in(folder.path(), "", &[]);
     let ephor = start();

@@ -152,7 +152,7 @@ fn assert_found(data: &Path, what: &str) {
 /// clients had one, for it was torn afterwards, and no checkpoint tells; they send
 /// their events again, and get new verdicts with the next sequences, behind the start.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_torn_last_commit_is_cut_off() {
+async fn du_10_a_torn_last_commit_is_cut_off() {
     const CUTS: usize = 40;
     let mut left = Left::new(false).await;
     let last = left.last().clone();
@@ -209,7 +209,7 @@ async fn a_torn_last_commit_is_cut_off() {
 /// What a checkpoint covers was acknowledged. If it is gone, that is no interrupted
 /// commit, whatever it looks like.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_checkpoint_covers_is_never_cut_off() {
+async fn du_10_what_a_checkpoint_covers_is_never_cut_off() {
     let mut left = Left::new(true).await;
     let last = left.last().clone();
     for into in [0, 1, 20, HEADER, HEADER + 100, last.bytes.len() - 1] {
@@ -237,7 +237,7 @@ async fn what_a_checkpoint_covers_is_never_cut_off() {
 
 /// Damage before the last record is no interrupted commit.
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_in_the_middle_is_refused_by_name() {
+async fn du_09_du_10_damage_in_the_middle_is_refused_by_name() {
     let mut left = Left::new(false).await;
     let [first, second, third] = [0, 1, 2].map(|at| left.records[at].bytes.clone());
     let mut random = Random::from_env("EPHOR_DISK_SEED");
@@ -273,7 +273,7 @@ async fn damage_in_the_middle_is_refused_by_name() {
 
 /// Whatever is not a data directory of this format, whole and with its keys.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_sound_data_directory_is_refused_by_name() {
+async fn du_17_what_is_no_sound_data_directory_is_refused_by_name() {
     type Change<'c> = &'c dyn Fn(&Path);
     let write = |path: PathBuf, text: &str| std::fs::write(path, text).expect("a file");
     let mut left = Left::new(true).await;
@@ -325,7 +325,7 @@ async fn what_is_no_sound_data_directory_is_refused_by_name() {
 
 /// One process writes to a directory; the next one may as soon as it is gone.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_process_is_refused() {
+async fn tl_11_a_second_process_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let ephor = Ephor::start_in(&data, SIGNED, &[]);
@@ -408,7 +408,7 @@ fn limited(data: &Path) -> Ephor {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_may_not_grow_stops_the_ledger_and_loses_nothing() {
+async fn du_06_a_file_that_may_not_grow_stops_the_ledger_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let mut book = Book::default();
@@ -422,7 +422,7 @@ async fn a_file_that_may_not_grow_stops_the_ledger_and_loses_nothing() {
 
 /// A stream says from which line on nothing is known.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_ends_where_the_disk_is_full() {
+async fn du_06_a_stream_ends_where_the_disk_is_full() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let mut book = Book::default();
@@ -519,7 +519,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_stops_the_ledger_and_loses_nothing() {
+async fn du_05_a_full_disk_stops_the_ledger_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut disk = match SmallDisk::mount(folder.path(), "256k") {
         Ok(disk) => disk,

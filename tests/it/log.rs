@@ -156,7 +156,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_is_checked_from_its_files_and_every_changed_file_is_named() {
+async fn tl_08_a_log_is_checked_from_its_files_and_every_changed_file_is_named() {
     let mut log = Log::of(300).await;
     log.stop();
     let data = log.data("");
@@ -235,7 +235,7 @@ async fn a_log_is_checked_over_http() {
 
 /// What a source held back is in the log, and in the report about it.
 #[tokio::test(flavor = "multi_thread")]
-async fn gaps_of_sources_are_counted() {
+async fn tl_16_gaps_of_sources_are_counted() {
     let mut log = Log { folder: tempfile::tempdir().expect("a folder"), server: None, sent: 0 };
     log.start("").await;
     let server = log.server.as_ref().expect("it was started");
@@ -255,7 +255,7 @@ async fn gaps_of_sources_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_is_proved_to_somebody_without_the_log() {
+async fn tl_12_an_entry_is_proved_to_somebody_without_the_log() {
     let log = Log::of(300).await;
     let (proof, entry, key) = (log.file("proof"), log.file("entry"), log.data("ledger.pub"));
     // From the files that the server is writing to, and from the server.
@@ -286,7 +286,7 @@ async fn an_entry_is_proved_to_somebody_without_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_checkpoint_extends_another_or_does_not() {
+async fn tl_15_one_checkpoint_extends_another_or_does_not() {
     let mut log = Log::of(100).await;
     let (old, new, proof) = (log.file("old"), log.data("checkpoint"), log.file("proof.json"));
     std::fs::copy(&new, &old).expect("a copy");
@@ -406,7 +406,7 @@ fn witnessed_by(keys: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_witness_co_signs_a_log_and_refuses_a_rewritten_one() {
+async fn tl_07_tl_09_tl_15_a_witness_co_signs_a_log_and_refuses_a_rewritten_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let secret = text(&folder.path().join("witness.key"));
     let key = passes(&["witness", "keygen", "example.com/witness", "--out", &secret]);

@@ -42,7 +42,7 @@ async fn load(ephor: Arc<Ephor>, number: usize, stop: Arc<AtomicBool>, judged: A
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_event_is_judged_once_by_one_release() {
+async fn du_14_every_event_is_judged_once_by_one_release() {
     let ephor = Arc::new(with_good_policy("").await);
     let (_, first) = ephor.in_force().await.remove(0);
     let stop = Arc::new(AtomicBool::new(false));

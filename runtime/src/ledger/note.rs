@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_specification_verifies() {
+    fn tl_05_the_example_of_the_specification_verifies() {
         let key = VerifierKey::parse(KEY).expect("a key");
         assert_eq!((key.name(), key.id(), key.algorithm()), ("example.com/foo", 0x530d903a, Algorithm::Ed25519));
         assert_eq!(key.to_string(), KEY);
@@ -454,7 +454,7 @@ mod tests {
     /// The poem of the specification, whose text has an empty line, and its
     /// cosigned checkpoint; their keys are not published.
     #[test]
-    fn the_other_examples_are_read() {
+    fn tl_05_the_other_examples_are_read() {
         let poem = "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n\n— quasimodo.example/salvatore NnugSzTjtVAewIS+Z/iJhUPeFDkO/5QQ2i5ddnGITLlC+EhfLW9oJKONrMouFSQU0xMcXxj99ihAQwaqP3ZekRwNtIc=\n";
         let note = Note::parse(poem.as_bytes()).expect("a note");
         assert!(note.text().ends_with("di sole:\n\ned è subito sera.\n"));
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_note_is_refused() {
+    fn tl_05_what_is_not_a_note_is_refused() {
         let line = "— n AAAAAAA=\n";
         assert!(Note::parse(format!("t\n\n{line}").as_bytes()).is_ok());
         assert!(Note::parse(format!("\n\n{line}").as_bytes()).is_ok(), "an empty line is a text");
@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn known_keys_must_verify_and_unknown_ones_do_not_count() {
+    fn tl_05_known_keys_must_verify_and_unknown_ones_do_not_count() {
         let (one, two) = (signer("log", Algorithm::Ed25519, 1), signer("log", Algorithm::Ed25519, 2));
         let witness = signer("witness", Algorithm::Cosignature, 3);
         let mut note = Note::sign("text\n", &one).expect("a text");

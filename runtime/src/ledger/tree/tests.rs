@@ -90,7 +90,7 @@ const ROOTS: [&str; 9] = [
 ];
 
 #[test]
-fn roots_are_the_published_ones() {
+fn tl_01_roots_are_the_published_ones() {
     let mut tree = Tree::new(MemoryTiles::default());
     assert_eq!(tree.root().to_string(), ROOTS[0]);
     for (entry, root) in LEAVES.iter().zip(&ROOTS[1..]) {
@@ -120,7 +120,7 @@ fn a_published_proof_holds() {
 
 /// All proofs of all trees up to 300 leaves: over the end of the first tile.
 #[test]
-fn every_root_and_proof_is_the_naive_one_and_holds() {
+fn tl_01_every_root_and_proof_is_the_naive_one_and_holds() {
     const MOST: u64 = 300;
     let leaves: Vec<Hash> = (0..MOST).map(leaf).collect();
     let mut tree = grown(MOST);
@@ -150,7 +150,7 @@ fn every_root_and_proof_is_the_naive_one_and_holds() {
 
 /// The cases of transparency-dev/merkle: `vectors.md` says what they are.
 #[test]
-fn the_vectors_of_transparency_dev_hold() {
+fn tl_02_the_vectors_of_transparency_dev_hold() {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     let cases: Vec<serde_json::Value> =
         include_str!("vectors.ndjson").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -191,7 +191,7 @@ fn the_vectors_of_transparency_dev_hold() {
 }
 
 #[test]
-fn the_example_of_tlog_tiles() {
+fn tl_03_the_example_of_tlog_tiles() {
     let tiles: Vec<TileId> = Tree::<MemoryTiles>::tiles(70_000).collect();
     let of = |level: u8| tiles.iter().filter(move |tile| tile.kind == TileKind::Hashes(level));
     assert_eq!(of(0).filter(|tile| tile.is_full()).count(), 273);
@@ -225,7 +225,7 @@ fn the_example_of_tlog_tiles() {
 }
 
 #[test]
-fn paths_are_those_of_tlog_tiles() {
+fn tl_03_paths_are_those_of_tlog_tiles() {
     let entries = |index, width| TileId { kind: TileKind::Entries, index, width };
     for (id, path) in [
         (TileId::full(0, 1_234_067), "tile/0/x001/x234/067"),
@@ -278,7 +278,7 @@ fn bundles_hold_what_they_can() {
 }
 
 #[test]
-fn tiles_on_disk_answer_as_tiles_in_memory_and_damage_is_seen() {
+fn du_09_tiles_on_disk_answer_as_tiles_in_memory_and_damage_is_seen() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut tree = Tree::new(TileFiles::new(folder.path()));
     (0..1000).for_each(|index| tree.push(leaf(index)));
