@@ -615,6 +615,24 @@ mod tests {
                 assert!(!matches!(result, Ok(1)), "byte {at}");
             }
         }
+        // Whatever is done to one character of the last proof, it proves nothing any more
+        // to who asks for the log's key and the witness.
+        let proof = EntryProof { extra: None, index: 6, path: tree.inclusion(6, 7).expect("in range"), checkpoint: note.clone() };
+        let (text, witnesses) = (proof.to_string(), [witness.verifier().clone()]);
+        let proves = |text: &str| {
+            let proof = EntryProof::parse(text.as_bytes());
+            proof.and_then(|proof| proof.verify(entries[6].as_bytes(), log.verifier(), &witnesses).map(|(_, signed)| signed.len())) == Ok(1)
+        };
+        assert!(proves(&text));
+        for (at, letter) in text.char_indices() {
+            let (before, behind) = (&text[..at], &text[at + letter.len_utf8()..]);
+            assert!(!proves(&format!("{before}{behind}")), "without the {letter:?} at {at}");
+            assert!(!proves(&format!("{before}{letter}{letter}{behind}")), "{letter:?} at {at} twice");
+            for other in ['\n', ' ', '=', '+', '0', '1', 'A', 'B', 'l', '—'] {
+                assert!(letter == other || !proves(&format!("{before}{other}{behind}")), "{other:?} for the {letter:?} at {at}");
+                assert!(!proves(&format!("{before}{other}{letter}{behind}")), "{other:?} before the {letter:?} at {at}");
+            }
+        }
         let extra = EntryProof { extra: Some(b"x".to_vec()), index: 0, path: Vec::new(), checkpoint: note };
         assert_eq!(EntryProof::parse(extra.to_string().as_bytes()), Ok(extra));
     }

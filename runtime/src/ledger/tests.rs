@@ -1,6 +1,8 @@
 //! The whole ledger: from commits to files and back, damaged in every way, on disks
 //! that fail in every way.
 
+mod audit;
+mod order;
 mod unsynced;
 
 use std::fs;

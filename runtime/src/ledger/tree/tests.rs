@@ -358,6 +358,84 @@ fn questions_out_of_range_are_refused() {
     assert_eq!(verify_consistency(u64::MAX - 1, u64::MAX, &root, &root, &[root; 80]), Err(ProofError::WrongLength));
 }
 
+/// All sizes to 2,000, and those around the ends of tiles of both levels: what the tree
+/// says of its hashes in memory is what RFC 6962 says of the leaves.
+#[test]
+fn tl_01_roots_of_all_sizes_are_those_of_the_definition() {
+    let leaves: Vec<Hash> = (0..66_000).map(leaf).collect();
+    let sizes = (0..=2_000).chain(65_279..=65_281).chain(65_534..=65_538).chain(65_791..=65_793);
+    let mut tree = Tree::new(MemoryTiles::default());
+    for size in sizes {
+        (tree.size()..size).for_each(|index| tree.push(leaves[index as usize]));
+        assert_eq!(tree.root(), naive_root(&leaves[..size as usize]), "{size} leaves");
+    }
+    tree.flush().expect("memory does not fail");
+    for size in [1, 255, 256, 257, 65_535, 65_536, 65_537, 65_793] {
+        assert_eq!(tree.root_at(size).expect("in range"), naive_root(&leaves[..size as usize]), "{size} leaves, from tiles");
+        for index in [0, size / 2, size - 1] {
+            let proof = tree.inclusion(index, size).expect("in range");
+            assert_eq!(proof, naive_path(index as usize, &leaves[..size as usize]), "{index} of {size}");
+        }
+    }
+}
+
+/// A reader that knows nothing but the paths and bytes of tiles, and C2SP tlog-tiles: the
+/// root over a level's hashes, where the last tile is partial.
+fn root_of_served(served: &BTreeMap<String, Vec<u8>>, size: u64) -> Hash {
+    // A hash of level l stands for 256^l leaves. What a level has beyond its full tiles is
+    // a subtree of its own, to the right of all that the levels above have.
+    let tile = |level: u32, index: u64, width: u64| -> Vec<Hash> {
+        let group = |number: u64| format!("{number:03}");
+        let place = match index {
+            0..1_000 => group(index),
+            _ => format!("x{}/{}", group(index / 1_000), group(index % 1_000)),
+        };
+        let part = if width == 256 { String::new() } else { format!(".p/{width}") };
+        let path = format!("tile/{level}/{place}{part}");
+        let bytes = served.get(&path).unwrap_or_else(|| panic!("{path} is served"));
+        assert_eq!(bytes.len() as u64, width * 32, "{path}");
+        bytes.chunks(32).map(|hash| Hash::from_slice(hash).expect("32 bytes")).collect()
+    };
+    let mut root: Option<Hash> = None;
+    for level in 0.. {
+        let hashes = size >> (8 * level);
+        if hashes == 0 {
+            break;
+        }
+        for index in 0..hashes / 256 {
+            let above = tile(level + 1, index / 256, (hashes / 256 - index / 256 * 256).min(256));
+            assert_eq!(naive_root(&tile(level, index, 256)), above[(index % 256) as usize], "tile {index} of level {level}");
+        }
+        let rest = hashes % 256;
+        if rest > 0 {
+            let mut rest = &tile(level, hashes / 256, rest)[..];
+            // Complete subtrees from the right: the smallest is the last.
+            while !rest.is_empty() {
+                let width = 1 << rest.len().trailing_zeros();
+                let (left, last) = rest.split_at(rest.len() - width);
+                let last = naive_root(last);
+                root = Some(root.map_or(last, |right| node_hash(&last, &right)));
+                rest = left;
+            }
+        }
+    }
+    root.unwrap_or_else(Hash::of_nothing)
+}
+
+#[test]
+fn tl_03_another_reader_finds_the_root_in_the_tiles() {
+    for size in [0, 1, 112, 256, 300, 70_000] {
+        let mut tree = grown(size);
+        tree.flush().expect("memory does not fail");
+        let bytes = |id: TileId| match id.kind {
+            TileKind::Hashes(level) => tree.tile(level, id.index, id.width).expect("readable").expect("there"),
+            TileKind::Entries => panic!("no tile of hashes"),
+        };
+        let served: BTreeMap<String, Vec<u8>> = Tree::<MemoryTiles>::tiles(size).map(|id| (id.path(), bytes(id))).collect();
+        assert_eq!(root_of_served(&served, size), tree.root(), "{size} leaves");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
