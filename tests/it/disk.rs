@@ -348,6 +348,78 @@ async fn tl_11_a_second_process_is_refused() {
     assert_eq!(ledger::subjects(&ephor.entries(1).await), ["event", "event", "event", "start"]);
 }
 
+/// Copies a data directory that is being written to, in the order that FORMAT.md says:
+/// what is signed first, then what it is about.
+fn copy_beside(data: &Path, copy: &Path) {
+    std::fs::create_dir(copy).expect("a folder");
+    for name in ["checkpoint", "checkpoints"] {
+        std::fs::copy(data.join(name), copy.join(name)).expect("a copy");
+    }
+    ledger::copy(&data.join("journal"), &copy.join("journal"));
+    for entry in std::fs::read_dir(data).expect("a data directory") {
+        let entry = entry.expect("an entry of a folder");
+        let (from, to) = (entry.path(), copy.join(entry.file_name()));
+        match from.is_dir() {
+            true if !to.exists() => ledger::copy(&from, &to),
+            // On its way to replace another, it may be gone by now.
+            false if !to.exists() && from.extension().is_none_or(|extension| extension != "new") => drop(std::fs::copy(from, to).expect("a copy")),
+            _ => {}
+        }
+    }
+}
+
+/// A copy that is taken beside a server that writes is whole up to a checkpoint, and what
+/// is behind it is no more than a crash leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn du_18_a_copy_that_was_taken_under_load_is_whole_up_to_a_checkpoint() {
+    const COPIES: usize = 12;
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let config = "[ledger]\ncheckpoint-ms = 20\nevents = \"full\"\n";
+    let ephor = Ephor::start_in(&data, config, &[]);
+    ephor.judge([event::listing("first", LISTED)]).await;
+    ephor.wait_until("something is signed", || Checkpoint::in_directory(&data).is_some());
+    let remote = ephor.remote();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let load = tokio::spawn(async move {
+        let mut sent = 0;
+        while !*stopped.borrow() {
+            let texts: Vec<String> = (sent..sent + 50).map(|id| event::listing(format!("l-{id}"), LISTED).to_string()).collect();
+            let answer = remote.post(BATCH, format!("[{}]", texts.join(","))).await.expect("it is there");
+            answer.expect(200);
+            sent += 50;
+        }
+        sent
+    });
+    let mut sizes = Vec::new();
+    for number in 0..COPIES {
+        let copy = folder.path().join(format!("copy-{number}"));
+        let signed = Checkpoint::in_directory(&data).map_or(0, |checkpoint| checkpoint.size);
+        tokio::task::block_in_place(|| copy_beside(&data, &copy));
+        let verified = ledger::verify(&copy);
+        let said = ledger::printed(&verified);
+        assert!(matches!(verified.status.code(), Some(0 | 5)), "copy {number}: {}\n{said}", verified.status);
+        let covered = Checkpoint::in_directory(&copy).expect("signed").size;
+        assert!(covered >= signed, "copy {number} is not older than what was signed when it began");
+        sizes.push(covered);
+    }
+    stop.send_replace(true);
+    let sent = load.await.expect("the load ends well");
+    assert!(sizes[COPIES - 1] > sizes[0], "entries came while copies were taken: {sizes:?}");
+    let all = ephor.entries(1).await;
+    assert_eq!(ledger::events(&all).len(), sent + 1);
+    ephor.kill();
+    // The last one can be started, has what its checkpoint covers, and is clean then.
+    let copy = folder.path().join(format!("copy-{}", COPIES - 1));
+    let ephor = Ephor::start_in(&copy, config, &[]);
+    let lines = ephor.entries(1).await;
+    let covered = sizes[COPIES - 1] as usize;
+    assert_eq!(lines[..covered], all[..covered]);
+    assert!(ephor.stop().success());
+    let verified = ledger::verify(&copy);
+    assert!(verified.status.success(), "{}", ledger::printed(&verified));
+}
+
 /// Posts events until one is not acknowledged, and checks that this was said as it
 /// should be, and that nothing is taken from then on.
 async fn fill(ephor: &mut Ephor, book: &mut Book) {

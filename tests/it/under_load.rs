@@ -13,6 +13,7 @@ use bytes::Bytes;
 use ephor_tests::book::Book;
 use ephor_tests::client::{BATCH, EVENT, Kept, Version};
 use ephor_tests::data::{self, Set};
+use ephor_tests::ledger::Checkpoint;
 use ephor_tests::random::{Random, number};
 use ephor_tests::{Ephor, Remote, ledger, policy, settings, soon, write_policy};
 use serde_json::Value;
@@ -339,6 +340,8 @@ async fn du_16_what_was_accepted_is_answered_when_it_is_asked_to_stop() {
         interrupted += u64::from(!left.is_empty());
 
         let recorded = recorded(history.follow(&place.data(), round));
+        let signed = Checkpoint::in_directory(&place.data()).map(|checkpoint| checkpoint.size);
+        assert_eq!(signed, Some(history.lines.len() as u64), "round {round}: the last checkpoint covers everything");
         let unknown: Vec<&String> = account.with(|book| recorded.iter().filter(|id| book.sent(id).answer.is_none()).collect());
         assert!(unknown.is_empty(), "round {round}: recorded, and nobody was told: {unknown:?}");
         assert_eq!(account.streams(|streams| streams.broken), 0, "round {round}: a stream ended, and was not told where");

@@ -1,5 +1,5 @@
-//! Logs that others have written: a Tessera log and a Sunlight log, read with what reads
-//! our own.
+//! Logs that others have written, read with what reads our own: a log of Tessera as a whole,
+//! of one of Sunlight what its test data has, which is the checkpoint.
 
 use std::path::Path;
 
@@ -86,7 +86,7 @@ fn tl_04_a_log_of_tessera_verifies() {
 #[test]
 #[ignore = "needs a suite from outside: make suites DIR=…"]
 #[expect(clippy::print_stdout, reason = "the counts are what is asked for")]
-fn tl_04_a_log_of_sunlight_has_the_root_that_it_says() {
+fn tl_04_a_checkpoint_of_sunlight_is_read_and_its_kind_of_key_refused() {
     let log = folder("sunlight", "FiloSottile/sunlight").join("cmd/skylight/testdata/tree");
     let note = Note::parse(&read(&log.join("checkpoint"))).expect("a note");
     let checkpoint = Checkpoint::parse(note.text()).expect("a checkpoint");
@@ -98,11 +98,8 @@ fn tl_04_a_log_of_sunlight_has_the_root_that_it_says() {
     let kind = VerifierKey::parse("rome2026h1.example.org+91507526+BQ==");
     assert!(matches!(kind, Err(KeyError::Algorithm(5))), "{kind:?}");
 
-    // Its bundles of entries are placeholders; the hashes of the leaves are all there.
-    let of_leaves = Tree::<Nowhere>::tiles(checkpoint.size).filter(|id| id.kind == TileKind::Hashes(0));
-    let served: Vec<u8> = of_leaves.flat_map(|id| read(&log.join(id.path()))).collect();
-    let hashes: Vec<Hash> = served.chunks(32).map(|hash| Hash::from_slice(hash).expect("32 bytes")).collect();
-    let (tree, tiles) = tree_of(&hashes, &log);
-    assert_eq!((tree.size(), tree.root()), (checkpoint.size, checkpoint.root), "the root over the tiles is the signed one");
-    println!("sunlight: {} entries, {tiles} tiles, the root is the one in the checkpoint", checkpoint.size);
+    // Its tiles are placeholders, which say so.
+    let served = read(&log.join("tile/0/000"));
+    assert!(!served.len().is_multiple_of(Hash::LEN), "tiles are there, and are not read yet");
+    println!("sunlight: the checkpoint of {} entries is read; its key is of a kind that is refused, and its tiles are placeholders", checkpoint.size);
 }
