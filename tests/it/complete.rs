@@ -61,9 +61,7 @@ async fn tl_13_tl_16_numbers_that_are_left_out_are_entries_and_a_figure() {
 async fn tl_14_two_events_under_one_number_are_both_recorded_with_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let ephor = Ephor::start_in(folder.path(), "", &[]);
-    let under = |id: &str, number: u64, says: &str| {
-        json!({"specversion": "1.0", "id": id, "source": "/a", "type": "t", "sequence": number.to_string(), "data": says})
-    };
+    let under = |id: &str, number: u64, says: &str| json!({"specversion": "1.0", "id": id, "source": "/a", "type": "t", "sequence": number.to_string(), "data": says});
     let answers = ephor.judge([under("first", 7, "one thing"), under("second", 7, "another"), under("third", 8, "more")]).await;
     assert!(answers.iter().all(|answer| answer.get("duplicate").is_none()), "none is taken for one that came again: {answers:?}");
     let entries = ephor.event_entries(1).await;

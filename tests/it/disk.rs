@@ -362,7 +362,9 @@ fn copy_beside(data: &Path, copy: &Path) {
         match from.is_dir() {
             true if !to.exists() => ledger::copy(&from, &to),
             // On its way to replace another, it may be gone by now.
-            false if !to.exists() && from.extension().is_none_or(|extension| extension != "new") => drop(std::fs::copy(from, to).expect("a copy")),
+            false if !to.exists() && from.extension().is_none_or(|extension| extension != "new") => {
+                drop(std::fs::copy(from, to).expect("a copy"))
+            }
             _ => {}
         }
     }

@@ -472,7 +472,8 @@ impl Witness<'_> {
 
     /// What it has kept as evidence: signed notes, by size.
     fn evidence(&self) -> Vec<String> {
-        let kept = std::fs::read_dir(self.log.folder.path()).expect("a folder").filter_map(|item| item.ok()?.file_name().into_string().ok());
+        let kept =
+            std::fs::read_dir(self.log.folder.path()).expect("a folder").filter_map(|item| item.ok()?.file_name().into_string().ok());
         let notes = kept.filter(|name| name.starts_with("state.fork-")).map(|name| self.log.file(&name));
         let mut notes: Vec<String> = notes.collect();
         notes.sort_by_key(|file| std::fs::read_to_string(file).ok().and_then(|note| note.lines().nth(1)?.parse::<u64>().ok()));

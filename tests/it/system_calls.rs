@@ -286,10 +286,13 @@ async fn du_15_a_slow_disk_refuses_what_it_cannot_take_and_loses_nothing() {
     let ephor = trace.start(&options, &data, CONFIG).unwrap_or_else(|Refused { status, log }| panic!("{status}\n{log}"));
     let before = ephor.resident_bytes();
     let mut book = Book::default();
-    let texts: Vec<String> = (0..EVENTS).map(|id| event::listing(id, LISTED)).map(|event| {
-        book.note(event.clone());
-        event.to_string()
-    }).collect();
+    let texts: Vec<String> = (0..EVENTS)
+        .map(|id| event::listing(id, LISTED))
+        .map(|event| {
+            book.note(event.clone());
+            event.to_string()
+        })
+        .collect();
     let (mut taken, mut refused) = (0, 0);
     // All at once; what is refused is sent again when it was said that it may be.
     let mut left = texts;
@@ -372,7 +375,10 @@ async fn tl_07_a_witness_remembers_durably_before_it_signs_and_is_never_set_back
     let bytes = calls[..named].iter().any(|call| call.starts_with("fsync") && call.contains("/.ephor-"));
     let durable = named + calls[named..].iter().position(|call| call.starts_with("fsync")).expect("the folder is synced");
     let said = at(&|call| call.contains("POST /v1/log/cosignatures"));
-    assert!(bytes && path_of(&calls[durable]) == text(&real) && durable < said, "written, synced, named, the name synced, then said: {calls:#?}");
+    assert!(
+        bytes && path_of(&calls[durable]) == text(&real) && durable < said,
+        "written, synced, named, the name synced, then said: {calls:#?}"
+    );
     assert_eq!((remembered(&state), standing().await), (Some(size), size.into()));
 
     // Killed on the way, at each of these calls, it has said no more than it remembers.

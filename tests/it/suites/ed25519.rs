@@ -41,8 +41,7 @@ fn sc_14_what_wycheproof_says_of_a_signature_is_what_is_said_here() {
 /// What is taken of the cases of CCTV: points of prime order, or with a component of small
 /// order where that cancels out. Whatever has another flag is refused: points of small
 /// order, encodings that are not the one, and what holds only times the cofactor.
-const TAKEN: [(&[&str], u64); 3] =
-    [(&[], 1), (&["low_order_component_A"], 7), (&["low_order_component_A", "low_order_component_R"], 35)];
+const TAKEN: [(&[&str], u64); 3] = [(&[], 1), (&["low_order_component_A"], 7), (&["low_order_component_A", "low_order_component_R"], 35)];
 
 #[test]
 #[ignore = "needs a suite from outside: make suites DIR=…"]

@@ -101,5 +101,8 @@ fn tl_04_a_checkpoint_of_sunlight_is_read_and_its_kind_of_key_refused() {
     // Its tiles are placeholders, which say so.
     let served = read(&log.join("tile/0/000"));
     assert!(!served.len().is_multiple_of(Hash::LEN), "tiles are there, and are not read yet");
-    println!("sunlight: the checkpoint of {} entries is read; its key is of a kind that is refused, and its tiles are placeholders", checkpoint.size);
+    println!(
+        "sunlight: the checkpoint of {} entries is read; its key is of a kind that is refused, and its tiles are placeholders",
+        checkpoint.size
+    );
 }

@@ -46,7 +46,8 @@ fn tl_08_every_byte_of_a_thousand_entries_counts_and_is_named() {
             bad[at] ^= 1 << (at % 8);
             fs::write(&file, &bad).expect("written");
             let report = Verifier::new(folder.path()).threads(1).run();
-            let named = report.findings.iter().any(|finding| finding.file == name && finding.offset.is_none_or(|offset| offset <= at as u64));
+            let named =
+                report.findings.iter().any(|finding| finding.file == name && finding.offset.is_none_or(|offset| offset <= at as u64));
             assert!(named, "byte {at} of {}: {report}", name.display());
             // What is derived is made again; with anything else there is no start.
             let derived = name.starts_with("tiles") || name == Path::new("checkpoint");
@@ -54,7 +55,11 @@ fn tl_08_every_byte_of_a_thousand_entries_counts_and_is_named() {
                 Ok(()) => assert!(derived, "started with byte {at} of {} changed", name.display()),
                 Err(error) => {
                     let said = error.to_string();
-                    assert!(said.contains(&*name.to_string_lossy()) || name == Path::new("ledger.pub"), "byte {at} of {}: {said}", name.display());
+                    assert!(
+                        said.contains(&*name.to_string_lossy()) || name == Path::new("ledger.pub"),
+                        "byte {at} of {}: {said}",
+                        name.display()
+                    );
                     assert!(fs::read(&file).expect("a file") == bad, "{}: left as it is", name.display());
                 }
             }
