@@ -359,13 +359,14 @@ fn copy_beside(data: &Path, copy: &Path) {
     for entry in std::fs::read_dir(data).expect("a data directory") {
         let entry = entry.expect("an entry of a folder");
         let (from, to) = (entry.path(), copy.join(entry.file_name()));
-        match from.is_dir() {
-            true if !to.exists() => ledger::copy(&from, &to),
-            // On its way to replace another, it may be gone by now.
-            false if !to.exists() && from.extension().is_none_or(|extension| extension != "new") => {
-                drop(std::fs::copy(from, to).expect("a copy"))
-            }
-            _ => {}
+        // What is on its way to replace another may be gone by now.
+        if to.exists() || from.extension().is_some_and(|extension| extension == "new") {
+            continue;
+        }
+        if from.is_dir() {
+            ledger::copy(&from, &to);
+        } else {
+            std::fs::copy(from, to).expect("a copy");
         }
     }
 }

@@ -234,7 +234,7 @@ async fn state_is_kept_across_a_swap() {
     let ephor = Ephor::start(&[]);
     let guest = ephor_tests::guest("stateful_trap");
     ephor.put("stateful-trap", &guest, "{}").await.succeeded();
-    let counts = |answers: Vec<serde_json::Value>| -> Vec<String> {
+    let counts = |answers: Vec<Value>| -> Vec<String> {
         answers.iter().map(|answer| event::text(&answer["findings"][0]["evidence"], "count").to_string()).collect()
     };
     assert_eq!(counts(ephor.judge((0..3).map(|id| event::listing(id, "LANTERN"))).await), ["1", "2", "3"]);
