@@ -131,7 +131,7 @@ fn locked<T>(book: &Mutex<Book>, f: impl FnOnce(&mut Book) -> T) -> T {
 /// release whose change stands before it, and by no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn du_14_over_swaps_and_kills_each_verdict_is_that_of_the_release_before_it() {
-    const ROUNDS: u64 = 4;
+    const ROUNDS: u64 = 3;
     let folder = tempfile::tempdir().expect("a folder");
     let (data, policies) = (folder.path().join("data"), folder.path().join("policies"));
     std::fs::create_dir(&policies).expect("a folder");
@@ -145,7 +145,7 @@ async fn du_14_over_swaps_and_kills_each_verdict_is_that_of_the_release_before_i
         for number in 0..3 {
             load.spawn(batches(ephor.remote(), number, round, Arc::clone(&book)));
         }
-        for number in 0..6 + random.below(6) as usize {
+        for number in 0..4 + random.below(4) as usize {
             // White space only: another release, the same findings.
             let settings = format!("{}{}", settings(GOOD), " ".repeat(1 + number));
             ephor.put_settings(GOOD, &settings).await.succeeded();
@@ -185,7 +185,7 @@ async fn du_14_over_swaps_and_kills_each_verdict_is_that_of_the_release_before_i
             _ => panic!("what is this: {line}"),
         }
     }
-    assert!(swaps > 20 && seen.len() > 5 && judged > 0, "{swaps} swaps, {} releases have judged {judged} events", seen.len());
+    assert!(swaps >= 12 && seen.len() > 3 && judged > 0, "{swaps} swaps, {} releases have judged {judged} events", seen.len());
     assert!(ephor.stop().success());
     let verified = ledger::verify(&data);
     assert!(verified.status.success(), "{}", ledger::printed(&verified));

@@ -268,9 +268,12 @@ async fn du_08_a_read_that_fails_names_the_file_and_gives_nothing() {
             let said = ledger::printed(&output);
             assert!(trace.calls().iter().any(|call| call.contains("INJECTED")), "{name}: it is read");
             assert!(matches!(output.status.code(), Some(5 | 6)), "{name}, {what}: {}\n{said}", output.status);
-            assert!(said.contains(name) && !said.contains("panicked"), "{name}, {what}:\n{said}");
+            assert!(!said.contains("panicked"), "{name}, {what}:\n{said}");
+            // A journal without its end is named by the checkpoints that it does not reach.
+            let named = said.contains(name) || name == SEGMENT && said.contains("the log was cut back: 300 entries were signed");
+            assert!(named, "{name}, {what}:\n{said}");
             if what == "EIO" {
-                assert!(said.contains("Input/output error"), "{name}:\n{said}");
+                assert!(said.contains(name) && said.contains("Input/output error"), "{name}:\n{said}");
             }
         }
     }
