@@ -307,3 +307,72 @@ async fn what_waits_for_its_time_does_not_become_backdated() {
     let second = judge(&ephor, arriving("second")).await;
     assert_ne!(said(&second).1, said(&first).1, "{second}");
 }
+
+/// Entries stand in the order in which events were taken, whatever the clock says; it is
+/// recorded as it stood, so that whoever reads them sees that it was moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn tl_19_entries_are_in_their_order_however_the_clock_is_moved() {
+    if is_left_out() {
+        return;
+    }
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Clock::new());
+    let ephor = clock.platform(folder.path(), "[ledger]\ncheckpoint-ms = 20");
+    let mut arrived = Vec::new();
+    for (number, offset) in (0..).zip(["+0", "+1h", "-1h", "+0", "-1h", "+1h", "+0"]) {
+        clock.moves_to(offset);
+        let entry = judge(&ephor, arriving(&format!("e-{number}"))).await;
+        assert_eq!(event::sequence(&entry), number + 1, "{offset}: {entry}");
+        arrived.push(event::text(&entry, "arrived").to_string());
+    }
+    // Set back, it says so: the later entry has the earlier time, by about an hour or two.
+    let falls: Vec<bool> = arrived.windows(2).map(|pair| pair[1] < pair[0]).collect();
+    assert_eq!(falls, [false, true, false, true, false, true], "{arrived:?}");
+    // A leap second is a time like any other, and one that no minute has is refused.
+    let at = |id: &str, time: &str| {
+        let mut event = event::listing(id, LISTED);
+        event["time"] = json!(time);
+        event.to_string()
+    };
+    let leap = ephor.post("application/cloudevents+json", at("leap", "2016-12-31T23:59:60Z")).await;
+    let refused = ephor.post("application/cloudevents+json", at("no-time", "2016-12-31T23:59:61Z")).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    let expected = if leap.status == 200 { 8 } else { 7 };
+    let lines = ephor.entries(1).await;
+    ledger::assert_dense(&lines, 1);
+    assert_eq!(lines.len(), expected, "{}: {}", leap.status, leap.text());
+    // Nor do checkpoints or a start depend on it.
+    clock.moves_to("-1h");
+    ephor.wait_until("it is signed", || {
+        ledger::Checkpoint::in_directory(folder.path()).is_some_and(|checkpoint| checkpoint.size == expected as u64)
+    });
+    assert!(ephor.stop().success());
+    let verified = ledger::verify(folder.path());
+    assert!(verified.status.success(), "{}", ledger::printed(&verified));
+    let ephor = clock.platform(folder.path(), "");
+    assert_eq!(ephor.entries(1).await[..expected], lines, "and they stay as they were");
+}
+
+/// An event is known again long after it came first, in the process that judged it and in
+/// the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn du_13_an_event_is_known_again_a_day_later_and_five_days_later() {
+    if is_left_out() {
+        return;
+    }
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Clock::new());
+    let start = || clock.platform(folder.path(), "");
+    let mut ephor = start();
+    let first = ephor.judge([arriving("once")]).await.remove(0);
+    for (life, offset) in ["+25h", "+5d"].into_iter().enumerate() {
+        clock.moves_to(offset);
+        for _ in 0..2 {
+            let again = ephor.judge([arriving("once")]).await.remove(0);
+            assert_eq!(ledger::unmarked(again), (first.clone(), true), "{offset}");
+            // Others have come since.
+            ephor.judge([arriving(&format!("other-{life}-{offset}-{}", ephor.pid()))]).await;
+            ephor.kill();
+            ephor = start();
+        }
+    }
+    assert_eq!(ephor.event_entries(1).await.len(), 5, "the event once, and four others");
+}

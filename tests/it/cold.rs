@@ -115,7 +115,7 @@ async fn cold_states_are_migrated_removed_and_kept_over_a_restart() {
 /// A state that the disk does not give back as it was written ends the runtime, with the
 /// place and the reason: an answer without it could be wrong.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_verdict_rests_on_a_damaged_state() {
+async fn du_09_no_verdict_rests_on_a_damaged_state() {
     let folder = tempfile::tempdir().expect("a folder");
     let segment = folder.path().join("journal/00000000000000000001.seg");
     // No checkpoint is signed while the directory is copied.

@@ -24,7 +24,7 @@ async fn gaps(ephor: &Ephor) -> Vec<(u64, String, u64, u64, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_that_are_left_out_are_entries_and_a_figure() {
+async fn tl_13_tl_16_numbers_that_are_left_out_are_entries_and_a_figure() {
     let folder = tempfile::tempdir().expect("a folder");
     let start = || Ephor::start_in(folder.path(), "", &[]);
     let ephor = start();
@@ -53,6 +53,24 @@ async fn numbers_that_are_left_out_are_entries_and_a_figure() {
     assert_eq!(all[..2], expected);
     let (_, source, after, before, missing) = &all[2];
     assert_eq!((source.as_str(), *after, *before, *missing), ("/a", 815, 818, 2));
+}
+
+/// A source that gives one number to two events has said two things at one place: both are
+/// judged and recorded, each with the number, and neither passes for the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn tl_14_two_events_under_one_number_are_both_recorded_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ephor = Ephor::start_in(folder.path(), "", &[]);
+    let under = |id: &str, number: u64, says: &str| json!({"specversion": "1.0", "id": id, "source": "/a", "type": "t", "sequence": number.to_string(), "data": says});
+    let answers = ephor.judge([under("first", 7, "one thing"), under("second", 7, "another"), under("third", 8, "more")]).await;
+    assert!(answers.iter().all(|answer| answer.get("duplicate").is_none()), "none is taken for one that came again: {answers:?}");
+    let entries = ephor.event_entries(1).await;
+    let said: Vec<(&str, &Value)> = entries.iter().map(|entry| (event::text(entry, "id"), &entry["number"])).collect();
+    assert_eq!(said, [("first", &json!(7)), ("second", &json!(7)), ("third", &json!(8))]);
+    assert_ne!(entries[0]["digest"], entries[1]["digest"], "of two bodies");
+    assert_eq!((gaps(&ephor).await, ephor.metric("ephor_missing_events", "")), (Vec::new(), 0.0));
+    assert!(ephor.stop().success());
+    assert!(ledger::verify(folder.path()).status.success());
 }
 
 /// The silences in the ledger: sequence and content.

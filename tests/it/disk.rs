@@ -152,7 +152,7 @@ fn assert_found(data: &Path, what: &str) {
 /// clients had one, for it was torn afterwards, and no checkpoint tells; they send
 /// their events again, and get new verdicts with the next sequences, behind the start.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_torn_last_commit_is_cut_off() {
+async fn du_10_a_torn_last_commit_is_cut_off() {
     const CUTS: usize = 40;
     let mut left = Left::new(false).await;
     let last = left.last().clone();
@@ -209,7 +209,7 @@ async fn a_torn_last_commit_is_cut_off() {
 /// What a checkpoint covers was acknowledged. If it is gone, that is no interrupted
 /// commit, whatever it looks like.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_checkpoint_covers_is_never_cut_off() {
+async fn du_10_what_a_checkpoint_covers_is_never_cut_off() {
     let mut left = Left::new(true).await;
     let last = left.last().clone();
     for into in [0, 1, 20, HEADER, HEADER + 100, last.bytes.len() - 1] {
@@ -237,7 +237,7 @@ async fn what_a_checkpoint_covers_is_never_cut_off() {
 
 /// Damage before the last record is no interrupted commit.
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_in_the_middle_is_refused_by_name() {
+async fn du_09_du_10_damage_in_the_middle_is_refused_by_name() {
     let mut left = Left::new(false).await;
     let [first, second, third] = [0, 1, 2].map(|at| left.records[at].bytes.clone());
     let mut random = Random::from_env("EPHOR_DISK_SEED");
@@ -273,7 +273,7 @@ async fn damage_in_the_middle_is_refused_by_name() {
 
 /// Whatever is not a data directory of this format, whole and with its keys.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_sound_data_directory_is_refused_by_name() {
+async fn du_17_what_is_no_sound_data_directory_is_refused_by_name() {
     type Change<'c> = &'c dyn Fn(&Path);
     let write = |path: PathBuf, text: &str| std::fs::write(path, text).expect("a file");
     let mut left = Left::new(true).await;
@@ -325,7 +325,7 @@ async fn what_is_no_sound_data_directory_is_refused_by_name() {
 
 /// One process writes to a directory; the next one may as soon as it is gone.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_process_is_refused() {
+async fn tl_11_a_second_process_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let ephor = Ephor::start_in(&data, SIGNED, &[]);
@@ -346,6 +346,81 @@ async fn a_second_process_is_refused() {
     let again = ephor.judge([event::listing(1, LISTED)]).await.remove(0);
     assert_eq!(ledger::unmarked(again), (first[0].clone(), true));
     assert_eq!(ledger::subjects(&ephor.entries(1).await), ["event", "event", "event", "start"]);
+}
+
+/// Copies a data directory that is being written to, in the order that FORMAT.md says:
+/// what is signed first, then what it is about.
+fn copy_beside(data: &Path, copy: &Path) {
+    std::fs::create_dir(copy).expect("a folder");
+    for name in ["checkpoint", "checkpoints"] {
+        std::fs::copy(data.join(name), copy.join(name)).expect("a copy");
+    }
+    ledger::copy(&data.join("journal"), &copy.join("journal"));
+    for entry in std::fs::read_dir(data).expect("a data directory") {
+        let entry = entry.expect("an entry of a folder");
+        let (from, to) = (entry.path(), copy.join(entry.file_name()));
+        // What is on its way to replace another may be gone by now.
+        if to.exists() || from.extension().is_some_and(|extension| extension == "new") {
+            continue;
+        }
+        if from.is_dir() {
+            ledger::copy(&from, &to);
+        } else {
+            std::fs::copy(from, to).expect("a copy");
+        }
+    }
+}
+
+/// A copy that is taken beside a server that writes is whole up to a checkpoint, and what
+/// is behind it is no more than a crash leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn du_18_a_copy_that_was_taken_under_load_is_whole_up_to_a_checkpoint() {
+    const COPIES: usize = 12;
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let config = "[ledger]\ncheckpoint-ms = 20\nevents = \"full\"\n";
+    let ephor = Ephor::start_in(&data, config, &[]);
+    ephor.judge([event::listing("first", LISTED)]).await;
+    ephor.wait_until("something is signed", || Checkpoint::in_directory(&data).is_some());
+    let remote = ephor.remote();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let load = tokio::spawn(async move {
+        let mut sent = 0;
+        while !*stopped.borrow() {
+            let texts: Vec<String> = (sent..sent + 50).map(|id| event::listing(format!("l-{id}"), LISTED).to_string()).collect();
+            let answer = remote.post(BATCH, format!("[{}]", texts.join(","))).await.expect("it is there");
+            answer.expect(200);
+            sent += 50;
+        }
+        sent
+    });
+    let mut sizes = Vec::new();
+    for number in 0..COPIES {
+        let copy = folder.path().join(format!("copy-{number}"));
+        let signed = Checkpoint::in_directory(&data).map_or(0, |checkpoint| checkpoint.size);
+        tokio::task::block_in_place(|| copy_beside(&data, &copy));
+        let verified = ledger::verify(&copy);
+        let said = ledger::printed(&verified);
+        assert!(matches!(verified.status.code(), Some(0 | 5)), "copy {number}: {}\n{said}", verified.status);
+        let covered = Checkpoint::in_directory(&copy).expect("signed").size;
+        assert!(covered >= signed, "copy {number} is not older than what was signed when it began");
+        sizes.push(covered);
+    }
+    stop.send_replace(true);
+    let sent = load.await.expect("the load ends well");
+    assert!(sizes[COPIES - 1] > sizes[0], "entries came while copies were taken: {sizes:?}");
+    let all = ephor.entries(1).await;
+    assert_eq!(ledger::events(&all).len(), sent + 1);
+    ephor.kill();
+    // The last one can be started, has what its checkpoint covers, and is clean then.
+    let copy = folder.path().join(format!("copy-{}", COPIES - 1));
+    let ephor = Ephor::start_in(&copy, config, &[]);
+    let lines = ephor.entries(1).await;
+    let covered = sizes[COPIES - 1] as usize;
+    assert_eq!(lines[..covered], all[..covered]);
+    assert!(ephor.stop().success());
+    let verified = ledger::verify(&copy);
+    assert!(verified.status.success(), "{}", ledger::printed(&verified));
 }
 
 /// Posts events until one is not acknowledged, and checks that this was said as it
@@ -408,7 +483,7 @@ fn limited(data: &Path) -> Ephor {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_may_not_grow_stops_the_ledger_and_loses_nothing() {
+async fn du_06_a_file_that_may_not_grow_stops_the_ledger_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let mut book = Book::default();
@@ -422,7 +497,7 @@ async fn a_file_that_may_not_grow_stops_the_ledger_and_loses_nothing() {
 
 /// A stream says from which line on nothing is known.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_ends_where_the_disk_is_full() {
+async fn du_06_a_stream_ends_where_the_disk_is_full() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let mut book = Book::default();
@@ -519,7 +594,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_stops_the_ledger_and_loses_nothing() {
+async fn du_05_a_full_disk_stops_the_ledger_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut disk = match SmallDisk::mount(folder.path(), "256k") {
         Ok(disk) => disk,

@@ -272,13 +272,13 @@ fn assert_kept(data: &Path, checkpoints: &[Checkpoint]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_doubled_or_changed_by_kill_9() {
+async fn du_01_nothing_is_lost_doubled_or_changed_by_kill_9() {
     survive(number("EPHOR_KILL_ROUNDS").unwrap_or(ROUNDS), CONFIG, Random::from_env("EPHOR_KILL_SEED")).await;
 }
 
 /// The same where every state is read from the ledger each time that it is needed.
 #[tokio::test(flavor = "multi_thread")]
-async fn nor_are_states_that_are_on_the_disk_only() {
+async fn du_01_nor_are_states_that_are_on_the_disk_only() {
     survive(number("EPHOR_KILL_ROUNDS").unwrap_or(ROUNDS).div_ceil(3), COLD, Random::from_env("EPHOR_KILL_COLD_SEED")).await;
 }
 

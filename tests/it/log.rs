@@ -55,7 +55,6 @@ impl Log {
         server.wait_until("all entries are signed", || self.signed() == self.sent + 1);
     }
 
-    /// Ends the server at once.
     /// Stops it, and has it end what it writes behind a checkpoint.
     fn stop(&mut self) {
         assert!(self.server.take().is_none_or(|server| server.stop().success()));
@@ -156,7 +155,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_is_checked_from_its_files_and_every_changed_file_is_named() {
+async fn tl_08_a_log_is_checked_from_its_files_and_every_changed_file_is_named() {
     let mut log = Log::of(300).await;
     log.stop();
     let data = log.data("");
@@ -235,7 +234,7 @@ async fn a_log_is_checked_over_http() {
 
 /// What a source held back is in the log, and in the report about it.
 #[tokio::test(flavor = "multi_thread")]
-async fn gaps_of_sources_are_counted() {
+async fn tl_16_gaps_of_sources_are_counted() {
     let mut log = Log { folder: tempfile::tempdir().expect("a folder"), server: None, sent: 0 };
     log.start("").await;
     let server = log.server.as_ref().expect("it was started");
@@ -255,7 +254,7 @@ async fn gaps_of_sources_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_is_proved_to_somebody_without_the_log() {
+async fn tl_12_an_entry_is_proved_to_somebody_without_the_log() {
     let log = Log::of(300).await;
     let (proof, entry, key) = (log.file("proof"), log.file("entry"), log.data("ledger.pub"));
     // From the files that the server is writing to, and from the server.
@@ -286,7 +285,7 @@ async fn an_entry_is_proved_to_somebody_without_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_checkpoint_extends_another_or_does_not() {
+async fn tl_15_one_checkpoint_extends_another_or_does_not() {
     let mut log = Log::of(100).await;
     let (old, new, proof) = (log.file("old"), log.data("checkpoint"), log.file("proof.json"));
     std::fs::copy(&new, &old).expect("a copy");
@@ -406,7 +405,7 @@ fn witnessed_by(keys: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_witness_co_signs_a_log_and_refuses_a_rewritten_one() {
+async fn tl_07_tl_09_tl_15_a_witness_co_signs_a_log_and_refuses_a_rewritten_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let secret = text(&folder.path().join("witness.key"));
     let key = passes(&["witness", "keygen", "example.com/witness", "--out", &secret]);
@@ -450,4 +449,179 @@ async fn a_witness_co_signs_a_log_and_refuses_a_rewritten_one() {
     watch(&short.url(), &secret, DAMAGED);
     // The honest log goes on.
     watch(&log.url(), &secret, 0);
+}
+
+/// The files of a witness beside a log, and its look at it.
+struct Witness<'l> {
+    log: &'l Log,
+    secret: String,
+    state: String,
+    log_key: String,
+}
+
+impl Witness<'_> {
+    fn looks(&self, url: &str, code: i32) -> String {
+        ends(code, &["witness", "--log", url, "--key", &self.log_key, "--state", &self.state, "--witness-key", &self.secret, "--once"])
+    }
+
+    /// Entries that it remembers.
+    fn remembers(&self) -> u64 {
+        let text = std::fs::read_to_string(&self.state).expect("a memory");
+        text.lines().nth(1).and_then(|size| size.parse().ok()).unwrap_or_else(|| panic!("a checkpoint: {text}"))
+    }
+
+    /// What it has kept as evidence: signed notes, by size.
+    fn evidence(&self) -> Vec<String> {
+        let kept =
+            std::fs::read_dir(self.log.folder.path()).expect("a folder").filter_map(|item| item.ok()?.file_name().into_string().ok());
+        let notes = kept.filter(|name| name.starts_with("state.fork-")).map(|name| self.log.file(&name));
+        let mut notes: Vec<String> = notes.collect();
+        notes.sort_by_key(|file| std::fs::read_to_string(file).ok().and_then(|note| note.lines().nth(1)?.parse::<u64>().ok()));
+        notes
+    }
+}
+
+/// A log that a witness watches, whose key is in its configuration.
+async fn witnessed(entries: u64) -> (Log, String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = text(&folder.path().join("witness.key"));
+    let key = passes(&["witness", "keygen", "example.com/witness", "--out", &secret]).trim_end().to_string();
+    let log = Log::made(folder, &witnessed_by(&[&key]), "LANTERN", entries).await;
+    (log, secret, key)
+}
+
+/// What a log says to a note that comes back, by what is wrong with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn tl_07_what_is_no_cosignature_of_this_log_is_refused_by_what_it_is() {
+    let (log, secret, _) = witnessed(20).await;
+    let witness = Witness { log: &log, secret, state: log.file("state"), log_key: log.data("ledger.pub") };
+    let server = log.server.as_ref().expect("it is running");
+    let post = async |note: &str| server.post_to("/v1/log/cosignatures", "text/plain; charset=utf-8", note.to_string()).await;
+    let latest = std::fs::read_to_string(log.data("checkpoint")).expect("signed");
+
+    // The log refuses it for its own reasons: remembered is it all the same, for it was
+    // seen before it was signed.
+    let stranger = Witness { secret: log.file("stranger.key"), ..witness };
+    stranger.looks(&log.url(), 3);
+    assert_eq!(stranger.remembers(), 20);
+    let witness = Witness { secret: log.file("witness.key"), ..stranger };
+
+    let cases = [
+        ("no note", "hello".to_string(), 400, "urn:ephor:problem:cosignature"),
+        ("nobody has signed it but the log", latest.clone(), 403, "urn:ephor:problem:unknown-witness"),
+        ("another size", latest.replacen("\n20\n", "\n21\n", 1), 409, "urn:ephor:problem:unknown-checkpoint"),
+        ("another log", latest.replacen("ephor.invalid/", "ephor.invalid/x", 1), 409, "urn:ephor:problem:unknown-checkpoint"),
+    ];
+    for (what, note, status, kind) in cases {
+        let refused = post(&note).await.expect(status).json();
+        assert_eq!(refused["type"], kind, "{what}: {refused}");
+    }
+    witness.looks(&log.url(), 0);
+    let signed = std::fs::read_to_string(log.data("checkpoint")).expect("signed");
+    assert_eq!(signed.lines().count(), latest.lines().count() + 1, "the cosignature stands below: {signed}");
+    // Its own signature with a byte changed, under the name that the log knows.
+    let (before, own) = signed.trim_end().rsplit_once(' ').expect("a signature");
+    let mut letters: Vec<char> = own.chars().collect();
+    let middle = letters.len() / 2;
+    letters[middle] = if letters[middle] == 'A' { 'B' } else { 'A' };
+    let changed = format!("{before} {}\n", letters.into_iter().collect::<String>());
+    assert_eq!(post(&changed).await.expect(403).json()["type"], "urn:ephor:problem:unknown-witness");
+    // Said again, it is taken again, and nothing is doubled.
+    assert_eq!(post(&signed).await.status, 204);
+    assert_eq!(std::fs::read_to_string(log.data("checkpoint")).expect("signed"), signed);
+    let standing = server.get("/v1/log/witnesses").await.expect(200).json();
+    assert_eq!(standing["witnesses"]["example.com/witness"], 20, "{standing}");
+
+    // Two at once with one memory could sign two histories.
+    let mut watching = Command::new(binary())
+        .args(["witness", "--log", &log.url(), "--key", &witness.log_key, "--state", &witness.state, "--witness-key", &witness.secret])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut said = BufReader::new(watching.stdout.take().expect("piped")).lines();
+    assert!(said.next().expect("a line").expect("UTF-8").starts_with("watching "));
+    assert!(witness.looks(&log.url(), 2).contains("another witness"));
+    watching.kill().and_then(|()| watching.wait()).expect("ends");
+    let in_memory = Ephor::start(&["--in-memory"]);
+    let refused = in_memory.post_to("/v1/log/cosignatures", "text/plain; charset=utf-8", latest).await.expect(404).json();
+    assert_eq!(refused["type"], "urn:ephor:problem:no-ledger", "{refused}");
+}
+
+/// Somebody puts the disk of an hour ago back. The log cannot know of itself; whoever has
+/// seen more does, says so before signing anything, and keeps what proves it.
+#[tokio::test(flavor = "multi_thread")]
+async fn tl_10_a_log_restored_from_an_old_copy_is_found_by_whoever_saw_more() {
+    let (mut log, secret, key) = witnessed(100).await;
+    log.stop();
+    let backup = log.folder.path().join("backup");
+    ephor_tests::ledger::copy(Path::new(&log.data("")), &backup);
+    log.start(&witnessed_by(&[&key])).await;
+    // The start, and its policy again.
+    log.sent += 2;
+    log.send(300, "LANTERN");
+    {
+        let witness = Witness { log: &log, secret: secret.clone(), state: log.file("state"), log_key: log.data("ledger.pub") };
+        witness.looks(&log.url(), 0);
+        assert_eq!(witness.remembers(), log.signed());
+    }
+    let seen = log.signed();
+    let kept = log.file("kept");
+    std::fs::copy(log.data("checkpoint"), &kept).expect("a copy");
+    log.stop();
+    let state = log.file("state");
+
+    // As it was put back, before anybody starts it.
+    let found = report(DAMAGED, &[&text(&backup), "--since", &kept]);
+    assert!(found.to_string().contains("kept"), "{found}");
+    report(0, &[&text(&backup)]);
+    // And running: first it is too short, later it is as long and another one.
+    let server = Ephor::start_in(&backup, &witnessed_by(&[&key]), &[]);
+    let signed = || ephor_tests::ledger::Checkpoint::in_directory(&backup).map_or(0, |checkpoint| checkpoint.size);
+    let witness = Witness { log: &log, secret, state, log_key: log.data("ledger.pub") };
+    let said = witness.looks(&server.url(""), DAMAGED);
+    assert!(said.contains("cut back") && said.contains(&seen.to_string()), "{said}");
+    report(DAMAGED, &[&server.url(""), "--key", &witness.log_key, "--since", &kept]);
+    server.judge((0..400).map(|id| event::listing(format!("again-{id}"), "CANDLE"))).await;
+    server.wait_until("it is signed", || signed() > seen);
+    let said = witness.looks(&server.url(""), DAMAGED);
+    assert!(said.contains("rewritten"), "{said}");
+    assert_eq!(witness.remembers(), seen, "it keeps to what it has seen");
+    let standing = server.get("/v1/log/witnesses").await.expect(200).json();
+    assert_eq!(standing["witnesses"]["example.com/witness"], 0, "nothing of it was signed: {standing}");
+    let evidence = witness.evidence();
+    assert!(evidence.len() >= 2, "{evidence:?}");
+    for note in &evidence {
+        passes(&["log", "compare", note, note, "--key", &witness.log_key]);
+    }
+    // What it has can still be taken out of it.
+    passes(&["log", "export", &text(&backup), "--out", &log.file("entries.ndjson")]);
+    assert!(server.stop().success());
+}
+
+/// Two logs with one key show two trees of one size, to two people. Where their checkpoints
+/// meet, both together are the proof.
+#[tokio::test(flavor = "multi_thread")]
+async fn tl_11_two_trees_of_one_size_under_one_key_prove_themselves() {
+    let (log, secret, key) = witnessed(200).await;
+    let twin = Log::made(log.twin(), &witnessed_by(&[&key]), "CANDLE", 200).await;
+    let (one, other, log_key) = (log.data("checkpoint"), twin.data("checkpoint"), log.data("ledger.pub"));
+    assert_eq!((log.signed(), twin.signed()), (200, 200));
+    // Each is whole in itself.
+    for url in [log.url(), twin.url()] {
+        report(0, &[&url, "--key", &log_key]);
+    }
+    let refuted = ends(DAMAGED, &["log", "compare", &one, &other, "--key", &log_key]);
+    assert!(refuted.contains(&one) && refuted.contains(&other) && refuted.contains("200 entries"), "names both: {refuted}");
+    let proof = log.file("proof.json");
+    std::fs::write(&proof, r#"{"old":200,"new":200,"path":[]}"#).expect("written");
+    assert!(checker(&["consistency", &one, &one, &proof]) && !checker(&["consistency", &one, &other, &proof]));
+    report(DAMAGED, &[&log.url(), "--key", &log_key, "--since", &other]);
+
+    let witness = Witness { log: &log, secret, state: log.file("state"), log_key };
+    witness.looks(&log.url(), 0);
+    let said = witness.looks(&twin.url(), DAMAGED);
+    assert!(said.contains("rewritten") && said.matches("200 entries").count() == 2, "{said}");
+    let evidence = witness.evidence();
+    assert_eq!(evidence.len(), 2, "{evidence:?}");
+    ends(DAMAGED, &["log", "compare", &evidence[0], &evidence[1], "--key", &witness.log_key]);
 }

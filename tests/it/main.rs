@@ -60,6 +60,7 @@ mod schemathesis;
 mod stateful;
 mod suites;
 mod swap;
+mod system_calls;
 mod table_policy;
 mod telemetry;
 mod tidy;

@@ -132,7 +132,7 @@ fn count(answer: &Value) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_bytes_get_the_recorded_verdict_in_every_mode() {
+async fn du_12_the_same_bytes_get_the_recorded_verdict_in_every_mode() {
     let ephor = server("").await;
     let mut listed = 0;
     for mode in MODES {
@@ -209,7 +209,7 @@ async fn white_space_around_an_event_does_not_matter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_bytes_under_a_known_id_are_refused_with_both_digests() {
+async fn tl_14_other_bytes_under_a_known_id_are_refused_with_both_digests() {
     let ephor = server("").await;
     let first = ephor.judge([event::listing("x", LISTED)]).await.remove(0);
     assert_eq!(event::sequence(&first), 3, "behind the entries of both policies");
@@ -336,7 +336,7 @@ async fn the_same_id_of_another_source_is_another_event() {
 
 /// What is remembered outlives the process, and so do the policies' states.
 #[tokio::test(flavor = "multi_thread")]
-async fn duplicates_are_known_after_a_restart() {
+async fn du_12_duplicates_are_known_after_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, policies) = (folder.path().join("data"), folder.path().join("policies"));
     std::fs::create_dir(&policies).expect("a folder");
@@ -386,7 +386,7 @@ fn at(source: &str, id: &str, time: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happened_before_the_horizon_is_refused() {
+async fn du_13_what_happened_before_the_horizon_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = "[ledger]\nhorizon-days = 7";
     let mut ephor = Ephor::start_in(folder.path(), config, &[]);
@@ -583,7 +583,7 @@ fn over_cap(answers: &[Kept]) -> BTreeMap<(String, String), usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn columbus_in_shuffled_overlapping_pieces_gives_the_same_states() {
+async fn du_12_columbus_in_shuffled_overlapping_pieces_gives_the_same_states() {
     const PIECES: usize = 8;
     let events = columbus("the whole Columbus file in eight pieces");
     let count = events.len();

@@ -1,13 +1,17 @@
 //! A swap is a point: under full load, every event has exactly one verdict, from
 //! exactly one release, and the change-over is at the sequence that was named.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use ephor_tests::client::Version;
-use ephor_tests::{Ephor, event, policy, settings, soon};
+use ephor_tests::book::Book;
+use ephor_tests::client::{BATCH, Version};
+use ephor_tests::random::Random;
+use ephor_tests::{Ephor, Remote, event, ledger, policy, settings, soon, write_policy};
+use serde_json::Value;
+use tokio::task::JoinSet;
 
 use crate::{GOOD, LISTED, with_good_policy};
 
@@ -42,7 +46,7 @@ async fn load(ephor: Arc<Ephor>, number: usize, stop: Arc<AtomicBool>, judged: A
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_event_is_judged_once_by_one_release() {
+async fn du_14_every_event_is_judged_once_by_one_release() {
     let ephor = Arc::new(with_good_policy("").await);
     let (_, first) = ephor.in_force().await.remove(0);
     let stop = Arc::new(AtomicBool::new(false));
@@ -106,6 +110,87 @@ async fn every_event_is_judged_once_by_one_release() {
     assert_eq!(seen.len(), SWAPS + 1, "change-overs in sequence order");
 }
 
+/// Sends events in batches until the server is gone, and keeps the account.
+async fn batches(remote: Remote, number: usize, round: u64, book: Arc<Mutex<Book>>) {
+    for batch in 0.. {
+        let events: Vec<Value> = (0..20).map(|id| event::listing(format!("{round}-{number}-{batch}-{id}"), LISTED)).collect();
+        let text = Value::from(events.clone()).to_string();
+        locked(&book, |book| events.into_iter().for_each(|event| book.note(event)));
+        let Some(answer) = remote.post(BATCH, text).await else { return };
+        let answers = answer.expect(200).json();
+        let answers = answers.as_array().expect("a batch answers with an array");
+        locked(&book, |book| answers.iter().for_each(|answer| book.take(answer.clone())));
+    }
+}
+
+fn locked<T>(book: &Mutex<Book>, f: impl FnOnce(&mut Book) -> T) -> T {
+    f(&mut book.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Swaps as fast as they are taken, and kills in between: what was judged was judged by the
+/// release whose change stands before it, and by no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn du_14_over_swaps_and_kills_each_verdict_is_that_of_the_release_before_it() {
+    const ROUNDS: u64 = 3;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, policies) = (folder.path().join("data"), folder.path().join("policies"));
+    std::fs::create_dir(&policies).expect("a folder");
+    write_policy(&policies, GOOD, Some(&policy(GOOD)), Some(&settings(GOOD)));
+    let args = ["--policies", policies.to_str().expect("a path in UTF-8")];
+    let mut random = Random::from_env("EPHOR_SWAP_SEED");
+    let (book, mut swaps) = (Arc::new(Mutex::new(Book::default())), 0);
+    for round in 0..ROUNDS {
+        let ephor = Ephor::start_in(&data, "", &args);
+        let mut load = JoinSet::new();
+        for number in 0..3 {
+            load.spawn(batches(ephor.remote(), number, round, Arc::clone(&book)));
+        }
+        for number in 0..4 + random.below(4) as usize {
+            // White space only: another release, the same findings.
+            let settings = format!("{}{}", settings(GOOD), " ".repeat(1 + number));
+            ephor.put_settings(GOOD, &settings).await.succeeded();
+            swaps += 1;
+        }
+        ephor.kill();
+        while let Some(ended) = soon("the end of a client", load.join_next()).await {
+            ended.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+    }
+    let ephor = Ephor::start_in(&data, "", &args);
+    let left: Vec<Value> = locked(&book, |book| book.unanswered().map(|sent| sent.event.clone()).collect());
+    for left in left.chunks(100) {
+        let answers = ephor.judge(left.to_vec()).await;
+        locked(&book, |book| answers.into_iter().for_each(|answer| book.take(answer)));
+    }
+    let lines = ephor.entries(1).await;
+    ledger::assert_dense(&lines, 1);
+    locked(&book, |book| {
+        assert_eq!(book.unanswered().count(), 0, "no event without a verdict");
+        book.assert_recorded(&lines);
+        assert_eq!(ledger::events(&lines).len(), book.len(), "one entry for each event");
+    });
+    let (mut in_force, mut judged, mut seen) = (None, 0, BTreeSet::new());
+    for line in &lines {
+        let entry = ledger::parse(line);
+        match ledger::subject(&entry) {
+            "change" => in_force = Some(entry["change"]["digest"].clone()),
+            "event" => {
+                let asked = entry["asked"].as_array().expect("who was asked");
+                let [asked] = &asked[..] else { panic!("one release was asked: {line}") };
+                assert_eq!((&asked["policy"], Some(&asked["digest"])), (&Value::from(GOOD), in_force.as_ref()), "{line}");
+                seen.insert(asked["digest"].to_string());
+                judged += 1;
+            }
+            "start" => in_force = None,
+            _ => panic!("what is this: {line}"),
+        }
+    }
+    assert!(swaps >= 12 && seen.len() > 3 && judged > 0, "{swaps} swaps, {} releases have judged {judged} events", seen.len());
+    assert!(ephor.stop().success());
+    let verified = ledger::verify(&data);
+    assert!(verified.status.success(), "{}", ledger::printed(&verified));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_swap_leaves_the_old_release_in_force() {
     let ephor = with_good_policy("").await;
@@ -149,7 +234,7 @@ async fn state_is_kept_across_a_swap() {
     let ephor = Ephor::start(&[]);
     let guest = ephor_tests::guest("stateful_trap");
     ephor.put("stateful-trap", &guest, "{}").await.succeeded();
-    let counts = |answers: Vec<serde_json::Value>| -> Vec<String> {
+    let counts = |answers: Vec<Value>| -> Vec<String> {
         answers.iter().map(|answer| event::text(&answer["findings"][0]["evidence"], "count").to_string()).collect()
     };
     assert_eq!(counts(ephor.judge((0..3).map(|id| event::listing(id, "LANTERN"))).await), ["1", "2", "3"]);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use ephor_tests::book::Book;
 use ephor_tests::client::{BATCH, EVENT, Kept, Version};
 use ephor_tests::data::{self, Set};
+use ephor_tests::ledger::Checkpoint;
 use ephor_tests::random::{Random, number};
 use ephor_tests::{Ephor, Remote, ledger, policy, settings, soon, write_policy};
 use serde_json::Value;
@@ -311,7 +312,7 @@ fn recorded(lines: &[String]) -> BTreeSet<String> {
 /// Whatever was taken before the server was asked to stop is answered: not one event has an
 /// entry of which its client was not told. DU-01.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_accepted_is_answered_when_it_is_asked_to_stop() {
+async fn du_16_what_was_accepted_is_answered_when_it_is_asked_to_stop() {
     let rounds = number("EPHOR_LOAD_ROUNDS").unwrap_or(ROUNDS);
     let mut random = Random::from_env("EPHOR_LOAD_SEED");
     let (place, account, mut events) = (Place::new(), Account::new(), Events::new());
@@ -339,6 +340,8 @@ async fn what_was_accepted_is_answered_when_it_is_asked_to_stop() {
         interrupted += u64::from(!left.is_empty());
 
         let recorded = recorded(history.follow(&place.data(), round));
+        let signed = Checkpoint::in_directory(&place.data()).map(|checkpoint| checkpoint.size);
+        assert_eq!(signed, Some(history.lines.len() as u64), "round {round}: the last checkpoint covers everything");
         let unknown: Vec<&String> = account.with(|book| recorded.iter().filter(|id| book.sent(id).answer.is_none()).collect());
         assert!(unknown.is_empty(), "round {round}: recorded, and nobody was told: {unknown:?}");
         assert_eq!(account.streams(|streams| streams.broken), 0, "round {round}: a stream ended, and was not told where");
@@ -355,12 +358,12 @@ async fn what_was_accepted_is_answered_when_it_is_asked_to_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_send_again_have_one_verdict_for_each_event_over_kills() {
+async fn du_01_du_12_clients_that_send_again_have_one_verdict_for_each_event_over_kills() {
     roll(Random::from_env("EPHOR_LOAD_KILL_SEED"), |_| End::Killed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_send_again_have_one_verdict_for_each_event_over_restarts() {
+async fn du_12_clients_that_send_again_have_one_verdict_for_each_event_over_restarts() {
     let one = |random: &mut Random| if random.once_in(4) { End::Killed } else { End::Asked };
     roll(Random::from_env("EPHOR_LOAD_ROLL_SEED"), one).await;
 }

@@ -223,8 +223,13 @@ impl Ephor {
 
     /// Posts a JSON document to a path, or nothing.
     pub async fn act(&self, path: &str, document: impl Into<Bytes>) -> Answer {
-        let request = Request::post(self.url(path)).header(CONTENT_TYPE, "application/json");
-        self.request(request.body(Full::new(document.into())).expect("a well-formed request")).await
+        self.post_to(path, "application/json", document).await
+    }
+
+    /// `POST` of something else than events.
+    pub async fn post_to(&self, path: &str, content_type: &str, body: impl Into<Bytes>) -> Answer {
+        let request = Request::post(self.url(path)).header(CONTENT_TYPE, content_type);
+        self.request(request.body(Full::new(body.into())).expect("a well-formed request")).await
     }
 
     /// What it judges with and how its publishers stand, as JSON.

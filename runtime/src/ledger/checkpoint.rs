@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_specification_is_read() {
+    fn tl_06_the_example_of_the_specification_is_read() {
         let read = Checkpoint::parse(TEXT).expect("a checkpoint");
         assert_eq!((read.origin.as_str(), read.size, read.extensions.len()), ("example.com/behind-the-sofa", 20_852_163, 0));
         assert_eq!(read.to_string(), TEXT);
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_checkpoint_is_refused() {
+    fn tl_06_what_is_not_a_checkpoint_is_refused() {
         let root = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=";
         for lines in ["", "o\n", "o\n1\n", "\n1\nROOT\n", "o\n1\nROOT", "o\n1\nROOT\n\n", "o\n1\nROOT\n\nx\n", "o\n\n1\nROOT\n"] {
             assert_eq!(Checkpoint::parse(&lines.replace("ROOT", root)), Err(CheckpointError::Lines), "{lines:?}");
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_logs_own_key_opens_it() {
+    fn tl_06_only_the_logs_own_key_opens_it() {
         let note = signed(3).to_string();
         let (read, _) = Checkpoint::open(note.as_bytes(), key("log").verifier()).expect("its own");
         assert_eq!(read, checkpoint(3));
@@ -588,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_verifies_and_every_changed_character_fails() {
+    fn tl_12_a_proof_verifies_and_every_changed_character_fails() {
         let mut tree = Tree::new(MemoryTiles::default());
         let entries: Vec<String> = (0..7).map(|number| format!("entry {number}")).collect();
         entries.iter().for_each(|entry| tree.push(tree::leaf_hash(entry.as_bytes())));
@@ -613,6 +613,24 @@ mod tests {
                     .and_then(|proof| proof.verify(entry, log.verifier(), &witnesses).map(|(_, signed)| signed.len()));
                 // Changing the witness's name or ID makes it an unknown one.
                 assert!(!matches!(result, Ok(1)), "byte {at}");
+            }
+        }
+        // Whatever is done to one character of the last proof, it proves nothing any more
+        // to who asks for the log's key and the witness.
+        let proof = EntryProof { extra: None, index: 6, path: tree.inclusion(6, 7).expect("in range"), checkpoint: note.clone() };
+        let (text, witnesses) = (proof.to_string(), [witness.verifier().clone()]);
+        let proves = |text: &str| {
+            let proof = EntryProof::parse(text.as_bytes());
+            proof.and_then(|proof| proof.verify(entries[6].as_bytes(), log.verifier(), &witnesses).map(|(_, signed)| signed.len())) == Ok(1)
+        };
+        assert!(proves(&text));
+        for (at, letter) in text.char_indices() {
+            let (before, behind) = (&text[..at], &text[at + letter.len_utf8()..]);
+            assert!(!proves(&format!("{before}{behind}")), "without the {letter:?} at {at}");
+            assert!(!proves(&format!("{before}{letter}{letter}{behind}")), "{letter:?} at {at} twice");
+            for other in ['\n', ' ', '=', '+', '0', '1', 'A', 'B', 'l', '—'] {
+                assert!(letter == other || !proves(&format!("{before}{other}{behind}")), "{other:?} for the {letter:?} at {at}");
+                assert!(!proves(&format!("{before}{other}{letter}{behind}")), "{other:?} before the {letter:?} at {at}");
             }
         }
         let extra = EntryProof { extra: Some(b"x".to_vec()), index: 0, path: Vec::new(), checkpoint: note };

@@ -152,13 +152,20 @@ impl VerifierKey {
                 (Some(time).filter(|time| *time <= MAX_TIME), signature)
             }
         };
-        let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
-        match (self.algorithm, time) {
-            (Algorithm::Ed25519, _) => self.public.verify_strict(text.as_bytes(), &signature).ok()?,
-            (Algorithm::Cosignature, Some(time)) => self.public.verify_strict(cosigned(text, time).as_bytes(), &signature).ok()?,
-            (Algorithm::Cosignature, None) => return None,
-        }
-        Some(time)
+        let holds = match (self.algorithm, time) {
+            (Algorithm::Ed25519, _) => self.verifies(text.as_bytes(), signature),
+            (Algorithm::Cosignature, Some(time)) => self.verifies(cosigned(text, time).as_bytes(), signature),
+            (Algorithm::Cosignature, None) => false,
+        };
+        holds.then_some(time)
+    }
+
+    /// Whether these are the 64 bytes that the key signs this message with, strictly (RFC
+    /// 8032, section 5.1.7, without multiplying by the cofactor, and no points of small
+    /// order). What stands around a signature in a note is not looked at here.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let signature = ed25519_dalek::Signature::from_slice(signature);
+        signature.is_ok_and(|signature| self.public.verify_strict(message, &signature).is_ok())
     }
 }
 
@@ -441,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_specification_verifies() {
+    fn tl_05_the_example_of_the_specification_verifies() {
         let key = VerifierKey::parse(KEY).expect("a key");
         assert_eq!((key.name(), key.id(), key.algorithm()), ("example.com/foo", 0x530d903a, Algorithm::Ed25519));
         assert_eq!(key.to_string(), KEY);
@@ -454,7 +461,7 @@ mod tests {
     /// The poem of the specification, whose text has an empty line, and its
     /// cosigned checkpoint; their keys are not published.
     #[test]
-    fn the_other_examples_are_read() {
+    fn tl_05_the_other_examples_are_read() {
         let poem = "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n\n— quasimodo.example/salvatore NnugSzTjtVAewIS+Z/iJhUPeFDkO/5QQ2i5ddnGITLlC+EhfLW9oJKONrMouFSQU0xMcXxj99ihAQwaqP3ZekRwNtIc=\n";
         let note = Note::parse(poem.as_bytes()).expect("a note");
         assert!(note.text().ends_with("di sole:\n\ned è subito sera.\n"));
@@ -528,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_note_is_refused() {
+    fn tl_05_what_is_not_a_note_is_refused() {
         let line = "— n AAAAAAA=\n";
         assert!(Note::parse(format!("t\n\n{line}").as_bytes()).is_ok());
         assert!(Note::parse(format!("\n\n{line}").as_bytes()).is_ok(), "an empty line is a text");
@@ -565,7 +572,40 @@ mod tests {
     }
 
     #[test]
-    fn known_keys_must_verify_and_unknown_ones_do_not_count() {
+    fn tl_05_as_many_signatures_as_are_asked_for_and_notes_up_to_the_bound_are_read() {
+        let keys: Vec<SignerKey> = (1..=16).map(|seed| signer(&format!("key-{seed}"), Algorithm::Ed25519, seed)).collect();
+        let mut note = Note::sign("text\n", &keys[0]).expect("a text");
+        for key in &keys[1..] {
+            note.add(key.sign("text\n", 0));
+        }
+        let read = Note::parse(note.to_string().as_bytes()).expect("sixteen signatures");
+        let signed = read.verify(keys.iter().map(SignerKey::verifier)).expect("all hold");
+        assert!(signed.iter().map(|signed| signed.key).eq(keys.iter().map(SignerKey::verifier)), "{signed:?}");
+        // Each of them counts: none may be wrong, whichever it is.
+        for place in 0..16 {
+            let mut bad = read.clone();
+            bad.signatures[place].bytes[3] ^= 1;
+            let name = format!("key-{}", place + 1);
+            assert!(
+                matches!(bad.verify(keys.iter().map(SignerKey::verifier)), Err(VerifyError::BadSignature { name: bad, .. }) if bad == name)
+            );
+        }
+        let line = "\n— n AAAAAAA=\n";
+        let long = |bytes: usize| format!("{}\n{line}", "x".repeat(bytes - line.len() - 1));
+        assert!(Note::parse(long(MAX_NOTE).as_bytes()).is_ok());
+        for bytes in [MAX_NOTE + 1, 1 << 20] {
+            assert_eq!(Note::parse(long(bytes).as_bytes()), Err(NoteError::TooLong));
+        }
+        // Control characters anywhere: in the text, in a name, behind the last line.
+        for control in ('\0'..' ').filter(|letter| *letter != '\n') {
+            for wrong in [format!("t{control}\n{line}"), format!("t\n\n— n{control} AAAAAAA=\n"), format!("t\n{line}{control}\n")] {
+                assert!(matches!(Note::parse(wrong.as_bytes()), Err(NoteError::Control(_))), "{wrong:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tl_05_known_keys_must_verify_and_unknown_ones_do_not_count() {
         let (one, two) = (signer("log", Algorithm::Ed25519, 1), signer("log", Algorithm::Ed25519, 2));
         let witness = signer("witness", Algorithm::Cosignature, 3);
         let mut note = Note::sign("text\n", &one).expect("a text");

@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_directories_and_newer_ones_are_refused_by_name() {
+    fn du_17_strangers_directories_and_newer_ones_are_refused_by_name() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("notes.txt"), "mine").expect("written");
         let error = Disk::open(folder.path()).expect_err("not ours");
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_replaced_is_the_old_or_the_new_file() {
+    fn du_11_what_is_replaced_is_the_old_or_the_new_file() {
         let before = Faulty::new(1);
         let (old, new) = (vec![b'o'; 1_500], vec![b'n'; 1_100]);
         replace(&before, "file", &old, false).expect("written");

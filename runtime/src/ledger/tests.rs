@@ -1,6 +1,8 @@
 //! The whole ledger: from commits to files and back, damaged in every way, on disks
 //! that fail in every way.
 
+mod audit;
+mod order;
 mod unsynced;
 
 use std::fs;
@@ -277,7 +279,7 @@ fn a_directory_has_its_published_files_and_is_clean() {
 }
 
 #[test]
-fn every_changed_removed_and_added_byte_is_found() {
+fn tl_08_every_changed_removed_and_added_byte_is_found() {
     let (folder, _) = directory();
     every_byte_counts(folder.path());
 }
@@ -456,7 +458,7 @@ fn what_the_log_says_holds() {
 
 /// Damage that a start must not go on with, or write over.
 #[test]
-fn damaged_evidence_is_refused_and_left_as_it_is() {
+fn tl_08_tl_17_damaged_evidence_is_refused_and_left_as_it_is() {
     let (folder, _) = directory();
     let path = |name: &str| folder.path().join(name);
     let read = |name: &str| fs::read(path(name)).expect("a file");
@@ -651,7 +653,7 @@ fn assert_holds(disk: &Faulty, folder: &Path, life: &Life, context: &str) {
 }
 
 #[test]
-fn every_operation_fails_in_every_way_and_nothing_acknowledged_is_lost() {
+fn du_02_du_07_every_operation_fails_in_every_way_and_nothing_acknowledged_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let operations = {
         let disk = marked(0);
@@ -679,7 +681,7 @@ fn every_operation_fails_in_every_way_and_nothing_acknowledged_is_lost() {
 /// Starts after an interrupted commit, an interrupted checkpoint, and a checkpoint
 /// that is in the system's cache and on no disk.
 #[test]
-fn every_operation_of_a_start_fails_in_every_way_and_nothing_acknowledged_is_lost() {
+fn du_02_du_07_every_operation_of_a_start_fails_in_every_way_and_nothing_acknowledged_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let find = |what: &str| {
         let disk = marked(0);

@@ -130,3 +130,87 @@ impl Witnesses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::note::SignerKey;
+    use super::super::tree::Hash;
+    use super::*;
+
+    fn log() -> SignerKey {
+        SignerKey::new("log", Algorithm::Ed25519, &[1; 32]).expect("a good name")
+    }
+
+    fn witness(name: &str) -> SignerKey {
+        SignerKey::new(name, Algorithm::Cosignature, &[2; 32]).expect("a good name")
+    }
+
+    fn signed(size: u64) -> (Checkpoint, Note) {
+        let checkpoint = Checkpoint { origin: "log".into(), size, root: Hash([size as u8; 32]), extensions: Vec::new() };
+        let note = checkpoint.sign(&log()).expect("can be signed");
+        (checkpoint, note)
+    }
+
+    /// The note of a checkpoint with the cosignature of a witness.
+    fn cosigned(size: u64, by: &SignerKey) -> Vec<u8> {
+        let (_, mut note) = signed(size);
+        note.cosign(by, 1_800_000_000 + size);
+        note.to_string().into_bytes()
+    }
+
+    fn watched(required: usize) -> Witnesses {
+        let keys = ["one", "two"].map(|name| witness(name).verifier().to_string());
+        let mut witnesses = Witnesses::new(&keys, required).expect("keys of witnesses");
+        for size in [10, 20] {
+            let (checkpoint, note) = signed(size);
+            witnesses.signed(checkpoint, note);
+        }
+        witnesses
+    }
+
+    #[test]
+    fn tl_07_whatever_order_cosignatures_come_in_nobody_is_set_back() {
+        let (one, two) = (witness("one"), witness("two"));
+        // Two sizes at once, of two witnesses: in any order it comes to the same.
+        let all = [cosigned(10, &one), cosigned(20, &one), cosigned(10, &two), cosigned(20, &two)];
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2], [2, 1, 3, 0]] {
+            let mut witnesses = watched(2);
+            let mut before = 0;
+            for at in order {
+                witnesses.cosign(&all[at]).expect("taken");
+                let finished = witnesses.finished().map_or(0, |(checkpoint, _)| checkpoint.size);
+                assert!(finished >= before, "{order:?}: {finished} after {before}");
+                before = finished;
+            }
+            let standing = witnesses.standing();
+            assert_eq!((standing.final_size, standing.witnesses["one"], standing.witnesses["two"]), (20, 20, 20), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn tl_07_what_is_not_taken_is_said_and_changes_nothing() {
+        let one = witness("one");
+        let mut witnesses = watched(1);
+        let before = witnesses.standing();
+        assert!(matches!(witnesses.cosign(b"no note"), Err(CosignError::Note(_))));
+        // One that the log has not signed: of another size, or another tree of the same.
+        assert!(matches!(witnesses.cosign(&cosigned(15, &one)), Err(CosignError::Unknown)));
+        let other = Checkpoint { origin: "log".into(), size: 20, root: Hash([9; 32]), extensions: Vec::new() };
+        let mut note = other.sign(&log()).expect("can be signed");
+        note.cosign(&one, 1);
+        assert!(matches!(witnesses.cosign(note.to_string().as_bytes()), Err(CosignError::Unknown)));
+        // Nobody that the log was told of, and a signature that does not hold.
+        assert!(matches!(witnesses.cosign(&cosigned(20, &witness("three"))), Err(CosignError::Nobody(VerifyError::Unsigned))));
+        let bad = String::from_utf8(cosigned(20, &one)).expect("UTF-8");
+        let (_, mut changed) = signed(20);
+        let mut signature = Note::parse(bad.as_bytes()).expect("a note").signatures()[1].clone();
+        signature.bytes[20] ^= 1;
+        changed.add(signature);
+        let refused = witnesses.cosign(changed.to_string().as_bytes());
+        assert!(matches!(refused, Err(CosignError::Nobody(VerifyError::BadSignature { .. }))), "{refused:?}");
+        assert_eq!(witnesses.standing(), before);
+        assert!(witnesses.finished().is_none());
+        // A log's key is none of a witness.
+        assert!(Witnesses::new(&[log().verifier().to_string()], 1).is_err());
+    }
+}

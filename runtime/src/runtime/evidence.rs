@@ -16,7 +16,9 @@ use super::set::Set;
 use super::spine::{Judged, Woken};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::ledger::entry::{self, Asked, Entry, EventEntry, GapEntry, Lists, SilenceEntry, Time, TimerEntry};
+use crate::ledger::entry::{
+    self, Asked, ENTRY_BYTES_MAX, Entry, EventEntry, GapEntry, Lists, OversizedEntry, SilenceEntry, Time, TimerEntry,
+};
 use crate::ledger::{Batch, Hash, Secrets, leaf_hash};
 use crate::policy::Release;
 use crate::verdict::{Fault, Finding, Verdict};
@@ -290,12 +292,20 @@ fn append<'e>(entry: Entry<'e>, lines: &mut Vec<u8>, leaves: &mut Vec<Hash>) -> 
 
 /// Writes an entry's line. One that is longer than an entry may be loses the ends of
 /// its texts, then its later findings, each with a sign of omission; at the very last
-/// the versions of lists, which the digest of the release binds as well. The verdict
-/// and the digests are always whole.
+/// the versions of lists, which the digest of the release binds as well. Should so many
+/// have been asked that this is not enough, who said nothing is left out, under a digest.
+/// The verdict and the digests are always whole.
 fn write<'e>(mut entry: Entry<'e>, out: &mut Vec<u8>) -> Entry<'e> {
     let mut cuts = CUTS.into_iter();
-    while entry.write(out).is_err() {
-        let Some(cut) = cuts.next() else { return entry };
+    while let Err(OversizedEntry { bytes, .. }) = entry.write(out) {
+        let Some(cut) = cuts.next() else {
+            if let Entry::Event(event) = &mut entry {
+                event.leave_out(bytes - ENTRY_BYTES_MAX);
+                let fits = entry.write(out);
+                debug_assert!(fits.is_ok(), "attributes are short enough for an entry: {fits:?}");
+            }
+            return entry;
+        };
         match &mut entry {
             Entry::Event(event) => {
                 for asked in &mut event.asked {
@@ -346,5 +356,96 @@ fn shorten(text: &mut Cow<'_, str>, bytes: usize) {
     if text.len() > bytes {
         let end = text.floor_char_boundary(bytes);
         *text = Cow::Owned(format!("{}…", &text[..end]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{Action, Decision, Mode, Severity};
+
+    /// An event with attributes of so many bytes, each of which is written as two, that so
+    /// many policies were asked about, of which every tenth has found something.
+    fn asked(attributes: usize, policies: usize) -> EventEntry<'static> {
+        let long = |bytes: usize| "\"".repeat(bytes);
+        let asked = |number: usize| Asked {
+            policy: format!("office-of-something/rule-{number:04}").into(),
+            release: "1.0.0-0123456789ab".into(),
+            digest: Digest::of(&number.to_le_bytes()),
+            lists: entry::Evidence(vec![("register".into(), "2026-11".into())]),
+            mode: Mode::Enforce,
+            stale: false,
+            columns: Some(Digest::of(b"columns")),
+            findings: if number.is_multiple_of(10) { vec![finding(number)] } else { Vec::new() },
+            fault: None,
+        };
+        EventEntry {
+            sequence: 7,
+            source: long(attributes).into(),
+            id: long(attributes).into(),
+            kind: long(attributes).into(),
+            subject: Some(long(attributes).into()),
+            time: None,
+            number: None,
+            arrived: Time::from_micros(1_795_507_200_000_000),
+            late: false,
+            echo: None,
+            digest: Digest::of(b"event"),
+            verdict: Decision::Deny,
+            handling: None,
+            asked: (0..policies).map(asked).collect(),
+            without: Vec::new(),
+        }
+    }
+
+    fn finding(number: usize) -> entry::Finding<'static> {
+        entry::Finding {
+            rule: format!("rule-{number}").into(),
+            action: Action::Deny,
+            severity: Severity::High,
+            message: "long ".repeat(400).into(),
+            evidence: entry::Evidence(vec![("field".into(), "v".repeat(900).into())]),
+            legal_basis: "article 13".into(),
+        }
+    }
+
+    fn written(entry: EventEntry<'_>) -> (usize, EventEntry<'static>) {
+        let mut line = Vec::new();
+        write(Entry::Event(entry), &mut line);
+        let text: &'static [u8] = line.leak();
+        let Ok(Entry::Event(read)) = Entry::parse_canonical(text) else { panic!("an entry of {} bytes", text.len()) };
+        (text.len(), read)
+    }
+
+    #[test]
+    fn tl_18_what_does_not_fit_is_shortened_and_left_out_under_a_digest() {
+        // As it is; then texts are cut, then findings; nobody is left out.
+        for (attributes, policies, names) in [(10, 3, 3), (10, 100, 100), (4_096, 60, 60)] {
+            let (bytes, entry) = written(asked(attributes, policies));
+            assert_eq!(entry.asked.len(), names, "{bytes} bytes");
+            assert!(bytes <= ENTRY_BYTES_MAX && entry.asked.iter().step_by(10).all(|asked| !asked.findings.is_empty()));
+        }
+        // So many that not even their names fit.
+        for (attributes, policies) in [(10, 400), (4_096, 200), (4_096, 1_000)] {
+            let before = asked(attributes, policies);
+            let (bytes, entry) = written(before.clone());
+            assert!((ENTRY_BYTES_MAX - 700..=ENTRY_BYTES_MAX).contains(&bytes), "as much as there is room for: {bytes}");
+            assert_eq!(
+                (&entry.source, &entry.id, entry.digest, entry.verdict),
+                (&before.source, &before.id, before.digest, before.verdict)
+            );
+            let (mark, others) = entry.asked.split_last().expect("some were asked");
+            assert_eq!((&*mark.policy, mark.mode, mark.columns), ("…", Mode::Shadow, None));
+            assert!(others.iter().map(|asked| &*asked.policy).is_sorted(), "the others are in their order");
+            assert!(others.iter().all(|asked| *asked.policy != *"…"));
+            let found = others.iter().filter(|asked| !asked.findings.is_empty()).count();
+            let all = policies.div_ceil(10);
+            assert!(found == all || found == others.len(), "who has found something stays first: {found} of {all}");
+        }
+        // Names of policies that had no release.
+        let mut before = asked(4_096, 40);
+        before.without = (0..2_000).map(|number| format!("office/rule-{number}").into()).collect();
+        let (bytes, entry) = written(before);
+        assert!(bytes <= ENTRY_BYTES_MAX && entry.without.last().is_some_and(|name| **name == *"…"), "{bytes}");
     }
 }

@@ -136,6 +136,57 @@ impl EventEntry<'_> {
     }
 }
 
+/// What stands in the place of names that are left out.
+const LEFT_OUT: &str = "…";
+
+impl EventEntry<'_> {
+    /// Makes the line so many bytes shorter, and its place known: of those that were asked
+    /// the last are left out, first such as have said nothing, then names of policies
+    /// without a release. Behind the others stands one that no policy is called, with the
+    /// digest of all that was to stand there.
+    pub fn leave_out(&mut self, bytes: usize) {
+        let mut whole = Vec::new();
+        self.write_asked(&mut whole);
+        let mut line = Vec::new();
+        let mark = Asked {
+            policy: LEFT_OUT.into(),
+            release: LEFT_OUT.into(),
+            digest: Digest::of(&whole),
+            lists: Evidence::default(),
+            mode: Mode::Shadow,
+            stale: false,
+            columns: None,
+            findings: Vec::new(),
+            fault: None,
+        };
+        mark.write(&mut line);
+        let mut over = bytes + line.len() + 1;
+        for any in [false, true] {
+            self.asked.reverse();
+            self.asked.retain(|asked| {
+                if over == 0 || !any && (!asked.findings.is_empty() || asked.fault.is_some()) {
+                    return true;
+                }
+                line.clear();
+                asked.write(&mut line);
+                over = over.saturating_sub(line.len() + 1);
+                false
+            });
+            self.asked.reverse();
+        }
+        self.asked.push(mark);
+        if over > 0 && !self.without.is_empty() {
+            over += LEFT_OUT.len() + 3;
+            while over > 0
+                && let Some(policy) = self.without.pop()
+            {
+                over = over.saturating_sub(policy.len() + 3);
+            }
+            self.without.push(LEFT_OUT.into());
+        }
+    }
+}
+
 /// What one release said.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -195,7 +195,7 @@ fn evidence_is_written_once_per_name() {
 }
 
 #[test]
-fn an_entry_fits_a_tile_or_is_not_written() {
+fn tl_18_an_entry_fits_a_tile_or_is_not_written() {
     let mut entry = clean(5);
     entry.asked.clear();
     entry.id = "".into();

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_fails_and_is_tried_again() {
+    fn du_08_reading_fails_and_is_tried_again() {
         let disk = Faulty::new(0);
         let reader = journal(&disk, 3, 3).reader();
         for operation in 0.. {

@@ -189,7 +189,7 @@ fn assert_holds(disk: &Faulty, acknowledged: &Content, open_ones: &[Batch], cont
 }
 
 #[test]
-fn every_operation_fails_in_every_way_and_nothing_is_lost() {
+fn du_02_du_07_every_operation_fails_in_every_way_and_nothing_is_lost() {
     let commits = commits(1);
     // The second half works on a directory that a crash left behind.
     let count = {
@@ -221,7 +221,7 @@ fn every_operation_fails_in_every_way_and_nothing_is_lost() {
 }
 
 #[test]
-fn every_operation_of_a_recovery_fails_in_every_way_and_nothing_is_lost() {
+fn du_02_du_07_every_operation_of_a_recovery_fails_in_every_way_and_nothing_is_lost() {
     let commits = commits(2);
     let torn = |seed: u64| {
         let disk = Faulty::new(seed);
@@ -262,7 +262,7 @@ fn every_operation_of_a_recovery_fails_in_every_way_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_full_disk_stops_the_journal_and_a_restart_goes_on() {
+fn du_05_a_full_disk_stops_the_journal_and_a_restart_goes_on() {
     let disk = Faulty::new(4);
     let commits = commits(4);
     let write = {
@@ -283,7 +283,7 @@ fn a_full_disk_stops_the_journal_and_a_restart_goes_on() {
 /// After a failed sync the system shows bytes that are on no disk. What a restart
 /// shows of them must be durable all the same.
 #[test]
-fn bytes_that_only_the_cache_has_are_written_again() {
+fn du_07_bytes_that_only_the_cache_has_are_written_again() {
     let mut lost_without = false;
     for seed in 0..20 {
         let disk = Faulty::new(seed);
@@ -411,7 +411,7 @@ fn an_untouched_journal_is_sound() {
 }
 
 #[test]
-fn every_changed_byte_is_found() {
+fn du_09_every_changed_byte_is_found() {
     let (files, content) = small();
     let last_file = files.keys().next_back().expect("a file").clone();
     for (name, bytes) in &files {
@@ -432,7 +432,7 @@ fn every_changed_byte_is_found() {
 }
 
 #[test]
-fn every_truncation_is_found() {
+fn du_10_every_truncation_is_found() {
     let (files, content) = small();
     let last_file = files.keys().next_back().expect("a file").clone();
     for (name, bytes) in &files {
@@ -536,7 +536,7 @@ fn files_taken_out_renamed_and_added_are_found() {
 }
 
 #[test]
-fn a_newer_record_is_refused_and_never_cut_off() {
+fn du_17_a_newer_record_is_refused_and_never_cut_off() {
     let (mut files, _) = small();
     let last = files.keys().next_back().expect("a file").clone();
     let at = records(&files[&last]).last().expect("a record").start;
@@ -549,7 +549,7 @@ fn a_newer_record_is_refused_and_never_cut_off() {
 
 /// `FORMAT.md`, word for word: two records, with every kind of change.
 #[test]
-fn a_record_has_its_published_bytes() {
+fn du_17_a_record_has_its_published_bytes() {
     use sha2::{Digest as _, Sha256};
     let long = |bytes: &[u8]| [&(bytes.len() as u32).to_le_bytes()[..], bytes].concat();
     let record = |before: [u8; 32], first: u64, lines: &[&str], changes: u32, states: &[u8]| {
@@ -703,7 +703,7 @@ fn readers_see_what_is_durable_and_go_on() {
 }
 
 #[test]
-fn a_file_that_changes_later_is_noticed_by_who_reads_it() {
+fn du_09_a_file_that_changes_later_is_noticed_by_who_reads_it() {
     let (files, content) = small();
     for name in files.keys() {
         for record in records(&files[name]) {

@@ -277,7 +277,7 @@ fn assert_content(keeping: &Keeping, answered: &[u64], context: &str) {
 }
 
 #[test]
-fn every_operation_fails_in_every_way_and_no_content_is_lost_or_comes_back() {
+fn du_02_du_07_every_operation_fails_in_every_way_and_no_content_is_lost_or_comes_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let operations = {
         let disk = marked(0);
@@ -308,7 +308,7 @@ fn every_operation_fails_in_every_way_and_no_content_is_lost_or_comes_back() {
 /// A start after a crash between content and entries, in the middle of an erasure, and
 /// behind one that was recorded only.
 #[test]
-fn every_operation_of_a_start_fails_in_every_way_and_no_content_is_lost_or_comes_back() {
+fn du_02_du_07_every_operation_of_a_start_fails_in_every_way_and_no_content_is_lost_or_comes_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let find = |what: &str, nth: usize| {
         let disk = marked(0);
@@ -371,7 +371,7 @@ fn directory() -> tempfile::TempDir {
 }
 
 #[test]
-fn every_change_of_what_is_kept_is_found() {
+fn du_09_every_change_of_what_is_kept_is_found() {
     let folder = directory();
     let report = verify(folder.path());
     assert!(report.is_clean(), "{report}");

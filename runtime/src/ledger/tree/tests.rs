@@ -90,7 +90,7 @@ const ROOTS: [&str; 9] = [
 ];
 
 #[test]
-fn roots_are_the_published_ones() {
+fn tl_01_roots_are_the_published_ones() {
     let mut tree = Tree::new(MemoryTiles::default());
     assert_eq!(tree.root().to_string(), ROOTS[0]);
     for (entry, root) in LEAVES.iter().zip(&ROOTS[1..]) {
@@ -120,7 +120,7 @@ fn a_published_proof_holds() {
 
 /// All proofs of all trees up to 300 leaves: over the end of the first tile.
 #[test]
-fn every_root_and_proof_is_the_naive_one_and_holds() {
+fn tl_01_every_root_and_proof_is_the_naive_one_and_holds() {
     const MOST: u64 = 300;
     let leaves: Vec<Hash> = (0..MOST).map(leaf).collect();
     let mut tree = grown(MOST);
@@ -150,7 +150,7 @@ fn every_root_and_proof_is_the_naive_one_and_holds() {
 
 /// The cases of transparency-dev/merkle: `vectors.md` says what they are.
 #[test]
-fn the_vectors_of_transparency_dev_hold() {
+fn tl_02_the_vectors_of_transparency_dev_hold() {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     let cases: Vec<serde_json::Value> =
         include_str!("vectors.ndjson").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -191,7 +191,7 @@ fn the_vectors_of_transparency_dev_hold() {
 }
 
 #[test]
-fn the_example_of_tlog_tiles() {
+fn tl_03_the_example_of_tlog_tiles() {
     let tiles: Vec<TileId> = Tree::<MemoryTiles>::tiles(70_000).collect();
     let of = |level: u8| tiles.iter().filter(move |tile| tile.kind == TileKind::Hashes(level));
     assert_eq!(of(0).filter(|tile| tile.is_full()).count(), 273);
@@ -225,7 +225,7 @@ fn the_example_of_tlog_tiles() {
 }
 
 #[test]
-fn paths_are_those_of_tlog_tiles() {
+fn tl_03_paths_are_those_of_tlog_tiles() {
     let entries = |index, width| TileId { kind: TileKind::Entries, index, width };
     for (id, path) in [
         (TileId::full(0, 1_234_067), "tile/0/x001/x234/067"),
@@ -278,7 +278,7 @@ fn bundles_hold_what_they_can() {
 }
 
 #[test]
-fn tiles_on_disk_answer_as_tiles_in_memory_and_damage_is_seen() {
+fn du_09_tiles_on_disk_answer_as_tiles_in_memory_and_damage_is_seen() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut tree = Tree::new(TileFiles::new(folder.path()));
     (0..1000).for_each(|index| tree.push(leaf(index)));
@@ -356,6 +356,84 @@ fn questions_out_of_range_are_refused() {
     assert_eq!(verify_consistency(0, 2, &root, &root, &[]), Err(ProofError::OutOfRange));
     assert_eq!(verify_inclusion(&root, u64::MAX - 1, u64::MAX, &[root; 80], &root), Err(ProofError::WrongLength));
     assert_eq!(verify_consistency(u64::MAX - 1, u64::MAX, &root, &root, &[root; 80]), Err(ProofError::WrongLength));
+}
+
+/// All sizes to 2,000, and those around the ends of tiles of both levels: what the tree
+/// says of its hashes in memory is what RFC 6962 says of the leaves.
+#[test]
+fn tl_01_roots_of_all_sizes_are_those_of_the_definition() {
+    let leaves: Vec<Hash> = (0..66_000).map(leaf).collect();
+    let sizes = (0..=2_000).chain(65_279..=65_281).chain(65_534..=65_538).chain(65_791..=65_793);
+    let mut tree = Tree::new(MemoryTiles::default());
+    for size in sizes {
+        (tree.size()..size).for_each(|index| tree.push(leaves[index as usize]));
+        assert_eq!(tree.root(), naive_root(&leaves[..size as usize]), "{size} leaves");
+    }
+    tree.flush().expect("memory does not fail");
+    for size in [1, 255, 256, 257, 65_535, 65_536, 65_537, 65_793] {
+        assert_eq!(tree.root_at(size).expect("in range"), naive_root(&leaves[..size as usize]), "{size} leaves, from tiles");
+        for index in [0, size / 2, size - 1] {
+            let proof = tree.inclusion(index, size).expect("in range");
+            assert_eq!(proof, naive_path(index as usize, &leaves[..size as usize]), "{index} of {size}");
+        }
+    }
+}
+
+/// A reader that knows nothing but the paths and bytes of tiles, and C2SP tlog-tiles: the
+/// root over a level's hashes, where the last tile is partial.
+fn root_of_served(served: &BTreeMap<String, Vec<u8>>, size: u64) -> Hash {
+    // A hash of level l stands for 256^l leaves. What a level has beyond its full tiles is
+    // a subtree of its own, to the right of all that the levels above have.
+    let tile = |level: u32, index: u64, width: u64| -> Vec<Hash> {
+        let group = |number: u64| format!("{number:03}");
+        let place = match index {
+            0..1_000 => group(index),
+            _ => format!("x{}/{}", group(index / 1_000), group(index % 1_000)),
+        };
+        let part = if width == 256 { String::new() } else { format!(".p/{width}") };
+        let path = format!("tile/{level}/{place}{part}");
+        let bytes = served.get(&path).unwrap_or_else(|| panic!("{path} is served"));
+        assert_eq!(bytes.len() as u64, width * 32, "{path}");
+        bytes.chunks(32).map(|hash| Hash::from_slice(hash).expect("32 bytes")).collect()
+    };
+    let mut root: Option<Hash> = None;
+    for level in 0.. {
+        let hashes = size >> (8 * level);
+        if hashes == 0 {
+            break;
+        }
+        for index in 0..hashes / 256 {
+            let above = tile(level + 1, index / 256, (hashes / 256 - index / 256 * 256).min(256));
+            assert_eq!(naive_root(&tile(level, index, 256)), above[(index % 256) as usize], "tile {index} of level {level}");
+        }
+        let rest = hashes % 256;
+        if rest > 0 {
+            let mut rest = &tile(level, hashes / 256, rest)[..];
+            // Complete subtrees from the right: the smallest is the last.
+            while !rest.is_empty() {
+                let width = 1 << rest.len().trailing_zeros();
+                let (left, last) = rest.split_at(rest.len() - width);
+                let last = naive_root(last);
+                root = Some(root.map_or(last, |right| node_hash(&last, &right)));
+                rest = left;
+            }
+        }
+    }
+    root.unwrap_or_else(Hash::of_nothing)
+}
+
+#[test]
+fn tl_03_another_reader_finds_the_root_in_the_tiles() {
+    for size in [0, 1, 112, 256, 300, 70_000] {
+        let mut tree = grown(size);
+        tree.flush().expect("memory does not fail");
+        let bytes = |id: TileId| match id.kind {
+            TileKind::Hashes(level) => tree.tile(level, id.index, id.width).expect("readable").expect("there"),
+            TileKind::Entries => panic!("no tile of hashes"),
+        };
+        let served: BTreeMap<String, Vec<u8>> = Tree::<MemoryTiles>::tiles(size).map(|id| (id.path(), bytes(id))).collect();
+        assert_eq!(root_of_served(&served, size), tree.root(), "{size} leaves");
+    }
 }
 
 proptest! {

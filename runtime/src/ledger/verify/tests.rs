@@ -217,7 +217,7 @@ fn a_verdict_event_comes_of_an_entry_that_says_so_and_once() {
 }
 
 #[test]
-fn every_changed_byte_of_every_file_is_found() {
+fn tl_08_every_changed_byte_of_every_file_is_found() {
     let folder = small();
     for file in files(folder.path()) {
         let good = fs::read(&file).expect("a file");
@@ -262,7 +262,7 @@ fn every_removed_or_added_byte_and_file_is_found() {
 }
 
 #[test]
-fn damage_is_named_with_its_place_and_the_rest_is_still_checked() {
+fn tl_08_damage_is_named_with_its_place_and_the_rest_is_still_checked() {
     let folder = directory(&[100, 1, 156, 40, 3], allow);
     let first = segment(folder.path(), 0);
     let mut bytes = fs::read(&first).expect("a file");
@@ -296,7 +296,7 @@ fn damage_is_named_with_its_place_and_the_rest_is_still_checked() {
 }
 
 #[test]
-fn removed_swapped_and_doubled_records_and_segments_are_evidence() {
+fn tl_09_removed_swapped_and_doubled_records_and_segments_are_evidence() {
     let folder = small();
     let second = segment(folder.path(), 1);
     let good = fs::read(&second).expect("a file");
@@ -369,7 +369,7 @@ fn a_torn_tail_is_unfinished_unless_it_was_signed() {
 }
 
 #[test]
-fn a_log_rewritten_with_its_key_is_found_by_a_checkpoint_kept_elsewhere() {
+fn tl_09_tl_10_a_log_rewritten_with_its_key_is_found_by_a_checkpoint_kept_elsewhere() {
     let honest = small();
     let kept = fs::read(honest.path().join("checkpoint")).expect("a file");
     let rewritten = directory(&[2, 1, 3, 1, 1], |sequence| if sequence == 3 { "deny" } else { "allow" });
