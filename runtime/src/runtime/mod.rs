@@ -854,6 +854,13 @@ impl Runtime {
         !self.0.entrance.is_closed()
     }
 
+    /// Whether one of its threads ended by an error of this program: it takes nothing any
+    /// more, and no disk is the reason. What was answered for is recorded, and a start goes
+    /// on from there.
+    pub fn is_broken(&self) -> bool {
+        !self.is_ready() && self.failure().is_none()
+    }
+
     fn count_load(&self, error: Option<&LoadError>) {
         let Inner { stats, loader, .. } = &*self.0;
         stats.loads.get_or_create(&OutcomeLabel { outcome: error.map_or("loaded", LoadError::kind) }).inc();
