@@ -127,7 +127,7 @@ async fn assert_stale(ephor: &Ephor, expires: &Value, seconds: Range<u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_moved_clock_and_a_repository_that_is_away_leave_what_is_in_force() {
+async fn op_04_a_moved_clock_and_a_repository_that_is_away_leave_what_is_in_force() {
     if is_left_out() {
         return;
     }
