@@ -21,6 +21,9 @@ const MEMORY_MAX: u64 = 64 << 20;
 const EVENT_MAX: usize = 256 << 10;
 const BATCH_MAX: usize = 8 << 20;
 
+/// A form of events: its name, headers, bytes at most, and a body of so many.
+type Form<'a> = (&'a str, Vec<(&'a str, &'a str)>, usize, &'a dyn Fn(usize) -> Vec<u8>);
+
 /// An event, and blanks behind it up to a length.
 fn padded(id: &str, bytes: usize) -> Vec<u8> {
     let mut text = event::listing(id, LISTED).to_string().into_bytes();
@@ -94,11 +97,13 @@ fn ht_11_a_byte_too_many_is_refused_however_it_comes() {
     };
     let data = |bytes: usize| [b"1".to_vec(), vec![b' '; bytes - 1]].concat();
     for round in 0..4 {
-        for (form, headers, max, body) in [
-            ("structured", vec![("content-type", EVENT)], EVENT_MAX, &(|bytes| padded(&format!("s{round}"), bytes)) as &dyn Fn(usize) -> _),
+        let one = |bytes: usize| padded(&format!("s{round}"), bytes);
+        let forms: [Form<'_>; 3] = [
+            ("structured", vec![("content-type", EVENT)], EVENT_MAX, &one),
             ("binary", binary.to_vec(), EVENT_MAX, &data),
             ("batch", vec![("content-type", BATCH)], BATCH_MAX, &batch),
-        ] {
+        ];
+        for (form, headers, max, body) in forms {
             for (more, refused) in [(0, None), (1, Some(["too-large", "body-too-large"])), (2, Some(["body-too-large"; 2]))] {
                 let body = body(max + more);
                 for (way, request) in [("a length", raw::post(&headers, &body)), ("chunks", chunked(&headers, &body))] {
@@ -366,8 +371,8 @@ async fn ht_17_names_are_compared_as_they_are() {
     }
     let same = with_data("same", "{\"\u{e9}\":1,\"\\u00e9\":2}");
     assert_eq!(kind(&ephor.post(EVENT, same).await.expect(400).json()), "duplicate-name");
-    for (bytes, expected) in [
-        (&b"\"\xc0\x80\""[..], "encoding"),
+    let broken: [(&[u8], &str); 8] = [
+        (b"\"\xc0\x80\"", "encoding"),
         (b"\"\xe0\x80\xaf\"", "encoding"),
         (b"\"\xf4\x90\x80\x80\"", "encoding"),
         (b"\"\xed\xa0\x80\xed\xb0\x80\"", "encoding"),
@@ -375,7 +380,8 @@ async fn ht_17_names_are_compared_as_they_are() {
         (b"\"\x00\"", "syntax"),
         (b"\"\\ud800\"", "syntax"),
         (b"\"\\udc00\\ud800\"", "syntax"),
-    ] {
+    ];
+    for (bytes, expected) in broken {
         let text = [&b"{\"specversion\":\"1.0\",\"id\":\"u\",\"source\":\"/s\",\"type\":\"t\",\"data\":"[..], bytes, b"}"].concat();
         let problem = ephor.post(EVENT, text).await.expect(400).json();
         assert_eq!(kind(&problem), expected, "{bytes:?}: {problem}");

@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 
 /// A runtime that keeps what it does in a folder. Looking through all memory byte by
 /// byte takes more fuel than a rule has.
-fn runtime(data: &Path) -> Runtime {
+pub fn runtime(data: &Path) -> Runtime {
     let limits = sandbox::Limits { event_fuel_max: 10_000_000_000, call_ms_max: 60_000, ..sandbox::Limits::default() };
     Runtime::builder().sandbox(limits).worker(binary()).data(data).build().expect("a runtime")
 }
 
-fn publisher(events: &str, fields: &[(&str, FieldForm)]) -> Publisher {
+pub fn publisher(events: &str, fields: &[(&str, FieldForm)]) -> Publisher {
     let fields: BTreeMap<_, _> = fields.iter().map(|(pointer, form)| (pointer.to_string(), form.clone())).collect();
     Publisher { events: vec![events.into()], fields, ..Publisher::default() }
 }
 
-fn word(form: &str) -> FieldForm {
+pub fn word(form: &str) -> FieldForm {
     form.into()
 }
 
@@ -32,7 +32,7 @@ fn coarse(form: FieldForm) -> FieldForm {
 }
 
 /// What one policy finds in one event, by name, and its fault.
-async fn judge(runtime: &Runtime, event: Value) -> (BTreeMap<String, String>, Option<FaultKind>, Decision) {
+pub async fn judge(runtime: &Runtime, event: Value) -> (BTreeMap<String, String>, Option<FaultKind>, Decision) {
     let event = ingest::structured(event.to_string().as_bytes(), &ingest::Limits::default()).expect("an event");
     let judged = runtime.submit(vec![event]).await.expect("taken").await.expect("judged");
     let verdict = judged.answers[0].verdict().expect("a verdict");
