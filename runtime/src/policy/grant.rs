@@ -451,7 +451,7 @@ mod tests {
 
     /// What each asked form gets of each granted one.
     #[test]
-    fn nobody_gets_more_than_asked_or_more_than_granted() {
+    fn pv_02_nobody_gets_more_than_asked_or_more_than_granted() {
         use AskedForm::{Coarse as AsksCoarse, Mask, Plain, Pseudonym};
         let expected: [(AskedForm, Kind, [Option<Form>; 7]); 7] = [
             (Plain, Kind::Json, [Some(Form::Plain), None, None, None, None, None, None]),
