@@ -196,10 +196,9 @@ async fn op_05_a_panic_ends_what_judges_and_the_server_and_loses_nothing() {
 
         trouble.breaks.store(true, Ordering::Relaxed);
         assert!(submit(&runtime, "during").await.is_none(), "what broke down answers nobody");
-        // The thread that judges learns of it when it hands on the next.
-        assert!(submit(&runtime, "after").await.is_none());
         soon("the server to end by itself", serving).await.expect("it ends in good order");
         assert!(runtime.is_broken() && runtime.failure().is_none() && !runtime.is_ready());
+        assert!(submit(&runtime, "after").await.is_none());
         assert!(std::net::TcpStream::connect(address).is_err(), "nobody is there");
         runtime.close().await;
     }
@@ -277,7 +276,7 @@ async fn ht_23_while_nothing_is_written_nothing_is_answered_and_what_comes_is_re
             other => panic!("{other}: {}", answer.text()),
         }
     }
-    assert!(judged >= 64 && told >= 20, "{judged} judged, {told} refused");
+    assert!((32..=64).contains(&judged) && told >= 20, "{judged} judged, {told} refused");
     assert!(soon("the first", first).await.expect("it ends").is_some());
     let _ = stop.send(());
     soon("the server", serving).await.expect("it ends");
