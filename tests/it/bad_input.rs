@@ -104,6 +104,7 @@ fn items() -> Vec<Item> {
         with("an integer of 30 digits", r#""data":{"n":123456789012345678901234567890}"#, "number", Pointer("/data/n")),
         with("a number beyond f64", r#""data":{"n":[1e400]}"#, "number", Pointer("/data/n/0")),
         with("a lone surrogate", r#""data":{"s":"\ud800"}"#, "syntax", Pointer("/data/s")),
+        raw("a zero byte", b"{\"id\":\"a\0\"}", "syntax", Inside("")),
         with("33 levels", &deep(32), "depth", Inside("/data/0")),
         with("100,000 levels", &deep(100_000), "depth", Inside("/data/0")),
         with("an attribute of 9 KiB", &format!("\"subject\":\"{}\"", "x".repeat(9 << 10)), "invalid-attribute", Pointer("/subject")),
@@ -112,7 +113,7 @@ fn items() -> Vec<Item> {
 
 /// Alone in a request: a 400 with the place, and the connection goes on.
 #[test]
-fn an_event_that_is_none_is_refused_with_its_place() {
+fn ht_14_ht_15_ht_16_ht_17_an_event_that_is_none_is_refused_with_its_place() {
     let ephor = Ephor::start(&[]);
     let mut connection = Raw::connect(ephor.address());
     for Item(name, body, kind, place, _) in items() {
@@ -126,7 +127,7 @@ fn an_event_that_is_none_is_refused_with_its_place() {
 
 /// Among others on a stream: those are judged, and the line is named.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_line_leaves_the_others_alone() {
+async fn ht_18_a_bad_line_leaves_the_others_alone() {
     let ephor = Ephor::start(&[]);
     let items = items();
     let mut body = Vec::new();
@@ -207,7 +208,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 struct Refused(&'static str, Vec<(&'static str, &'static str)>, Vec<u8>, u16, &'static str, Place);
 
 #[test]
-fn a_request_that_cannot_be_read_is_refused() {
+fn ht_11_ht_12_a_request_that_cannot_be_read_is_refused() {
     use Place::{Body, Header};
     let one = event::listing(1, LISTED).to_string();
     let binary = |change: &[(&'static str, &'static str)]| {
@@ -307,7 +308,7 @@ fn a_request_that_cannot_be_read_is_refused() {
 
 /// Bodies that are announced or come larger than allowed are not read.
 #[test]
-fn a_body_without_end_is_cut_off() {
+fn ht_11_a_body_without_end_is_cut_off() {
     let ephor = Ephor::start(&[]);
     let mut announced = Raw::connect(ephor.address());
     announced
@@ -332,7 +333,7 @@ fn a_body_without_end_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_that_is_too_long_is_passed_over() {
+async fn ht_11_ht_18_a_line_that_is_too_long_is_passed_over() {
     let ephor = Ephor::start(&[]);
     let mut body = format!("{}\n", event::listing(1, LISTED)).into_bytes();
     body.extend(vec![b'x'; 600 << 10]);
@@ -346,7 +347,7 @@ async fn a_line_that_is_too_long_is_passed_over() {
 
 /// A compressed stream has no end, so what is bounded is how much it expands.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_expands_a_thousandfold_is_ended() {
+async fn ht_12_a_stream_that_expands_a_thousandfold_is_ended() {
     let ephor = Ephor::start(&[]);
     let mut text = format!("{}\n", event::listing(1, LISTED)).into_bytes();
     text.extend(vec![b'\n'; 512 << 20]);
@@ -423,6 +424,9 @@ fn ht_10_a_request_that_could_be_two_is_one_and_the_last() {
         ("a header without a name", with(": x\r\n", &hidden)),
         ("a carriage return alone", with("x: 1\rtransfer-encoding: chunked\r\n", &hidden)),
         ("a zero byte", with("x: \0\r\n", &hidden)),
+        ("a line feed alone, and then chunks", with(&format!("x: 1\ntransfer-encoding: chunked\r\n{}", length("")), &hidden)),
+        ("a chunk's line that ends with a line feed alone", with(chunked, &format!("0\n\n{inner}"))),
+        ("a chunk's extension with a line feed", with(chunked, &format!("5;x\n{inner}"))),
         ("a chunk's size that overflows", with(chunked, &format!("10000000000000000\r\n{inner}"))),
         ("a chunk's size with a sign", with(chunked, &format!("+0\r\n\r\n{inner}"))),
         ("a chunk that is longer than it says", with(chunked, &format!("1\r\n{inner}"))),

@@ -127,7 +127,7 @@ async fn assert_stale(ephor: &Ephor, expires: &Value, seconds: Range<u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_moved_clock_and_a_repository_that_is_away_leave_what_is_in_force() {
+async fn op_04_a_moved_clock_and_a_repository_that_is_away_leave_what_is_in_force() {
     if is_left_out() {
         return;
     }
@@ -375,4 +375,86 @@ async fn du_13_an_event_is_known_again_a_day_later_and_five_days_later() {
         }
     }
     assert_eq!(ephor.event_entries(1).await.len(), 5, "the event once, and four others");
+}
+
+/// A machine that has lost its clock begins in 1972. What it has seen before is what expiry
+/// is judged by, and nothing that was in force is lost; what it sees for the first time it
+/// takes, and what it cannot know it does not say.
+#[tokio::test(flavor = "multi_thread")]
+async fn op_04_a_start_without_a_clock_expires_nothing_and_revives_nothing() {
+    if is_left_out() {
+        return;
+    }
+    const LOST: &str = "-20000d";
+    let (both, clock) = (Both::with(&["--timestamp-days", "1"]), Clock::new());
+    both.release(GOOD, "1.0.0", &words(&["CIGAR"]), &[]);
+    let (data, config) = (both.path("data"), both.config(1, "begin = \"enforce\""));
+    let ephor = clock.platform(&data, &config);
+    let before = judge(&ephor, event::listing("before", LISTED)).await;
+    let (verdict, release, stale) = said(&before);
+    assert_eq!((verdict, stale), ("deny", false), "{before}");
+    assert!(ephor.stop().success());
+
+    clock.moves_to(LOST);
+    let ephor = clock.platform(&data, &config);
+    // Events that say when they happened are judged as ever.
+    let told = judge(&ephor, event::listing("told", LISTED)).await;
+    assert_eq!(said(&told), ("deny", release, false), "{told}");
+    look(&ephor).await.expect(200);
+    assert!(!is_stale(&ephor) && refused(&ephor).await.is_empty(), "{}", ephor.status().await);
+    // The same by the latest time that was seen: this clock does not make it last longer.
+    let status = ephor.status().await;
+    assert_eq!(status["publishers"][0]["stale_s"], json!(0), "{status}");
+    assert!(ephor.stop().success());
+
+    clock.moves_to("+2d");
+    let ephor = clock.platform(&data, &config);
+    ephor.wait_until("what is in force is stale", || is_stale(&ephor));
+    assert!(ephor.stop().success());
+    clock.moves_to(LOST);
+    let ephor = clock.platform(&data, &config);
+    assert_eq!(problem(&ephor).await, "expired", "what was over stays over");
+    assert!(is_stale(&ephor));
+    let late = judge(&ephor, event::listing("late", LISTED)).await;
+    assert_eq!(said(&late), ("deny", release, true), "{late}");
+    assert!(ephor.stop().success());
+    let verified = ledger::verify(&data);
+    assert!(verified.status.success(), "{}", ledger::printed(&verified));
+}
+
+/// What is kept for days goes when they are over, and the ledger says so; while the
+/// configuration says that all is kept, for as long as somebody may need it, nothing goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn pv_07_what_is_kept_for_days_goes_unless_all_is_held() {
+    if is_left_out() {
+        return;
+    }
+    const DAYS: &str = "[ledger]\nevents = { days = 3 }\n";
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Clock::new());
+    let ephor = clock.platform(folder.path(), DAYS);
+    let first = event::sequence(&judge(&ephor, arriving("first")).await);
+    let leaves = ephor.entries(1).await;
+    let kept = async |ephor: &Ephor| ephor.get(&format!("/v1/events/{first}")).await.status.as_u16();
+    assert_eq!(kept(&ephor).await, 200);
+    assert!(ephor.stop().success());
+
+    // Held: the days go by, and nothing is erased.
+    clock.moves_to("+10d");
+    let ephor = clock.platform(folder.path(), "[ledger]\nevents = \"full\"\n");
+    judge(&ephor, arriving("held")).await;
+    assert_eq!(kept(&ephor).await, 200);
+    let subjects = |lines: &[String]| ledger::subjects(lines).into_iter().map(str::to_string).collect::<Vec<_>>();
+    assert!(!subjects(&ephor.entries(1).await).contains(&"erasure".to_string()));
+    assert!(ephor.stop().success());
+
+    // No longer: at the start what is over goes first.
+    let ephor = clock.platform(folder.path(), DAYS);
+    ephor.wait_until("it is erased", || raw::get(ephor.address(), &format!("/v1/events/{first}")).status == 404);
+    let lines = ephor.entries(1).await;
+    let erasure = lines.iter().find_map(|line| ledger::parse(line).get("erasure").cloned()).expect("an entry");
+    assert_eq!((&erasure["by"], &erasure["reason"]), (&json!("ephor"), &json!("kept for 3 days")), "{erasure}");
+    assert_eq!(lines[..leaves.len()], leaves, "leaves stay as they were");
+    assert!(ephor.stop().success());
+    let verified = ledger::verify(folder.path());
+    assert!(verified.status.success(), "{}", ledger::printed(&verified));
 }

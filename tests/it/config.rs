@@ -96,7 +96,7 @@ fn the_reference_is_a_configuration_that_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_configuration_is_taken_over_as_far_as_it_can_be() {
+async fn op_03_a_changed_configuration_is_taken_over_as_far_as_it_can_be() {
     let ephor = Ephor::start_with("[spine.heartbeats]\n\"/shop\" = 86400\n", &[]);
     assert!(ephor.log().contains("Configuration read"), "{}", ephor.log());
     let large = event::listing("large", &"x".repeat(2_000)).to_string();
@@ -155,7 +155,7 @@ fn a_hangup_without_a_configuration_ends_nothing() {
 
 /// What a publisher's releases have to show is settled while it is followed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gate_is_taken_over_and_a_grant_needs_a_restart() {
+async fn op_01_a_gate_is_taken_over_and_a_grant_needs_a_restart() {
     let both = Both::new();
     both.release(crate::GOOD, "1.0.0", &serde_json::json!({"words": ["CIGAR"]}), &[]);
     let gate = |events: u32, more: &str| both.config(3600, &format!("{more}\n[publishers.market-office.gate]\nevents-min = {events}"));

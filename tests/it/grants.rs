@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 
 /// A runtime that keeps what it does in a folder. Looking through all memory byte by
 /// byte takes more fuel than a rule has.
-fn runtime(data: &Path) -> Runtime {
+pub fn runtime(data: &Path) -> Runtime {
     let limits = sandbox::Limits { event_fuel_max: 10_000_000_000, call_ms_max: 60_000, ..sandbox::Limits::default() };
     Runtime::builder().sandbox(limits).worker(binary()).data(data).build().expect("a runtime")
 }
 
-fn publisher(events: &str, fields: &[(&str, FieldForm)]) -> Publisher {
+pub fn publisher(events: &str, fields: &[(&str, FieldForm)]) -> Publisher {
     let fields: BTreeMap<_, _> = fields.iter().map(|(pointer, form)| (pointer.to_string(), form.clone())).collect();
     Publisher { events: vec![events.into()], fields, ..Publisher::default() }
 }
 
-fn word(form: &str) -> FieldForm {
+pub fn word(form: &str) -> FieldForm {
     form.into()
 }
 
@@ -32,7 +32,7 @@ fn coarse(form: FieldForm) -> FieldForm {
 }
 
 /// What one policy finds in one event, by name, and its fault.
-async fn judge(runtime: &Runtime, event: Value) -> (BTreeMap<String, String>, Option<FaultKind>, Decision) {
+pub async fn judge(runtime: &Runtime, event: Value) -> (BTreeMap<String, String>, Option<FaultKind>, Decision) {
     let event = ingest::structured(event.to_string().as_bytes(), &ingest::Limits::default()).expect("an event");
     let judged = runtime.submit(vec![event]).await.expect("taken").await.expect("judged");
     let verdict = judged.answers[0].verdict().expect("a verdict");
@@ -41,7 +41,7 @@ async fn judge(runtime: &Runtime, event: Value) -> (BTreeMap<String, String>, Op
 }
 
 /// Every byte of every file below a folder.
-fn all_bytes(folder: &Path, bytes: &mut Vec<u8>) {
+pub fn all_bytes(folder: &Path, bytes: &mut Vec<u8>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
@@ -52,7 +52,7 @@ fn all_bytes(folder: &Path, bytes: &mut Vec<u8>) {
     }
 }
 
-fn is_in(bytes: &[u8], text: &[u8]) -> bool {
+pub fn is_in(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|window| window == text)
 }
 
@@ -82,7 +82,7 @@ fn snooped(id: &str, order: &str) -> Value {
 /// A guest that reports, logs and looks for everything, and calls every import in every
 /// way, gets of each field what was granted and nothing else.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_field_gives_what_was_granted_and_nothing_else() {
+async fn pv_01_pv_02_a_field_gives_what_was_granted_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = runtime(folder.path());
     let fields = [
@@ -142,7 +142,7 @@ async fn a_field_gives_what_was_granted_and_nothing_else() {
 
 /// The same policy, with every field granted plain: it gets what it asks for, not more.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_field_gives_no_more_than_the_policy_asks_for() {
+async fn pv_02_a_field_gives_no_more_than_the_policy_asks_for() {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = runtime(folder.path());
     let names = ["do", "plain", "rider", "phone", "price", "started", "latitude", "absent"];
@@ -168,7 +168,7 @@ fn riders() -> Publisher {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pseudonyms_are_equal_within_a_publisher_and_purpose_and_nowhere_else() {
+async fn pv_02_pseudonyms_are_equal_within_a_publisher_and_purpose_and_nowhere_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let at_start = runtime(folder.path());
     let grant = at_start.grant("transport-office", &riders()).expect("a grant");
@@ -211,7 +211,7 @@ async fn pseudonyms_are_equal_within_a_publisher_and_purpose_and_nowhere_else() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_granted_is_refused_and_the_release_in_force_stays() {
+async fn pv_10_what_is_not_granted_is_refused_and_the_release_in_force_stays() {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = runtime(folder.path());
     let grant = runtime.grant("transport-office", &riders()).expect("a grant");

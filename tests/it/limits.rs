@@ -186,7 +186,7 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
 /// Events beyond what the queue holds are refused with a time to come back; each
 /// that was accepted is judged.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_refuses_with_a_time_to_come_back() {
+async fn ht_23_a_full_queue_refuses_with_a_time_to_come_back() {
     let ephor = std::sync::Arc::new(Ephor::start_with("[spine]\nqueue-events-max = 4", &[]));
     // Each bad row keeps the sandbox busy until its fuel is gone.
     ephor.put("loops", &guest("loops"), "{}").await.succeeded();

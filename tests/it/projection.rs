@@ -10,7 +10,7 @@ fn one(id: usize, name: &str, value: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_kind_takes_what_the_contract_says() {
+async fn ht_15_each_kind_takes_what_the_contract_says() {
     /// What the policy was given, or nothing, or why the row is unreadable.
     enum Expected {
         Seen(&'static str),

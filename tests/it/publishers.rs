@@ -202,7 +202,7 @@ async fn a_restart_needs_no_repository() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_platform_withdraws_does_not_come_back_by_itself() {
+async fn op_02_what_the_platform_withdraws_does_not_come_back_by_itself() {
     let both = Both::new();
     both.release(GOOD, "1.0.0", &words(&["CIGAR"]), &[]);
     let start = || both.platform("begin = \"enforce\"");

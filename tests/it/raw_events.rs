@@ -61,7 +61,7 @@ fn command(args: &[&str]) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_are_given_out_as_they_were_sent_with_what_proves_what_was_seen() {
+async fn pv_05_events_are_given_out_as_they_were_sent_with_what_proves_what_was_seen() {
     let folder = tempfile::tempdir().expect("a folder");
     let ephor = Ephor::start_in(folder.path(), FULL, &[]);
     ephor.put(GOOD, &policy(GOOD), &settings(GOOD)).await.succeeded();
@@ -145,7 +145,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_erased_is_gone_and_what_proves_it_stays() {
+async fn pv_06_what_is_erased_is_gone_and_what_proves_it_stays() {
     let folder = tempfile::tempdir().expect("a folder");
     let start = || Ephor::start_in(folder.path(), FULL, &[]);
     let ephor = start();
@@ -332,7 +332,7 @@ async fn a_check_beside_a_server_that_erases_finds_no_damage() {
 
 /// Killed at moments that nobody chose, while events come and some are erased.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_content_is_lost_or_comes_back_after_kill_9() {
+async fn pv_06_no_content_is_lost_or_comes_back_after_kill_9() {
     let mut random = Random::from_env("EPHOR_KILL_RAW_SEED");
     let folder = tempfile::tempdir().expect("a folder");
     let config = "[ledger]\nevents = \"full\"\ncheckpoint-ms = 20\n";

@@ -238,7 +238,7 @@ async fn a_log_in_json_is_one_object_a_line_and_knows_its_traces() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_an_event_is_in_logs_metrics_or_traces() {
+async fn pv_03_nothing_of_an_event_is_in_logs_metrics_or_traces() {
     const CANARY: &str = "13800138000-canary";
     let collector = Collector::start().await;
     let config = format!(
@@ -544,7 +544,7 @@ fn the_dashboard_asks_what_prometheus_understands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sources_make_no_series() {
+async fn ht_26_sources_make_no_series() {
     let ephor = crate::with_good_policy("").await;
     let some = |prefix: &str, count: u32| {
         let events = (0..count).map(|id| {

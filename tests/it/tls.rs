@@ -87,7 +87,7 @@ fn both_versions_of_http_are_spoken_as_agreed_on() {
 }
 
 #[test]
-fn what_is_no_tls_or_an_old_one_is_refused() {
+fn ht_19_what_is_no_tls_or_an_old_one_is_refused() {
     let authority = Authority::new("own");
     let files = Files::new(&authority.sign(Kind::Server, "localhost", 1));
     let client = authority.client(None);
@@ -198,7 +198,7 @@ fn certificates_are_taken_over_while_connections_are_open() {
 
 /// Who is revoked, and who is asked for a certificate at all, changes without a restart.
 #[test]
-fn authorities_and_revocations_are_taken_over() {
+fn ht_19_authorities_and_revocations_are_taken_over() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let files = Files::new(&servers.sign(Kind::Server, "localhost", 1));
     let (one, two) = (clients.sign(Kind::Client, "one.example", 1), clients.sign(Kind::Client, "two.example", 2));

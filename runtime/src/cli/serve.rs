@@ -145,13 +145,17 @@ async fn serve(args: Args) -> Outcome {
     let _ = std::io::stdout().flush();
     tracing::info!(%address, dev = args.dev, "Listening");
     server.run(shutdown).await;
+    let is_broken = runtime.is_broken();
     for task in [follower, following, reloading].into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }
     end(runtime, outgoing, traces).await;
     tracing::info!("Stopped");
-    Ok(())
+    match is_broken {
+        true => Err(failed(Exit::Failed, "an error of this program ended what judges; the log says where. Start it again")),
+        false => Ok(()),
+    }
 }
 
 /// Loads the policies of a folder, and follows it.

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_parsers_could_read_differently_is_refused_with_its_place() {
+    fn ht_14_ht_15_ht_16_what_two_parsers_could_read_differently_is_refused_with_its_place() {
         use RejectionKind::{Depth, DuplicateName, Number, Syntax};
         for (text, kind, pointer) in [
             (r#"{"a":1,"a":2}"#, DuplicateName, "/a"),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_are_found_among_many_names() {
+    fn ht_14_duplicates_are_found_among_many_names() {
         let names: Vec<String> = (0..5_000).map(|n| format!("\"n{n}\":0")).collect();
         let unique = format!("{{{}}}", names.join(","));
         assert_eq!(check(&unique, 0, 8), Ok(()));

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_with_lf_or_crlf_or_the_stream() {
+    fn ht_18_lines_end_with_lf_or_crlf_or_the_stream() {
         for size in 1..20 {
             let found = split(b"one\r\ntwo\n\n \r\nthree", size, 5);
             assert_eq!(found, [(1, Some(b"one".to_vec())), (2, Some(b"two".to_vec())), (5, Some(b"three".to_vec()))]);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_too_long_is_reported_once_and_passed_over() {
+    fn ht_18_a_line_too_long_is_reported_once_and_passed_over() {
         for size in 1..30 {
             let found = split(b"short\nthis is too long\nfine\nagain too long", size, 5);
             assert_eq!(found, [(1, Some(b"short".to_vec())), (2, None), (3, Some(b"fine".to_vec())), (4, None)], "chunks of {size}");

@@ -312,7 +312,7 @@ mod tests {
 
     /// The two examples of Wikipedia's article on geohashes, and a place in Columbus.
     #[test]
-    fn positions_are_in_the_middle_of_their_geohash_cell() {
+    fn pv_02_positions_are_in_the_middle_of_their_geohash_cell() {
         for (latitude, longitude, hash, middle_latitude, middle_longitude) in [
             (57.64911, 10.40744, "u4pruydqqvj", 57.649_110_630_154_61, 10.407_439_693_808_556),
             (42.605, -5.603, "ezs42", 42.604_980_468_75, -5.603_027_343_75),

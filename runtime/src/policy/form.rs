@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mask_keeps_the_end_and_the_length() {
+    fn pv_02_a_mask_keeps_the_end_and_the_length() {
         for (text, keep, expected) in [
             ("+86 138 0013 8000", 4, "*************8000"),
             ("8000", 4, "****"),

@@ -12,7 +12,7 @@ use super::manifest::{Action, AskedForm, Field, names};
 use super::pseudonym::{Pseudonyms, Secret};
 use super::publisher::{Budget, Gate, Publisher, WhenStale};
 use super::{Handling, Language, Manifest, Mode};
-use crate::column::{Cell, Column};
+use crate::column::{Cell, Column, time_micros};
 use crate::reserved;
 
 /// What a policy's publisher may see of events, in which form, and what its findings
@@ -140,6 +140,12 @@ impl Grant {
     /// Whether its releases may say that they were in force before they were published.
     pub fn retroactive(&self) -> bool {
         self.0.settled.retroactive
+    }
+
+    /// The first event time at which it grants nothing any more, in microseconds since the
+    /// Unix epoch; absent if it has no end.
+    pub fn until(&self) -> Option<i64> {
+        self.0.settled.until.as_deref().and_then(time_micros)
     }
 
     /// What becomes of its policies while its repository is out of date.
@@ -445,7 +451,7 @@ mod tests {
 
     /// What each asked form gets of each granted one.
     #[test]
-    fn nobody_gets_more_than_asked_or_more_than_granted() {
+    fn pv_02_nobody_gets_more_than_asked_or_more_than_granted() {
         use AskedForm::{Coarse as AsksCoarse, Mask, Plain, Pseudonym};
         let expected: [(AskedForm, Kind, [Option<Form>; 7]); 7] = [
             (Plain, Kind::Json, [Some(Form::Plain), None, None, None, None, None, None]),

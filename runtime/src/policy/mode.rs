@@ -76,6 +76,16 @@ impl Validity {
         self.from.is_none_or(|from| micros >= from) && self.until.is_none_or(|until| micros < until)
     }
 
+    /// The part of it that is before a time.
+    #[must_use]
+    pub fn before(self, end: Option<i64>) -> Validity {
+        let until = match (self.until, end) {
+            (Some(until), Some(end)) => Some(until.min(end)),
+            (until, end) => until.or(end),
+        };
+        Validity { until, ..self }
+    }
+
     /// Whether every time is.
     pub fn is_always(self) -> bool {
         self == Validity::default()
@@ -90,6 +100,9 @@ mod tests {
     fn a_release_is_in_force_from_its_first_time_until_before_its_last() {
         let some = Validity { from: Some(10), until: Some(20) };
         assert_eq!([9, 10, 19, 20].map(|micros| some.contains(micros)), [false, true, true, false]);
+        let before = |end| some.before(end).until;
+        assert_eq!([before(None), before(Some(15)), before(Some(25))], [Some(20), Some(15), Some(20)]);
+        assert_eq!(Validity::default().before(Some(5)), Validity { from: None, until: Some(5) });
         assert!(Validity::default().contains(i64::MIN) && Validity::default().is_always() && !some.is_always());
     }
 

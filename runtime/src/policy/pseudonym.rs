@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn another_generation_gives_other_pseudonyms() {
+    fn pv_02_another_generation_gives_other_pseudonyms() {
         let secret = Secret::from_bytes([7; 32]);
         let [one, two] = [1, 2].map(|generation| Pseudonyms::new(&secret, "a", "b", generation));
         assert!(one != two);

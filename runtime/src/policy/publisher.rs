@@ -15,6 +15,7 @@ use super::coarse::{Axis, Coarse, GEOHASH_MAX, Unit};
 use super::form::Form;
 use super::manifest::{Action, NAMES_MAX, TEXT_BYTES_MAX, check_pointer, is_name};
 use super::{Handling, Language, Mode};
+use crate::column::time_micros;
 
 /// Characters that a mask can leave readable, at most.
 const KEEP_MAX: u32 = 64;
@@ -57,6 +58,11 @@ pub struct Publisher {
     pub on_undetermined: Handling,
     /// Whether a release may say that it was in force before it was published.
     pub retroactive: bool,
+    /// Until when all of this holds, as an RFC 3339 date-time: of what happens from then on
+    /// none of its policies sees or judges anything. Absent: without an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["2027-12-31T23:00:00Z"]))]
+    pub until: Option<String>,
     /// Enters the derivation of its pseudonyms, and stands in them (`p1-…`). Another
     /// number gives other pseudonyms: a policy whose key is one begins without states,
     /// or is refused if it does not say that it may.
@@ -86,6 +92,7 @@ impl Default for Publisher {
             begin: Mode::Shadow,
             on_undetermined: Handling::Hold,
             retroactive: false,
+            until: None,
             pseudonym_generation: 1,
             fields: BTreeMap::new(),
             budget: Budget::default(),
@@ -406,6 +413,9 @@ impl Publisher {
         for pattern in self.events.iter().filter(|pattern| pattern.trim().is_empty() || pattern.len() > TEXT_BYTES_MAX) {
             wrong(&["events"], format!("has a pattern of {} bytes, from 1 to {TEXT_BYTES_MAX}", pattern.trim().len()));
         }
+        if let Some(until) = self.until.as_ref().filter(|until| time_micros(until).is_none()) {
+            wrong(&["until"], format!("is {until:?}, which is no RFC 3339 date-time with a zone, such as \"2027-12-31T23:00:00Z\""));
+        }
         if !(1..=1_000_000).contains(&self.pseudonym_generation) {
             wrong(&["pseudonym-generation"], format!("is {}, but must be from 1 to 1000000", self.pseudonym_generation));
         }
@@ -454,6 +464,7 @@ mod tests {
         begin = "canary"
         on-undetermined = "refuse"
         retroactive = true
+        until = "2027-12-31T23:00:00Z"
         pseudonym-generation = 2
         [fields]
         "/data/vehicle" = "plain"
@@ -492,6 +503,7 @@ mod tests {
             r#"
             events = ["mobility.*", ""]
             pseudonym-generation = 0
+            until = "next year"
             [fields]
             "data/x" = "plain"
             "/data/a" = "pseudonim"
@@ -519,6 +531,7 @@ mod tests {
             "root is missing",
             "events has a pattern of 0 bytes",
             "pseudonym-generation is 0",
+            "until is \"next year\", which is no RFC 3339 date-time",
             "\"data/x\" does not begin with '/'",
             "\"/data/a\" has the form \"pseudonim\"; the forms are plain, pseudonym, mask, coarse and absent",
             "\"/data/b\" masks, but",
@@ -536,7 +549,7 @@ mod tests {
         ] {
             assert_eq!(problems.iter().filter(|problem| problem.contains(part)).count(), 1, "{part} in {problems:#?}");
         }
-        assert_eq!(problems.len(), 19, "{problems:#?}");
+        assert_eq!(problems.len(), 20, "{problems:#?}");
         assert_eq!(Publisher::default().grant_problems("a").len(), 1, "no event type");
     }
 

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_was_granted_plain_is_in_no_cell() {
+    fn pv_01_what_nobody_was_granted_plain_is_in_no_cell() {
         let asks = |pointer: &str, form| Field { form, ..field(pointer, Kind::Text) };
         let fields = [
             asks("/data/phone", AskedForm::Pseudonym),

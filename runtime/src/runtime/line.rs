@@ -106,13 +106,6 @@ impl Line {
     /// The event times at which each of the releases in force is, in their order.
     pub fn bounds(&self) -> impl Iterator<Item = Validity> {
         let next = self.enforced.iter().skip(1).map(|next| next.validity.from).chain([None]);
-        self.enforced.iter().zip(next).map(|(installed, next)| {
-            let Validity { from, until } = installed.validity;
-            let until = match (until, next) {
-                (Some(until), Some(next)) => Some(until.min(next)),
-                (until, next) => until.or(next),
-            };
-            Validity { from, until }
-        })
+        self.enforced.iter().zip(next).map(|(installed, next)| installed.validity.before(next))
     }
 }

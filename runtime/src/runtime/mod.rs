@@ -849,9 +849,19 @@ impl Runtime {
         self.0.failure.get().map(String::as_str)
     }
 
-    /// Whether it takes events: false once its spine has ended.
+    /// Whether it takes events: false once the thread that judges has ended, or the one that
+    /// commits.
     pub fn is_ready(&self) -> bool {
-        !self.0.entrance.is_closed()
+        // The spine learns that nothing is committed any more from the next event only.
+        let commits = self.0.log.is_none() || self.0.durable.has_changed().is_ok();
+        commits && !self.0.entrance.is_closed()
+    }
+
+    /// Whether one of its threads ended by an error of this program: it takes nothing any
+    /// more, and no disk is the reason. What was answered for is recorded, and a start goes
+    /// on from there.
+    pub fn is_broken(&self) -> bool {
+        !self.is_ready() && self.failure().is_none()
     }
 
     fn count_load(&self, error: Option<&LoadError>) {

@@ -77,7 +77,8 @@ impl Set {
                     timers: manifest.keyed.as_ref().is_some_and(|keyed| keyed.timers),
                     states: installed.states.clone(),
                     line: set.lines.len(),
-                    validity,
+                    // A grant may end before the release does.
+                    validity: validity.before(installed.grant.until()),
                     shared: None,
                 });
             }

@@ -186,6 +186,7 @@ impl RequestBody {
                 Poll::Ready(Some(Ok(self.spare.split().freeze())))
             }
             Err(_) if encoded.failed => Poll::Ready(Some(Err(cut()))),
+            Err(_) if taken > encoded.taken_max => Poll::Ready(Some(Err(too_large(encoded.taken_max as usize)))),
             Err(error) => {
                 let detail = format!("After {} bytes of expanded body: {error}.", self.given);
                 Poll::Ready(Some(Err(Problem::new(Cause::Corrupt, detail))))
@@ -213,11 +214,15 @@ impl RequestBody {
     /// The whole body, decoded, of `bytes_max` at most. Its bytes count against
     /// `room` as long as this body lives.
     pub(super) async fn collect(&mut self, bytes_max: usize, idle: Duration, total: Duration, room: &Room) -> Result<Bytes, Problem> {
+        let announced = match &mut self.source {
+            Source::Plain(incoming) => incoming.size_hint().lower(),
+            Source::Gzip(decoder) => decoder.get_mut().bound(bytes_max),
+            Source::Zstd(decoder) => decoder.get_mut().bound(bytes_max),
+            Source::Gone => 0,
+        };
         // Refused before a byte of it is read: a client that asked with
         // `Expect: 100-continue` need not send it at all.
-        if let Source::Plain(incoming) = &self.source
-            && incoming.size_hint().lower() > bytes_max as u64
-        {
+        if announced > bytes_max as u64 {
             return Err(too_large(bytes_max));
         }
         match timeout(total, self.collect_within(bytes_max, idle, room)).await {
@@ -271,21 +276,14 @@ impl RequestBody {
     }
 
     fn check_size(&self, bytes: usize, bytes_max: usize) -> Result<(), Problem> {
-        let taken = match &self.source {
-            Source::Gzip(decoder) => decoder.get_ref().taken,
-            Source::Zstd(decoder) => decoder.get_ref().taken,
-            Source::Plain(_) | Source::Gone if bytes > bytes_max => return Err(too_large(bytes_max)),
-            Source::Plain(_) | Source::Gone => return Ok(()),
-        };
-        if bytes > bytes_max {
-            let detail = format!("At most {bytes_max} bytes are taken, counted once the body is expanded.");
-            return Err(Problem::new(Cause::ExpandedTooLarge, detail));
+        match &self.source {
+            _ if bytes <= bytes_max => Ok(()),
+            Source::Plain(_) | Source::Gone => Err(too_large(bytes_max)),
+            Source::Gzip(_) | Source::Zstd(_) => {
+                let detail = format!("At most {bytes_max} bytes are taken, counted once the body is expanded.");
+                Err(Problem::new(Cause::ExpandedTooLarge, detail))
+            }
         }
-        // Empty members and skippable frames are input without output.
-        if taken > bytes_max as u64 {
-            return Err(too_large(bytes_max));
-        }
-        Ok(())
     }
 
     /// Reads what is left, within bounds and without anybody waiting for it. A
@@ -355,13 +353,22 @@ struct Encoded {
     chunk: Bytes,
     /// Bytes that came in so far.
     taken: u64,
+    /// How many may. What comes out is counted apart: empty members and skippable frames
+    /// are input without any output.
+    taken_max: u64,
     /// Whether the body itself broke off, as opposed to its coding.
     failed: bool,
 }
 
 impl Encoded {
     fn new(incoming: Incoming) -> Self {
-        Encoded { incoming, chunk: Bytes::new(), taken: 0, failed: false }
+        Encoded { incoming, chunk: Bytes::new(), taken: 0, taken_max: u64::MAX, failed: false }
+    }
+
+    /// From here on takes no more than so many bytes. Gives how many are announced.
+    fn bound(&mut self, bytes_max: usize) -> u64 {
+        self.taken_max = bytes_max as u64;
+        self.incoming.size_hint().lower()
     }
 }
 
@@ -373,6 +380,9 @@ impl AsyncBufRead for Encoded {
                 None => {}
                 Some(Ok(chunk)) => {
                     this.taken += chunk.len() as u64;
+                    if this.taken > this.taken_max {
+                        return Poll::Ready(Err(io::Error::other("more than is taken")));
+                    }
                     this.chunk = chunk;
                 }
                 Some(Err(error)) => {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::body::{RequestBody, ResponseBody};
+use super::guard::Caller;
 use super::policies::{check_local, render, stopped};
 use super::problem::{Cause, Problem, sentence};
 use crate::digest;
@@ -37,6 +38,7 @@ pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts, sequence: u64) -> R
             return Err(Problem::new(Cause::Internal, "Reading the event broke down; the log says more."));
         }
     };
+    note(&Caller::of(parts), sequence);
     let mut response = Response::new(ResponseBody::full(content.body().to_vec()));
     let headers = response.headers_mut();
     for (name, value) in content.attributes() {
@@ -63,6 +65,12 @@ pub(super) async fn get(shared: &Arc<Shared>, parts: &Parts, sequence: u64) -> R
         headers.insert("ephor-salt", salt);
     }
     Ok(response)
+}
+
+/// Says in the log that somebody was given the content of an event.
+pub(super) fn note(Caller(identity): &Caller, sequence: u64) {
+    let by = identity.as_ref().map(|identity| identity.to_string());
+    tracing::info!(sequence, by, "The content of an event was given out");
 }
 
 fn not_given(error: &RawEventError) -> Problem {

@@ -84,6 +84,9 @@ const DESCRIPTORS_LEFT: u64 = 128;
 /// may still be taken.
 const REFRESH: Duration = Duration::from_millis(500);
 
+/// Time between two looks whether the runtime is still there.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// What a server is for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -247,17 +250,24 @@ impl Server {
     /// end within `Limits::drain_timeout_ms`.
     ///
     /// Streams end at the line that they have reached, and say at which. Returns
-    /// when the last connection is closed.
+    /// when the last connection is closed. Ends by itself if the runtime breaks down
+    /// ([`Runtime::is_broken`]): who is refused for ever is no better served than who finds
+    /// nobody there, and whoever watches over processes sees only the second.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Server { listener, shared, phase, connections_max, .. } = self;
         let access = shared.borrow().options.access.clone();
         let refreshing = access.map(|access| tokio::spawn(refresh(access)));
         let permits = Arc::new(Semaphore::new(connections_max as usize));
-        let mut shutdown = pin!(shutdown);
+        let runtime = shared.borrow().runtime.clone();
+        let (mut shutdown, mut broken) = (pin!(shutdown), pin!(breaks(&runtime)));
         loop {
             let (stream, address, permit) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
+                () = &mut broken => {
+                    tracing::error!("What judges has broken down; stopping, so that a start can go on from what is recorded");
+                    break;
+                }
                 accepted = accept(&listener, &permits) => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
@@ -308,6 +318,13 @@ fn connections_within(descriptors: Option<u64>, wanted: usize) -> u32 {
         );
     }
     room.min(wanted)
+}
+
+/// Ends once a runtime has broken down.
+async fn breaks(runtime: &Runtime) {
+    while !runtime.is_broken() {
+        sleep(LOOK).await;
+    }
 }
 
 /// Reads files of tokens and keys again when they change. Never returns.

@@ -85,6 +85,8 @@ fn view(standing: &Standing, publishers: Option<&Publishers>) -> View {
     let release = &standing.release;
     let time = |micros: i64| OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok();
     let gate = release.publisher.as_deref().and_then(|publisher| publishers?.gate(publisher));
+    let granted = release.publisher.as_deref().and_then(|publisher| publishers?.grant(publisher)?.until());
+    let validity = standing.validity.before(granted);
     let lacks = (standing.mode != Mode::Enforce).then(|| gate.map(|gate| standing.shown.lacks(&gate)).unwrap_or_default());
     View {
         policy: release.policy().to_string(),
@@ -95,8 +97,8 @@ fn view(standing: &Standing, publishers: Option<&Publishers>) -> View {
         language: release.language,
         mode: standing.mode,
         share: (standing.mode == Mode::Canary).then(|| f64::from(standing.share) / SHARES),
-        valid_from: standing.validity.from.and_then(time),
-        valid_until: standing.validity.until.and_then(time),
+        valid_from: validity.from.and_then(time),
+        valid_until: validity.until.and_then(time),
         since: standing.since,
         stale: standing.stale.is_some(),
         lists: release.lists.iter().map(|list| (list.name.clone(), list.version.clone())).collect(),

@@ -5,7 +5,10 @@
 //! folder that has each suite as a folder of the name of its repository; what is not there
 //! fails, and says where it is to be had.
 
+mod cloudevents;
 mod ed25519;
+mod h2spec;
+mod json;
 mod logs;
 mod merkle;
 

@@ -21,9 +21,9 @@ use super::route::Viewed;
 use crate::ledger::entry::{Entry, EventEntry, TimerEntry};
 use crate::ledger::tree::Hash;
 use crate::server::body::ResponseBody;
-use crate::server::log;
 use crate::server::problem::{Cause, Problem};
 use crate::server::viewer::Viewer;
+use crate::server::{contents, log};
 use read::Found;
 
 /// Where the view of an entry is.
@@ -43,6 +43,9 @@ pub(in crate::server) async fn view(context: &Context<'_>, sequence: u64) -> Res
     let counts = move |line: &str| read::has_findings(line) && is_about(&viewer, line);
     let found = log::blocking(log, move |_| read::read(&runtime, &reading, sequence, with_raw, counts)).await?;
     let Some(found) = found else { return Ok(unknown(context, sequence, log.size())) };
+    if matches!(found.raw, Some(Ok(_))) {
+        contents::note(&context.caller, sequence);
+    }
     let entry = Entry::parse(found.line.as_bytes()).map_err(|_| unreadable(sequence))?;
     let shown = match context.viewer.is_whole() {
         true => Some(entry),
