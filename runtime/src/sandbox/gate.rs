@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_component_is_called_by_its_name() {
+    fn ws_31_what_is_no_component_is_called_by_its_name() {
         for (bytes, found) in [
             (b"\0asm\x01\0\0\0".as_slice(), "a core module"),
             (b"(component)", "WebAssembly text"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_are_refused_by_name() {
+    fn ws_15_ws_16_imports_are_refused_by_name() {
         assert_eq!(check_import("ephor:policy/log@0.1.0"), Ok(()));
         assert_eq!(check_import("ephor:policy/log@0.1.7"), Ok(()));
         for name in ["wasi:cli/environment@0.2.0", "ephor:policy/clock@0.1.0", "log", ""] {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_cut_anywhere_is_refused_without_a_panic() {
+    fn ws_25_a_component_cut_anywhere_is_refused_without_a_panic() {
         let empty = b"\0asm\x0d\0\x01\0";
         for end in 0..=empty.len() {
             assert!(check(&empty[..end], &Gate::default()).is_err());

@@ -5,6 +5,8 @@
 //! folder that has each suite as a folder of the name of its repository; what is not there
 //! fails, and says where it is to be had.
 
+mod wasm;
+
 use std::path::PathBuf;
 
 /// The folder of a suite: `EPHOR_SUITES` joined with the name of its repository.
