@@ -115,12 +115,16 @@ pub fn store(address: u32, numbers: &[u32]) -> String {
     numbers.iter().enumerate().map(store).collect()
 }
 
-/// Puts a core module into a component and makes an instance of it there, first of all.
-/// Nothing uses it.
+/// A component that has a core module, and nothing else.
 pub fn wrapped(module: &[u8]) -> Vec<u8> {
+    in_a_component(1, module)
+}
+
+/// A component of one section.
+pub fn in_a_component(section: u8, body: &[u8]) -> Vec<u8> {
     let mut component = b"\0asm\x0d\0\x01\0".to_vec();
-    component.push(1);
-    module.encode(&mut component);
+    component.push(section);
+    body.encode(&mut component);
     component
 }
 

@@ -74,10 +74,11 @@ fn check_import(name: &str) -> Result<(), LoadError> {
     }
 }
 
-/// WebAssembly 2.0 and components, without what shares memory, collects garbage,
-/// unwinds, or differs between processors.
+/// WebAssembly 2.0 and components, without what shares memory, collects garbage (which
+/// references to the host's values ask for), unwinds, or differs between processors.
 fn features() -> WasmFeatures {
-    WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST | WasmFeatures::MULTI_MEMORY | WasmFeatures::COMPONENT_MODEL
+    let core = WasmFeatures::WASM2.difference(WasmFeatures::GC_TYPES);
+    core | WasmFeatures::EXTENDED_CONST | WasmFeatures::MULTI_MEMORY | WasmFeatures::COMPONENT_MODEL
 }
 
 fn read(component: &[u8], gate: &Gate) -> Result<Seen, LoadError> {
@@ -88,7 +89,11 @@ fn read(component: &[u8], gate: &Gate) -> Result<Seen, LoadError> {
     let (mut modules, mut nesting) = (0usize, 0usize);
     let (mut functions, mut locals) = (0u32, 0u32);
     let mut data_bytes = 0usize;
-    for payload in Parser::new(0).parse_all(component) {
+    // Some proposals are new ways to write down what there is: what reads has to know as
+    // well that they are none of these.
+    let mut parser = Parser::new(0);
+    parser.set_features(features());
+    for payload in parser.parse_all(component) {
         let payload = payload.map_err(invalid)?;
         // What only counts is looked at before it is validated: validating what
         // goes beyond a bound is work that the bound is there to save.
