@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ephor::bench::gate;
 use ephor::digest::Digest;
 use ephor::sandbox::{self, Inspection, Limits, LoadError};
-use ephor_tests::handmade::{Handmade, NAME, in_a_component, wrapped};
+use ephor_tests::handmade::{ANSWER, Handmade, MANIFEST, NAME, in_a_component, wrapped};
 use ephor_tests::random::{self, Random};
 use ephor_tests::{binary, forge, guest, policy};
 
@@ -86,6 +86,9 @@ fn dt_03_ws_15_what_knows_more_than_the_event_cannot_be_imported() {
         let said = gate(&forge::with_import(&plain, name), &Limits::default());
         assert_eq!(said, Err(LoadError::Import { name: name.into() }));
     }
+    // Nor does a name make the answer long in which it is refused.
+    let error = gate(&forge::with_import(&plain, &"n".repeat(50_000)), &Limits::default()).expect_err("refused");
+    assert!(matches!(error, LoadError::Gate { .. }) && error.to_string().len() < 200, "{error}");
 }
 
 /// A patch of the contract is the contract; another minor or major version is refused,
@@ -174,29 +177,29 @@ async fn ws_14_values_that_the_contract_has_not_or_that_are_none_are_refused() {
         assert!(matches!(error, LoadError::WrongWorld { .. }), "{to}: {error:?}");
     }
     let manifest = |code: &str| Handmade { describe: code.into(), ..Handmade::default() }.component();
+    // Members of the record, by their offsets.
+    let [name, fields, fields_count, keyed, rules] = [0, 32, 36, 40, 68].map(|offset| format!("(i32.const {})", MANIFEST + offset));
     for (code, said) in [
-        // Of what `describe` gives: `keyed`, then where the fields are, then their number.
-        ("(i32.store (i32.const 4136) (i32.const 2))", "discriminant"),
-        ("(i32.store (i32.const 4128) (i32.const -8))", "out of bounds"),
-        ("(i32.store (i32.const 4132) (i32.const -1))", "out of bounds"),
-        // The kind of the first field, and its form.
-        ("(i32.store offset=8 (i32.load (i32.const 4128)) (i32.const 6))", "discriminant"),
-        ("(i32.store offset=20 (i32.load (i32.const 4128)) (i32.const 4))", "discriminant"),
-        // The action of the first rule.
-        ("(i32.store offset=8 (i32.load (i32.const 4164)) (i32.const 2))", "discriminant"),
-        // The name.
-        ("(i32.store8 (i32.load (i32.const 4096)) (i32.const 255))", "utf-8"),
-        ("(return (i32.const 4097))", "aligned"),
-        ("(return (i32.const -4))", "out of bounds"),
+        (format!("(i32.store {keyed} (i32.const 2))"), "discriminant"),
+        (format!("(i32.store {fields} (i32.const -8))"), "out of bounds"),
+        (format!("(i32.store {fields_count} (i32.const -1))"), "out of bounds"),
+        // The kind of the first field, its form, and the action of the first rule.
+        (format!("(i32.store offset=8 (i32.load {fields}) (i32.const 6))"), "discriminant"),
+        (format!("(i32.store offset=20 (i32.load {fields}) (i32.const 4))"), "discriminant"),
+        (format!("(i32.store offset=8 (i32.load {rules}) (i32.const 2))"), "discriminant"),
+        (format!("(i32.store8 (i32.load {name}) (i32.const 255))"), "utf-8"),
+        ("(return (i32.const 4097))".into(), "aligned"),
+        ("(return (i32.const -4))".into(), "out of bounds"),
     ] {
-        let error = rehearse(&manifest(code), &Limits::default()).await.expect_err("no manifest");
+        let error = rehearse(&manifest(&code), &Limits::default()).await.expect_err("no manifest");
         assert!(matches!(&error, LoadError::Describe { problem } if problem.contains(said)), "{code}: {error:?}");
     }
     // By the rules of the ABI every number but 0 is true.
-    let taken = rehearse(&manifest("(i32.store8 offset=9 (i32.load (i32.const 4128)) (i32.const 2))"), &Limits::default()).await;
+    let taken = rehearse(&manifest(&format!("(i32.store8 offset=9 (i32.load {fields}) (i32.const 2))")), &Limits::default()).await;
     assert_eq!(taken.map(|it| it.manifest.fields[0].required), Ok(true));
     let configure = |code: &str| Handmade { configure: code.into(), ..Handmade::default() }.component();
-    let error = rehearse(&configure("(i32.store (i32.const 16384) (i32.const 2))"), &Limits::default()).await.expect_err("no result");
+    let error =
+        rehearse(&configure(&format!("(i32.store (i32.const {ANSWER}) (i32.const 2))")), &Limits::default()).await.expect_err("no result");
     assert!(matches!(&error, LoadError::Configure { problem } if problem.contains("discriminant")), "{error:?}");
 }
 

@@ -13,8 +13,8 @@ use wasm_encoder::Encode as _;
 /// The name in its manifest.
 pub const NAME: &str = "handmade";
 
-/// Where its manifest begins in memory, and what begins behind it: zeros up to the next.
-const MANIFEST: u32 = 4_096;
+/// Where its manifest begins in memory: the record, then what it points at.
+pub const MANIFEST: u32 = 4_096;
 /// An answer in which there is nothing, or zeros that a test may write to.
 pub const ANSWER: u32 = 16_384;
 /// Where `cabi_realloc` begins.
@@ -128,8 +128,7 @@ pub fn in_a_component(section: u8, body: &[u8]) -> Vec<u8> {
     component
 }
 
-/// The manifest as it is in memory, as a string of WebAssembly text: the record, then what
-/// it points at.
+/// The manifest as it is in memory, as a string of WebAssembly text.
 fn manifest() -> String {
     const RECORD: usize = 92;
     let mut image = Image { bytes: vec![0; RECORD] };

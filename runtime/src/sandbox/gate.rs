@@ -17,6 +17,10 @@ const VERSION: &str = "0.1.";
 /// What a policy exports.
 const EXPORTS: [&str; 3] = ["describe", "configure", "evaluate"];
 
+/// Bytes of the name of an import or export. Names are repeated in answers and logs, and a
+/// component could have one of 100,000 bytes.
+const NAME_BYTES_MAX: usize = 1 << 10;
+
 /// What was seen while reading.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -63,6 +67,14 @@ fn identify(bytes: &[u8]) -> Result<(), LoadError> {
         "something else"
     };
     Err(LoadError::NotAComponent { found: found.into() })
+}
+
+/// A name that somebody may be shown.
+fn short(name: &str) -> Result<String, LoadError> {
+    match name.len() <= NAME_BYTES_MAX {
+        true => Ok(name.to_string()),
+        false => Err(over("bytes in the name of an import or export", name.len() as u64, NAME_BYTES_MAX as u64)),
+    }
 }
 
 fn check_import(name: &str) -> Result<(), LoadError> {
@@ -177,13 +189,13 @@ fn read(component: &[u8], gate: &Gate) -> Result<Seen, LoadError> {
                     let import = import.map_err(invalid)?;
                     // A type is a name for a shape, nothing that could be called.
                     if !matches!(import.ty, ComponentTypeRef::Type(_)) {
-                        seen.imports.push(import.name.name.to_string());
+                        seen.imports.push(short(import.name.name)?);
                     }
                 }
             }
             Payload::ComponentExportSection(section) if nesting == 0 => {
                 for export in section.clone() {
-                    seen.exports.push(export.map_err(invalid)?.name.name.to_string());
+                    seen.exports.push(short(export.map_err(invalid)?.name.name)?);
                 }
             }
             _ => {}
