@@ -13,7 +13,8 @@ use ephor_tests::random::{self, Random};
 use ephor_tests::{binary, event, forge};
 use wasm_smith::{Component, Config, Module};
 
-/// Seeds that are tried, unless `EPHOR_SEEDS` says another number.
+/// Seeds that are tried, unless `EPHOR_SEEDS` says another number; they begin at 0, or at
+/// `EPHOR_SEEDS_FROM`.
 const SEEDS: u64 = 100;
 
 /// How often each thing was seen.
@@ -105,7 +106,7 @@ async fn judge(runtime: &Runtime, id: String) -> Result<String, FaultKind> {
 #[expect(clippy::print_stdout, reason = "how many of them came how far is not seen otherwise")]
 async fn ws_28_modules_made_by_seeds_end_in_an_answer_or_a_reason() {
     let seeds = random::number("EPHOR_SEEDS").unwrap_or(SEEDS);
-    let first = random::number("EPHOR_SEED").unwrap_or(0);
+    let first = random::number("EPHOR_SEEDS_FROM").unwrap_or(0);
     let limits = Limits { event_fuel_max: 1_000_000, ..Limits::default() };
     let runtime = Runtime::builder().worker(binary()).sandbox(limits).build().expect("a runtime");
     let mut counts = Counts::new();
