@@ -1,5 +1,5 @@
-//! Doors into single rooms for the benchmark harness and `ephor policy bench`. Not part of
-//! the API.
+//! Doors into single rooms for the benchmark harness, `ephor policy bench`, and tests that
+//! need no more than a room. Not part of the API.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -145,6 +145,11 @@ impl Policy {
         }
         Judged { findings, faults, fuel: outcome.fuel, memory: outcome.memory, took }
     }
+}
+
+/// What reading a component says of it, before anything compiles it.
+pub fn gate(component: &[u8], limits: &Limits) -> Result<(), LoadError> {
+    crate::sandbox::gate(component, limits)
 }
 
 /// One form, to be carried out on cells.

@@ -140,8 +140,9 @@ pub enum FaultKind {
     Trap,
     /// Said too much, or something that the contract does not allow.
     Output,
-    /// Took longer than the safety net allows. A matter of the machine, not of
-    /// the policy: another run may succeed.
+    /// Took longer than the safety net allows, or the machine had not the memory that
+    /// the policy may have. A matter of the machine, not of the policy: another run may
+    /// succeed.
     Timeout,
     /// Too many other rows of the batch failed, so this one was not tried.
     Abandoned,

@@ -34,7 +34,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_start_compiles_nothing_and_a_flipped_byte_is_noticed() {
+async fn ws_32_the_second_start_compiles_nothing_and_a_flipped_byte_is_noticed() {
     let policies = tempfile::tempdir().expect("a folder");
     let cache = tempfile::tempdir().expect("a folder");
     write_policy(policies.path(), GOOD, Some(&policy(GOOD)), Some(&settings(GOOD)));
@@ -66,7 +66,7 @@ async fn the_second_start_compiles_nothing_and_a_flipped_byte_is_noticed() {
 
 /// Code of one policy under the name of another is not taken for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_that_changed_places_are_not_used() {
+async fn ws_32_entries_that_changed_places_are_not_used() {
     let policies = tempfile::tempdir().expect("a folder");
     let cache = tempfile::tempdir().expect("a folder");
     let guest = "traps-on-a-row";
@@ -85,7 +85,38 @@ async fn entries_that_changed_places_are_not_used() {
 
     let ephor = start();
     assert_eq!(ephor.in_force().await.len(), 2, "{}", ephor.log());
-    assert_eq!(hits(&ephor), 0.0);
+    assert_eq!((hits(&ephor), ephor.metric("ephor_compile_cache_total", "outcome=\"forged\"")), (0.0, 2.0));
+    assert!(ephor.log().to_lowercase().contains("cache"), "and reported:\n{}", ephor.log());
     let answers = ephor.judge([event::listing(1, LISTED), event::listing(2, "SEEN it")]).await;
     assert_eq!((event::findings(&answers[0], GOOD).count(), event::findings(&answers[1], guest).count()), (1, 1), "{answers:?}");
+}
+
+/// What was compiled here, taken out of the cache and sent as a policy, is what it is:
+/// native code. So is the text of a component, and a component in a wrapping.
+#[tokio::test(flavor = "multi_thread")]
+async fn ws_31_compiled_code_and_text_are_refused_each_by_its_name() {
+    let policies = tempfile::tempdir().expect("a folder");
+    let cache = tempfile::tempdir().expect("a folder");
+    write_policy(policies.path(), GOOD, Some(&policy(GOOD)), Some(&settings(GOOD)));
+    let (ephor, _) = start(policies.path(), cache.path()).await;
+    let entry = files(cache.path()).into_iter().max_by_key(|path| path.metadata().map_or(0, |meta| meta.len())).expect("an entry");
+    let entry = std::fs::read(&entry).expect("the entry");
+    let at = memchr::memmem::find(&entry, b"\x7fELF").expect("compiled code is in it");
+    let zipped = {
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut zipped, &policy(GOOD)).expect("zipped");
+        zipped.finish().expect("zipped")
+    };
+    for (what, bytes, said) in [
+        ("compiled code", &entry[at..], "compiled native code"),
+        ("an entry of the cache", &entry[..], "something else"),
+        ("text", b"(component)".as_slice(), "WebAssembly text"),
+        ("text with a comment", b";; a policy\n(component)", "WebAssembly text"),
+        ("something packed", &zipped, "something else"),
+    ] {
+        let problem = ephor.put(GOOD, bytes, &settings(GOOD)).await.expect(422).json();
+        assert_eq!(problem["type"], "urn:ephor:problem:not-a-component", "{what}: {problem}");
+        assert!(event::text(&problem, "detail").contains(said), "{what}: {problem}");
+    }
+    assert_eq!(ephor.in_force().await.len(), 1);
 }

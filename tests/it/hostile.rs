@@ -87,17 +87,17 @@ async fn check(file: &str, misbehave: &str, kinds: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_loops_runs_out_of_fuel() {
+async fn ws_01_a_guest_that_loops_runs_out_of_fuel() {
     check("loops", "boom", &["fuel"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_allocates_without_end_runs_out_of_memory() {
+async fn ws_03_a_guest_that_allocates_without_end_runs_out_of_memory() {
     check("grows", "boom", &["memory"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_traps_on_one_row_loses_that_row() {
+async fn ws_10_a_guest_that_traps_on_one_row_loses_that_row() {
     check("traps_on_a_row", "boom", &["trap"]).await;
 }
 
@@ -118,13 +118,13 @@ async fn a_mebibyte_of_evidence_is_too_much() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_overflows_its_stack_traps() {
+async fn ws_08_a_guest_that_overflows_its_stack_traps() {
     check("recursion", "boom", &["trap"]).await;
 }
 
 /// Three memories count together: none may have what the limit gives to all.
 #[tokio::test(flavor = "multi_thread")]
-async fn three_memories_share_one_limit() {
+async fn ws_04_three_memories_share_one_limit() {
     // The gate would refuse so many modules; this is about what holds behind it.
     let mut ephor = with_good_policy("[sandbox.gate]\nmodules-max = 8").await;
     let component = forge::three_memories_in_three_instances(&guest("traps_on_a_row"));
@@ -145,7 +145,7 @@ async fn three_memories_share_one_limit() {
 /// The state of a key is that of the rows that were judged: the row that traps
 /// counts for nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trap_leaves_the_state_of_the_other_rows_right() {
+async fn ws_10_a_trap_leaves_the_state_of_the_other_rows_right() {
     let ephor = with_good_policy("").await;
     ephor.put("stateful-trap", &guest("stateful_trap"), "{}").await.succeeded();
     let line = |id: usize, customer: &str, description: &str| {
@@ -173,7 +173,7 @@ async fn a_trap_leaves_the_state_of_the_other_rows_right() {
 
 /// What a guest logs is bounded, and cannot be taken for anything else.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_log_lines_is_bounded_and_inert() {
+async fn ws_21_ws_22_a_flood_of_log_lines_is_bounded_and_inert() {
     let mut ephor = with_good_policy("").await;
     ephor.put("log-flood", &guest("log_flood"), "{}").await.succeeded();
     assert_unharmed(&ephor.judge(rows("boom")).await);
@@ -194,7 +194,7 @@ async fn a_flood_of_log_lines_is_bounded_and_inert() {
 /// Components that must not be put in force: each is refused with a reason, and
 /// the release in force stays.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_should_not_be_loaded_is_refused_with_a_reason() {
+async fn ws_04_ws_09_ws_15_ws_16_ws_23_ws_31_what_should_not_be_loaded_is_refused_with_a_reason() {
     let mut ephor = with_good_policy("").await;
     let plain = guest("traps_on_a_row");
     ephor.put("traps-on-a-row", &plain, "{}").await.succeeded();
@@ -260,7 +260,7 @@ async fn settings_that_do_not_fit_are_refused_with_the_place() {
 /// Where the gate lets a slow one through, the process that compiles it is
 /// ended, and nobody waits for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_takes_a_minute_to_compile_is_given_up() {
+async fn ws_23_a_guest_that_takes_a_minute_to_compile_is_given_up() {
     let config = "
         [sandbox.gate]
         function-bytes-max = 4194304
@@ -295,7 +295,7 @@ async fn a_guest_that_takes_a_minute_to_compile_is_given_up() {
 
 /// All of them at once, from a folder, beside the good policy.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_hostile_guests_together_harm_nothing() {
+async fn ws_30_many_hostile_guests_together_harm_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let write =
         |name: &str, component: &[u8], settings: &str| ephor_tests::write_policy(folder.path(), name, Some(component), Some(settings));
@@ -321,7 +321,7 @@ async fn many_hostile_guests_together_harm_nothing() {
 /// WS-20: the pages that one instance wrote are another's only after they were
 /// set back.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_call_is_left_for_the_next() {
+async fn ws_20_nothing_of_a_call_is_left_for_the_next() {
     let ephor = with_good_policy("").await;
     ephor.put("remembers", &guest("remembers"), "{}").await.succeeded();
     for round in 0..200 {

@@ -227,7 +227,7 @@ async fn a_component_that_does_not_say_its_language_is_held_to_the_common_limits
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clock_stands_still_and_the_dice_fall_the_same() {
+async fn dt_03_the_clock_stands_still_and_the_dice_fall_the_same() {
     let Some(component) = component("inert-javascript").map(|path| read(&path)) else { return };
     let mut all = Vec::new();
     for _ in 0..2 {

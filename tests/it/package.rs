@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use ephor_tests::{PATIENCE, binary, component_path, data, raw};
+use ephor_tests::{PATIENCE, binary, component_path, data, files, raw};
 use sha2::{Digest as _, Sha256};
 
 /// Debian's registry, ended with the value.
@@ -143,4 +143,58 @@ fn what_is_no_component_or_another_one_is_not_pulled() {
     let garbage = registry.path("garbage.wasm");
     std::fs::write(&garbage, b"garbage").expect("written");
     said(&package("push", &[name(&garbage), &reference]), 3);
+}
+
+/// A registry that has a package which is more than it says: too large, without an end, in
+/// pieces, packed. Nothing is unpacked here, so there is nothing to blow up.
+#[test]
+fn ws_26_a_package_that_is_more_than_a_component_is_not_pulled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = files::serve(folder.path());
+    let place = folder.path().join("v2/rules/bomb");
+    std::fs::create_dir_all(place.join("manifests")).expect("a folder");
+    std::fs::create_dir_all(place.join("blobs")).expect("a folder");
+    let out = folder.path().join("pulled.wasm");
+    let sha256 = |bytes: &[u8]| format!("sha256:{}", Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let layer = |media: &str, digest: &str, size: u64| serde_json::json!({"mediaType": media, "digest": digest, "size": size});
+    let pull = |layers: Vec<serde_json::Value>, code: i32| {
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": layer("application/vnd.wasm.config.v0+json", &sha256(b"{}"), 2), "layers": layers,
+        });
+        std::fs::write(place.join("manifests/1"), manifest.to_string()).expect("written");
+        said(&package("pull", &[&format!("{address}/rules/bomb:1"), "--out", name(&out)]), code)
+    };
+    let wasm = "application/wasm";
+    let component = std::fs::read(component_path("policies", "fleet-cap")).expect("the component");
+    let digest = sha256(&component);
+    std::fs::write(place.join("blobs").join(&digest), &component).expect("written");
+    // As it should be, so that the rest fails for what it says.
+    pull(vec![layer(wasm, &digest, component.len() as u64)], 0);
+    assert_eq!(std::fs::read(&out).expect("pulled"), component);
+    std::fs::remove_file(&out).expect("removed");
+
+    let said_of = |media: &str, size: u64| pull(vec![layer(media, &digest, size)], 3);
+    for packed in ["application/wasm+gzip", "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd"] {
+        assert!(said_of(packed, component.len() as u64).contains(packed), "{packed}");
+    }
+    assert!(said_of(wasm, 1 << 30).contains("at most"), "it says how large it is");
+    assert!(said_of(wasm, 100).contains("does not end after the 100 bytes"), "it is larger than it says");
+    let many = vec![layer(wasm, &digest, component.len() as u64); 5_000];
+    assert!(pull(many, 3).contains("5000 layers"), "in pieces");
+    // A gibibyte of zeros, packed, under the name of a component: the bytes are taken as
+    // they are, and are no component.
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..1_024 {
+        std::io::Write::write_all(&mut packed, &[0; 1 << 20]).expect("packed");
+    }
+    let packed = packed.finish().expect("packed");
+    let bomb = sha256(&packed);
+    std::fs::write(place.join("blobs").join(&bomb), &packed).expect("written");
+    pull(vec![layer(wasm, &bomb, packed.len() as u64)], 0);
+    assert_eq!(std::fs::read(&out).expect("pulled").len(), packed.len(), "it was not unpacked");
+    let inspected = Command::new(binary()).args(["policy", "inspect"]).arg(&out).output().expect("the binary starts");
+    assert!(!inspected.status.success() && String::from_utf8_lossy(&inspected.stderr).contains("not a WebAssembly component"));
+    assert!(packed.len() < 2 << 20);
+    std::fs::remove_file(&out).expect("removed");
 }

@@ -110,7 +110,7 @@ pub fn assert_equal(output: &Output, entries: usize) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recorded_ledger_is_made_again_byte_for_byte() {
+async fn dt_05_a_recorded_ledger_is_made_again_byte_for_byte() {
     let room = Room::new();
     let lines = data::sample(Set::Retail);
     let (first, second) = lines.split_at(lines.len() / 2);
@@ -174,7 +174,7 @@ async fn a_recorded_ledger_is_made_again_byte_for_byte() {
 
 /// Under other limits something else is said, and that is found.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_comes_out_differently_is_named() {
+async fn dt_05_an_entry_that_comes_out_differently_is_named() {
     let room = Room::new();
     let ephor = room.recording().await;
     let mut lines: Vec<Value> = (0..50).map(|id| event::listing(id, LISTED)).collect();

@@ -138,6 +138,18 @@ pub fn with_import(component: &[u8], name: &str) -> Vec<u8> {
     checked(binary.bytes())
 }
 
+/// Puts a core module in the place of the one that is there, counted from 0.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn with_module(component: &[u8], which: usize, module: &[u8]) -> Vec<u8> {
+    let mut binary = Binary::of(component);
+    let there = binary.sections.iter_mut().filter(|(id, _)| *id == COMPONENT_MODULE).nth(which);
+    there.expect("a core module to replace").1 = module.to_vec();
+    binary.bytes()
+}
+
 /// The largest core module inside a component: the policy's own code.
 pub fn core_module(component: &[u8]) -> Vec<u8> {
     let binary = Binary::of(component);

@@ -10,6 +10,7 @@ pub mod event;
 pub mod files;
 pub mod forge;
 pub mod h2;
+pub mod handmade;
 pub mod jwt;
 pub mod ledger;
 pub mod prometheus;

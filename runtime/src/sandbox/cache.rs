@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_is_found_and_what_was_changed_is_not() {
+    fn ws_32_what_was_put_is_found_and_what_was_changed_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::open(folder.path()).expect("a cache");
         let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));

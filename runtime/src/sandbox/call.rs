@@ -6,7 +6,7 @@ use std::ops::Range;
 use wasmtime::Store;
 
 use super::bindings::{self, Batch, Booleans, Floats, Integers, Texts, Timer, Wakes, WitColumn};
-use super::engine::{Ctx, explain, ticks};
+use super::engine::{Ctx, Machine, explain, ticks};
 use super::image::Image;
 use crate::column::{Bitmap, Column};
 use crate::policy::Granted;
@@ -191,7 +191,8 @@ impl Work<'_> {
             Failure { kind, detail, cost }
         };
         let mut store = self.image.store().map_err(|error| fail(error, 0))?;
-        let outcome = self.image.pre.instantiate(&mut store).and_then(|policy| match self.about {
+        let instance = self.image.pre.instantiate(&mut store).map_err(Machine::no_instance);
+        let outcome = instance.and_then(|policy| match self.about {
             About::Events(view) => {
                 let columns = view.columns().iter().map(|column| slice(column, &range)).collect();
                 policy.call_evaluate(&mut store, &Batch { rows: range.len() as u32, columns, keys })

@@ -153,10 +153,34 @@ pub(super) fn ticks(milliseconds: u64) -> u64 {
 #[error("asks for more than {0} in all")]
 pub(super) struct Exceeded(pub &'static str);
 
+/// This machine did not give a call what it may have. Says nothing about the policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this machine could not give it what it may have: {0}")]
+pub(super) struct Machine(String);
+
+impl Machine {
+    fn because(error: &wasmtime::Error) -> wasmtime::Error {
+        wasmtime::Error::new(Machine(error.root_cause().to_string()))
+    }
+
+    /// An instance was not made. A policy can be the cause in two ways: it asks for more
+    /// than it may have, or its segments do not fit its memory. Everything else is missing
+    /// here: a place in the pool, pages.
+    pub fn no_instance(error: wasmtime::Error) -> wasmtime::Error {
+        match error.is::<Exceeded>() || error.is::<Trap>() {
+            true => error,
+            false => Machine::because(&error),
+        }
+    }
+}
+
 /// In which way a call failed, and what a person needs to know of it.
 pub(super) fn explain(error: &wasmtime::Error) -> (FaultKind, String) {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return (FaultKind::Memory, exceeded.to_string());
+    }
+    if let Some(machine) = error.downcast_ref::<Machine>() {
+        return (FaultKind::Timeout, machine.to_string());
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => (FaultKind::Fuel, "ran out of fuel".into()),
@@ -220,9 +244,11 @@ impl Ctx {
 /// Counts over all memories and tables of an instance together. wasmtime's own
 /// `StoreLimits` counts each memory by itself.
 impl ResourceLimiter for Ctx {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current);
         match self.memory_left.checked_sub(more) {
+            // Its own bound, which fails everywhere alike and costs it nothing.
+            Some(_) if maximum.is_some_and(|maximum| desired > maximum) => Ok(false),
             Some(left) => {
                 self.memory_left = left;
                 self.memory_used += more;
@@ -234,9 +260,20 @@ impl ResourceLimiter for Ctx {
         }
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    /// What was allowed did not come about. Left alone, the guest would be told -1, and
+    /// what it makes of that would be a finding that rests on the memory of this machine.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        match error.is::<std::io::Error>() || error.is::<rustix::io::Errno>() {
+            true => Err(Machine::because(&error)),
+            // Beyond what a memory can have by its type, which `memory_growing` is not asked.
+            false => Ok(()),
+        }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current);
         match self.table_left.checked_sub(more) {
+            Some(_) if maximum.is_some_and(|maximum| desired > maximum) => Ok(false),
             Some(left) => {
                 self.table_left = left;
                 Ok(true)
@@ -282,4 +319,55 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     log::add_to_linker::<_, HasSelf<_>>(&mut linker, same)?;
     lookup::add_to_linker(&mut linker)?;
     Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Memory that the machine has not must not be an answer to the guest.
+    #[test]
+    fn dt_04_a_growth_that_fails_for_the_machine_is_no_answer() {
+        let mut ctx = Ctx::new(&Limits::default(), None);
+        assert!(ctx.memory_growing(0, 1 << 20, None).expect("within the limit"));
+        for error in [
+            wasmtime::Error::new(rustix::io::Errno::NOMEM),
+            wasmtime::Error::new(std::io::Error::from(std::io::ErrorKind::OutOfMemory)),
+            wasmtime::Error::new(rustix::io::Errno::NOMEM).context("cannot change protections"),
+        ] {
+            let error = ctx.memory_grow_failed(error).expect_err("a trap");
+            let (kind, detail) = explain(&error);
+            assert_eq!(kind, FaultKind::Timeout, "{detail}");
+            assert!(detail.contains("this machine"), "{detail}");
+        }
+        assert!(ctx.memory_grow_failed(wasmtime::format_err!("memory growth exceeds memory type's limits")).is_ok());
+        let missing = Machine::no_instance(wasmtime::format_err!("maximum concurrent core instance limit of 8192 reached"));
+        assert_eq!(explain(&missing).0, FaultKind::Timeout);
+        assert_eq!(explain(&Machine::no_instance(Trap::MemoryOutOfBounds.into())).0, FaultKind::Trap);
+        assert_eq!(explain(&Machine::no_instance(wasmtime::Error::new(Exceeded("its memory")))).0, FaultKind::Memory);
+    }
+
+    #[test]
+    fn dt_04_a_maximum_of_its_own_costs_a_guest_nothing() {
+        let mut ctx = Ctx::new(&Limits::default(), None);
+        assert!(!ctx.memory_growing(0, 2 << 20, Some(1 << 20)).expect("no trap"));
+        assert!(!ctx.table_growing(0, 20, Some(10)).expect("no trap"));
+        assert_eq!((ctx.memory_left, ctx.memory_used), (Limits::default().memory_bytes_max, 0));
+        assert!(ctx.memory_growing(0, Limits::default().memory_bytes_max + 1, None).is_err());
+    }
+
+    /// Code goes with the engine that it was made for: where there are two, each has its own.
+    #[test]
+    fn ws_33_every_sandbox_has_one_engine_and_its_code_knows_it() {
+        let (one, other) = (Sandbox::new(Limits::default()).expect("an engine"), Sandbox::new(Limits::default()).expect("an engine"));
+        assert!(!Engine::same(&one.engine, &other.engine));
+        let mine = linker(&one.engine).expect("a linker");
+        assert!(Engine::same(mine.engine(), &one.engine));
+        // A component of one engine is refused by a linker of the other, not run.
+        let component = wasmtime::component::Component::new(&one.engine, b"\0asm\x0d\0\x01\0").expect("a component of nothing");
+        let foreign = linker(&other.engine).expect("a linker");
+        let mixed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| foreign.instantiate_pre(&component).is_ok()));
+        assert!(!matches!(mixed, Ok(true)), "engines were mixed");
+        assert!(mine.instantiate_pre(&component).is_ok());
+    }
 }

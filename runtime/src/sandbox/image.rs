@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wasmtime::Engine;
+
 use super::Limits;
 use super::bindings::PolicyPre;
 use super::engine::{Ctx, Sandbox};
@@ -70,6 +72,8 @@ impl Image {
         manifest: Manifest,
         lists: &Lists,
     ) -> Result<Image, LoadError> {
+        // Code of one engine in a store of another: types of two engines would be mixed up.
+        debug_assert!(Engine::same(pre.engine(), &sandbox.engine), "one engine has compiled it and another is to run it");
         let language = language(component);
         let lists = lists.bind(&manifest.lists)?;
         let bound = lists.iter().map(|list| Bound { name: list.name().into(), version: list.version().into(), digest: list.digest() });

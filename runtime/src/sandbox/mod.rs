@@ -34,3 +34,8 @@ pub(crate) use load::Loader;
 pub use error::{LoadError, SettingsError};
 pub use limits::Limits;
 pub use load::{Inspection, inspect, rehearse};
+
+/// What reading a component says of it, before anything compiles it.
+pub(crate) fn gate(component: &[u8], limits: &Limits) -> Result<(), LoadError> {
+    gate::check(component, &limits.gate).map(drop)
+}

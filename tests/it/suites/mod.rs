@@ -15,6 +15,9 @@ mod merkle;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+mod wasm;
+
+use std::path::PathBuf;
 
 /// The folder of a suite: `EPHOR_SUITES` joined with the name of its repository.
 ///

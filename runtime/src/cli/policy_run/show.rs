@@ -217,7 +217,7 @@ fn of_fault(kind: FaultKind) -> &'static str {
         FaultKind::Memory => "ended, for it used up its memory",
         FaultKind::Trap => "ended, for it trapped",
         FaultKind::Output => "not taken, for it said what it may not",
-        FaultKind::Timeout => "ended, for it took too long on this machine",
+        FaultKind::Timeout => "ended, for this machine did not let it finish",
         FaultKind::Abandoned => "given up, for too many others failed",
         FaultKind::Stale => "not asked, for its publisher is out of date",
     }
