@@ -1,9 +1,8 @@
 //! `make soak SECONDS=3600`: the soak for as long as is wanted (`ephor_tests::soak`).
 //!
 //! Writes `target/soak/samples.csv` second by second, so that a run that was broken off has
-//! what it has seen; at its end `target/soak/soak.svg` and `target/soak/report.txt`. The data
-//! directory stays in `target/soak/data` until the next run. Ends with 1 if something did
-//! not hold.
+//! what it has seen; at its end `target/soak/soak.svg` and `target/soak/report.txt`. Ends with
+//! 1 if something did not hold; then the data directory stays in `target/soak/data`.
 //!
 //! `EPHOR_SOAK_SECONDS` is the time of the load, `EPHOR_SOAK_RATE` events a second at most
 //! (an entry is some 700 bytes on the disk), `EPHOR_SOAK_SEED` the seed.
@@ -43,14 +42,14 @@ fn main() -> ExitCode {
         writeln!(table, "{}", sample.row()).expect("written");
         if sample.at as u64 % 30 == 0 {
             println!(
-                "{:>6.0} s {:<9} {:>6} MiB anonymous, {:>5} maps, {:>3} files, {:>3} threads, {:>9} entries, {:>5} swaps",
+                "{:>6.0} s {:<9} {:>6} MiB anonymous, {:>5} maps, {:>3} files, {:>3} threads, {:>9} answers, {:>5} swaps",
                 sample.at,
                 sample.phase.name(),
                 sample.anonymous >> 20,
                 sample.maps,
                 sample.files,
                 sample.threads,
-                sample.entries,
+                sample.answered,
                 sample.swaps
             );
         }
@@ -63,5 +62,8 @@ fn main() -> ExitCode {
     let report = format!("{}\n{}{verdict}\n", outcome.summary, outcome.table());
     fs::write(folder.join("report.txt"), &report).expect("a file in target");
     print!("{report}");
+    if outcome.passed() {
+        let _ = fs::remove_dir_all(folder.join("data"));
+    }
     if outcome.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

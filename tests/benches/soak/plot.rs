@@ -20,7 +20,7 @@ fn mib(bytes: u64) -> Option<f64> {
 fn panels() -> Vec<Panel> {
     vec![
         ("memory, MiB", vec![("resident", |sample| mib(sample.rss)), ("anonymous", |sample| mib(sample.anonymous))]),
-        ("memory maps", vec![("maps", |sample| Some(sample.maps as f64))]),
+        ("memory maps", vec![("all", |sample| Some(sample.maps as f64)), ("of code", |sample| Some(sample.code as f64))]),
         ("open files and threads", vec![("files", |sample| Some(sample.files as f64)), ("threads", |sample| Some(sample.threads as f64))]),
         (
             "answer time of one event, ms",
@@ -29,11 +29,11 @@ fn panels() -> Vec<Panel> {
     ]
 }
 
-/// Entries a second, between two samples.
+/// Answers a second, between two samples.
 fn rates(samples: &[Sample]) -> Vec<(f64, f64)> {
     let rate = |pair: &[Sample]| {
         let span = (pair[1].at - pair[0].at).max(0.001);
-        (pair[1].at, (pair[1].entries - pair[0].entries) as f64 / span)
+        (pair[1].at, (pair[1].answered - pair[0].answered) as f64 / span)
     };
     samples.windows(2).map(rate).collect()
 }
@@ -45,7 +45,7 @@ pub fn draw(file: &Path, samples: &[Sample]) -> Result<(), Box<dyn Error>> {
         let points = |read: fn(&Sample) -> Option<f64>| samples.iter().filter_map(|sample| Some((sample.at, read(sample)?))).collect();
         all.push((name, lines.into_iter().map(|(line, read)| (line, points(read))).collect()));
     }
-    all.push(("entries a second", vec![("entries", rates(samples))]));
+    all.push(("events a second", vec![("answered", rates(samples))]));
     let end = samples.last().map_or(1.0, |last| last.at.max(1.0));
     let root = SVGBackend::new(file, (WIDTH, PANEL * all.len() as u32)).into_drawing_area();
     root.fill(&WHITE)?;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::plan::{self, Clock, Mood};
 use super::sample::Board;
 use crate::client::LINES;
-use crate::{Remote, event, jwt, ledger, soon};
+use crate::{Remote, event, jwt, ledger};
 
 /// An event that was sent: its number, and its text.
 pub type Sent = (u64, String);
@@ -181,11 +181,6 @@ impl Auditor {
     pub fn new(account: Arc<Account>, board: Arc<Board>) -> Auditor {
         let (tree, releases, counts) = Default::default();
         Auditor { account, board, tree, releases, counts, changes: 0, events: 0, faults: BTreeMap::new() }
-    }
-
-    /// Entries.
-    pub fn entries(&self) -> u64 {
-        self.tree.size
     }
 
     /// Reads from the first entry on, up to a checkpoint that the board names at some time.

@@ -34,6 +34,9 @@ const LIFE: u64 = 20_000;
 /// Requests of which one is left before it is answered.
 const LEFT: u64 = 40;
 
+/// Answers that whoever reads along may be behind.
+const LAG: u64 = 50_000;
+
 /// How fast all send together.
 #[derive(Debug)]
 pub struct Pace {
@@ -101,8 +104,17 @@ impl Client {
         if !open.is_empty() || self.is_over() {
             return open;
         }
-        self.pace.take(count as usize).await;
-        self.account.next(source, count as usize, &self.clock)
+        self.new(source, count as usize).await
+    }
+
+    /// New events, once there may be some.
+    async fn new(&self, source: usize, count: usize) -> Vec<Sent> {
+        self.pace.take(count).await;
+        // Who reads along has to keep up: what it has not seen is remembered here.
+        while self.account.answered().saturating_sub(self.board.entries.load(Ordering::Relaxed)) > LAG {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.account.next(source, count, &self.clock)
     }
 
     /// One stream after the other.
@@ -126,10 +138,7 @@ impl Client {
                 let chunk: Vec<Sent> = match again.is_empty() {
                     false => again.drain(..count.min(again.len())).collect(),
                     true if self.is_over() => break,
-                    true => {
-                        self.pace.take(count).await;
-                        self.account.next(source, count, &self.clock)
-                    }
+                    true => self.new(source, count).await,
                 };
                 assert!(sending.send(lines(&chunk)).await, "the server takes the stream");
                 flight.extend(chunk.into_iter().map(|(number, _)| number));
@@ -216,7 +225,12 @@ impl Client {
     async fn probe(self, source: usize) {
         let mut connection = self.connect().await;
         loop {
-            let Some((number, text)) = self.next(source, 1).await.into_iter().next() else { return };
+            // Whatever the others are held to.
+            let mut next = self.account.open(source);
+            if next.is_empty() && !self.is_over() {
+                next = self.account.next(source, 1, &self.clock);
+            }
+            let Some((number, text)) = next.pop() else { return };
             let begin = Instant::now();
             let answer = connection.post(EVENT, text).await.expect("the probe is answered");
             if answer.status == 503 {

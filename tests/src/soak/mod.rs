@@ -11,7 +11,7 @@
 //!
 //! What grows by design is kept from growing: ids are known for [`HORIZON`] seconds of a
 //! run, because the events' own time moves on by days while the run's moves by parts of a
-//! second; keys are a fixed number. What remains is 1 byte for each entry at most: 32 bytes
+//! second; keys and subjects are a fixed number. What remains is 1 byte for each entry at most: 32 bytes
 //! in the tree for each 256 entries, and 48 for a place to read from in each 64 KiB of the
 //! journal.
 
@@ -90,7 +90,7 @@ impl Soak {
         let account = Arc::new(Account::new(clients::SOURCES));
         let board = Arc::new(Board::default());
         let auditor = tokio::spawn(Auditor::new(account.clone(), board.clone()).follow(ephor.remote()));
-        let sampler = Sampler::start(ephor.pid(), ephor.remote(), board.clone(), show);
+        let sampler = Sampler::start(ephor.pid(), ephor.remote(), account.clone(), board.clone(), show);
 
         let (warm_up, load, rest) = (self.warm_up, self.load, self.rest);
         let mut run = async |phase: Phase, time: Duration| {

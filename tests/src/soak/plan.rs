@@ -78,11 +78,6 @@ pub fn customer(source: usize, number: u64) -> String {
     format!("c{source}-{}", Random::new(number << 8 | source as u64).below(CUSTOMERS))
 }
 
-/// The name of a source.
-pub fn source(source: usize) -> String {
-    format!("/soak/{source}")
-}
-
 /// An event, as it is sent.
 pub fn text(source: usize, number: u64, day: u64) -> String {
     // Months of 28 days, so that every day has a date.
@@ -90,7 +85,7 @@ pub fn text(source: usize, number: u64, day: u64) -> String {
     let (description, customer) = (Mood::of(source, number).description(), customer(source, number));
     format!(
         r#"{{"specversion":"1.0","id":"{number}","source":"/soak/{source}","type":"retail.invoice.line","subject":"sku/{}","time":"{year}-{month:02}-{day:02}T03:04:05Z","datacontenttype":"application/json","data":{{"invoice":"1","sku":"1","description":"{description}","quantity":1,"unit_price":1.0,"customer":"{customer}","country":"x"}}}}"#,
-        number % 1_000
+        number % 10
     )
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::account::Account;
 use crate::ledger::Checkpoint;
 use crate::{Remote, figure};
 
@@ -95,6 +96,8 @@ pub struct Sample {
     pub anonymous: u64,
     /// Memory maps.
     pub maps: u64,
+    /// Those with code that no file is behind: compiled policies.
+    pub code: u64,
     /// Open files.
     pub files: u64,
     /// Threads.
@@ -102,6 +105,8 @@ pub struct Sample {
     /// Milliseconds until the probe was answered: the median, and 99 of 100. Absent where
     /// it was not.
     pub probe: Option<(f64, f64)>,
+    /// Events that were answered so far.
+    pub answered: u64,
     /// Entries so far, as they were read along.
     pub entries: u64,
     /// Swaps so far.
@@ -124,16 +129,16 @@ pub struct Sample {
 
 impl Sample {
     /// The names of the columns, in the order of [`Sample::row`].
-    pub const COLUMNS: &str = "seconds,phase,rss,pss,anonymous,maps,files,threads,probe_p50_ms,probe_p99_ms,entries,swaps,vanished,instances,queue,connections,policies,keys,faults";
+    pub const COLUMNS: &str = "seconds,phase,rss,pss,anonymous,maps,code,files,threads,probe_p50_ms,probe_p99_ms,answered,entries,swaps,vanished,instances,queue,connections,policies,keys,faults";
 
     /// One line of a table.
     pub fn row(&self) -> String {
-        let Sample { at, phase, rss, pss, anonymous, maps, files, threads, probe, entries, swaps, vanished, .. } = self;
+        let Sample { at, phase, rss, pss, anonymous, maps, code, files, threads, probe, answered, entries, swaps, vanished, .. } = self;
         let Sample { instances, queue, connections, policies, keys, faults, .. } = self;
         let (p50, p99) = probe.map(|(p50, p99)| (format!("{p50:.3}"), format!("{p99:.3}"))).unwrap_or_default();
         let phase = phase.name();
         format!(
-            "{at:.1},{phase},{rss},{pss},{anonymous},{maps},{files},{threads},{p50},{p99},{entries},{swaps},{vanished},{instances},{queue},{connections},{policies},{keys},{faults}"
+            "{at:.1},{phase},{rss},{pss},{anonymous},{maps},{code},{files},{threads},{p50},{p99},{answered},{entries},{swaps},{vanished},{instances},{queue},{connections},{policies},{keys},{faults}"
         )
     }
 }
@@ -145,7 +150,13 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    pub fn start(pid: u32, remote: Remote, board: Arc<Board>, mut show: impl FnMut(&Sample) + Send + 'static) -> Sampler {
+    pub fn start(
+        pid: u32,
+        remote: Remote,
+        account: Arc<Account>,
+        board: Arc<Board>,
+        mut show: impl FnMut(&Sample) + Send + 'static,
+    ) -> Sampler {
         let (over, mut seen) = watch::channel(false);
         let task = tokio::spawn(async move {
             let (begin, mut samples) = (Instant::now(), Vec::new());
@@ -155,7 +166,7 @@ impl Sampler {
                     _ = ticks.tick() => {}
                     _ = seen.wait_for(|over| *over) => return samples,
                 }
-                let Some(sample) = look(begin, pid, remote, &board).await else { continue };
+                let Some(sample) = look(begin, pid, remote, &account, &board).await else { continue };
                 show(&sample);
                 samples.push(sample);
             }
@@ -171,7 +182,7 @@ impl Sampler {
 }
 
 /// One sample; nothing where the server does not answer.
-async fn look(begin: Instant, pid: u32, remote: Remote, board: &Board) -> Option<Sample> {
+async fn look(begin: Instant, pid: u32, remote: Remote, account: &Account, board: &Board) -> Option<Sample> {
     let (at, phase) = (begin.elapsed().as_secs_f64(), board.phase());
     let folder = PathBuf::from(format!("/proc/{pid}"));
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("/proc/{pid}/{file}: {error}"));
@@ -181,7 +192,10 @@ async fn look(begin: Instant, pid: u32, remote: Remote, board: &Board) -> Option
         let line = rollup.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {rollup}"));
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a size in KiB") << 10
     };
-    let (maps, files, threads) = (read("maps").lines().count() as u64, count("fd"), count("task"));
+    let (maps, files, threads) = (read("maps"), count("fd"), count("task"));
+    // proc(5): addresses, permissions, offset, device, inode, and the file where there is one.
+    let is_code = |line: &&str| line.split_whitespace().nth(1) == Some("r-xp") && line.split_whitespace().nth(5).is_none();
+    let code = maps.lines().filter(is_code).count() as u64;
     // Asked for behind that: the connection for it is no file of these.
     let page = remote.get("/metrics").await?.expect(200).text();
     let figure = |name: &str| figure(&page, name, "") as u64;
@@ -192,10 +206,12 @@ async fn look(begin: Instant, pid: u32, remote: Remote, board: &Board) -> Option
         rss: bytes("Rss:"),
         pss: bytes("Pss:"),
         anonymous: bytes("Anonymous:"),
-        maps,
+        maps: maps.lines().count() as u64,
+        code,
         files,
         threads,
         probe: board.times(),
+        answered: account.answered(),
         entries: counter(&board.entries),
         swaps: counter(&board.swaps),
         vanished: counter(&board.vanished),
