@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test suites bench check languages schemathesis table setup binary policies guests components guests-components languages-components browser-tools
+.PHONY: help demo test suites bench soak check languages schemathesis table setup binary policies guests components guests-components languages-components browser-tools
 
 help: ## Shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,10 @@ endif
 
 bench: policies guests ## Measures; the ratios also go to target/bench.json
 	cargo bench -p ephor-tests --bench ladder --locked
+
+SECONDS ?= 60
+soak: policies guests ## Serves under full load with a swap each second for SECONDS, and looks whether anything grows
+	EPHOR_SOAK_SECONDS="$(SECONDS)" cargo bench -p ephor-tests --bench soak --locked
 
 check: setup ## Formatting, lints, documentation, licences
 	cargo fmt --all --check

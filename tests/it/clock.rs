@@ -458,3 +458,28 @@ async fn pv_07_what_is_kept_for_days_goes_unless_all_is_held() {
     let verified = ledger::verify(folder.path());
     assert!(verified.status.success(), "{}", ledger::printed(&verified));
 }
+
+/// What is out of date is said so, judges on, and cannot be followed by anything new, whatever
+/// the clock says later: what was signed in the meantime had expired by the time that was seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn sc_07_behind_the_expiry_nothing_new_takes_effect() {
+    if is_left_out() {
+        return;
+    }
+    let (both, clock) = (Both::with(&["--timestamp-days", "1"]), Clock::new());
+    both.release(GOOD, "1.0.0", &words(&["CIGAR"]), &[]);
+    let ephor = clock.platform(&both.path("data"), &both.config(3600, "begin = \"enforce\""));
+    let first = judge(&ephor, arriving("first")).await;
+    let release = said(&first).1;
+    clock.moves_to("+2d");
+    assert_eq!(look(&ephor).await.expect(502).json()["code"], "expired");
+    ephor.wait_until("what is in force is stale", || is_stale(&ephor));
+    assert_eq!(ephor.metric("ephor_publisher_stale", ""), 1.0);
+    both.release(GOOD, "1.1.0", &words(&["CIGAR", "WINE"]), &[]);
+    for offset in ["+2d", "+0"] {
+        clock.moves_to(offset);
+        assert_eq!(look(&ephor).await.expect(502).json()["code"], "expired", "{offset}");
+        let entry = judge(&ephor, arriving(&format!("judged at {offset}"))).await;
+        assert_eq!(said(&entry), ("deny", release, true), "{offset}: {entry}");
+    }
+}

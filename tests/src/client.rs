@@ -7,12 +7,13 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use crate::{Ephor, event, soon};
 
@@ -93,6 +94,11 @@ pub enum Version {
 pub struct Remote(SocketAddr);
 
 impl Remote {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0
+    }
+
     /// Posts events; nothing, if no whole answer came.
     pub async fn post(&self, content_type: &str, body: impl Into<Bytes>) -> Option<Answer> {
         let request = Request::post(format!("http://{}/v1/events", self.0)).header(CONTENT_TYPE, content_type);
@@ -120,11 +126,54 @@ impl Remote {
         Some(Kept { sender, address: self.0 })
     }
 
+    /// Gets a page line by line, also one that goes on; nothing, if nobody is there. The
+    /// connection ends with the value.
+    pub async fn follow(&self, path: &str, accept: &str) -> Option<Page> {
+        let request = Request::get(format!("http://{}{path}", self.0)).header(ACCEPT, accept);
+        let request = request.body(Full::<Bytes>::default()).expect("a well-formed request");
+        let (response, connection) = try_sending(self.0, Version::Http1, request).await.ok()?;
+        let connection = Ended(connection);
+        let response = soon("a response", response).await.ok()?;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        Some(Page { body: response.into_body(), rest: BytesMut::new(), _connection: connection })
+    }
+
     async fn whole(&self, request: Request<Full<Bytes>>) -> Option<Answer> {
-        let sent = try_sending(self.0, Version::Http1, request).await.ok()?;
+        let (sent, _) = try_sending(self.0, Version::Http1, request).await.ok()?;
         let (head, body) = soon("a response", sent).await.ok()?.into_parts();
         let body = soon("the whole response", body.collect()).await.ok()?.to_bytes();
         Some(Answer { status: head.status, headers: head.headers, body })
+    }
+}
+
+/// A page that is read line by line.
+pub struct Page {
+    body: Incoming,
+    rest: BytesMut,
+    _connection: Ended,
+}
+
+impl Page {
+    /// The next line, as long as that takes; nothing when the page has ended.
+    pub async fn line(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.rest) {
+                let mut line = self.rest.split_to(end + 1);
+                line.truncate(end);
+                return Some(line.freeze());
+            }
+            let frame = self.body.frame().await?.ok()?;
+            self.rest.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
+        }
+    }
+}
+
+/// A connection that is cut off with the value, wherever it is.
+struct Ended(AbortHandle);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -282,7 +331,7 @@ async fn try_open(address: SocketAddr, version: Version, headers: &[(&str, &str)
     let request = request.body(frames).expect("a well-formed request");
     let (head, status) = oneshot::channel();
     let (found, answers) = mpsc::unbounded_channel();
-    let response = try_sending(address, version, request).await?;
+    let (response, connection) = try_sending(address, version, request).await?;
     tokio::spawn(async move {
         let Ok(response) = response.await else { return };
         let _ = head.send(response.status());
@@ -301,7 +350,7 @@ async fn try_open(address: SocketAddr, version: Version, headers: &[(&str, &str)
             let _ = found.send(parse(&rest));
         }
     });
-    Ok((Sending(body), Answers { status: Some(status), answers }))
+    Ok((Sending { body, connection }, Answers { status: Some(status), answers }))
 }
 
 /// Begins a request on a connection of its own.
@@ -313,34 +362,34 @@ async fn start_sending<B>(
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
 {
-    try_sending(address, version, request).await.expect("the server accepts connections")
+    try_sending(address, version, request).await.expect("the server accepts connections").0
 }
 
 async fn try_sending<B>(
     address: SocketAddr,
     version: Version,
     request: Request<B>,
-) -> Result<impl Future<Output = hyper::Result<Response<Incoming>>> + use<B>, NoConnection>
+) -> Result<(impl Future<Output = hyper::Result<Response<Incoming>>> + use<B>, AbortHandle), NoConnection>
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
 {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     let io = TokioIo::new(socket);
-    let response: std::pin::Pin<Box<dyn Future<Output = _> + Send>> = match version {
+    let (response, connection): (std::pin::Pin<Box<dyn Future<Output = _> + Send>>, _) = match version {
         Version::Http1 => {
             let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
-            tokio::spawn(connection);
+            let connection = tokio::spawn(connection).abort_handle();
             let request = with_host(request);
-            Box::pin(async move { sender.send_request(request).await })
+            (Box::pin(async move { sender.send_request(request).await }), connection)
         }
         Version::Http2 => {
             let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
-            tokio::spawn(connection);
-            Box::pin(async move { sender.send_request(request).await })
+            let connection = tokio::spawn(connection).abort_handle();
+            (Box::pin(async move { sender.send_request(request).await }), connection)
         }
     };
-    Ok(response)
+    Ok((response, connection))
 }
 
 /// HTTP/1.1 has the authority in a header and only the path in its first line.
@@ -365,12 +414,20 @@ fn parse(line: &[u8]) -> Value {
 }
 
 /// The sending half of a stream; dropping it ends the request's body.
-pub struct Sending(Sender<Bytes, Infallible>);
+pub struct Sending {
+    body: Sender<Bytes, Infallible>,
+    connection: AbortHandle,
+}
 
 impl Sending {
     /// Sends a chunk; says whether the server still takes any.
     pub async fn send(&mut self, chunk: impl Into<Bytes>) -> bool {
-        self.0.send_data(chunk.into()).await.is_ok()
+        self.body.send_data(chunk.into()).await.is_ok()
+    }
+
+    /// Cuts the connection off, in the middle of whatever it does.
+    pub fn vanish(self) {
+        self.connection.abort();
     }
 }
 

@@ -18,6 +18,7 @@ pub mod proxy;
 pub mod random;
 pub mod raw;
 pub mod receiver;
+pub mod soak;
 pub mod tls;
 
 use std::fmt::Write as _;
@@ -289,17 +290,7 @@ impl Ephor {
     pub fn metric(&self, name: &str, label: &str) -> f64 {
         let answer = self.raw().get("/metrics");
         assert_eq!(answer.status, 200, "/metrics answers");
-        let lines = answer.text();
-        let values = lines.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            let (labels, rest) = match rest.strip_prefix('{') {
-                Some(labels) => labels.rsplit_once('}')?,
-                None => ("", rest),
-            };
-            labels.contains(label).then_some(())?;
-            rest.strip_prefix(' ')?.split(' ').next()?.parse::<f64>().ok()
-        });
-        values.sum()
+        figure(&answer.text(), name, label)
     }
 }
 
@@ -312,6 +303,21 @@ impl Drop for Ephor {
             eprintln!("--- what `ephor serve` on {} printed ---\n{}", self.address, self.log());
         }
     }
+}
+
+/// A figure on a page of metrics, summed over the label sets that have `label` in them; 0 if
+/// there is none.
+pub fn figure(page: &str, name: &str, label: &str) -> f64 {
+    let values = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (labels, rest) = match rest.strip_prefix('{') {
+            Some(labels) => labels.rsplit_once('}')?,
+            None => ("", rest),
+        };
+        labels.contains(label).then_some(())?;
+        rest.strip_prefix(' ')?.split(' ').next()?.parse::<f64>().ok()
+    });
+    values.sum()
 }
 
 /// Sends a process of our own SIGTERM.

@@ -394,9 +394,11 @@ impl Builder {
             Some(worker) => worker,
             None => std::env::current_exe().map_err(BuildError::Worker)?,
         };
+        let stats = Arc::new(Stats::new());
+        let alive = Arc::clone(&sandbox);
+        stats.watch("instances", "Instances of policies that are alive; none between two batches", move || alive.instances());
         let loader = Loader::new(sandbox, worker, self.cache.as_deref())
             .map_err(|source| BuildError::Cache { folder: self.cache.unwrap_or_default(), source })?;
-        let stats = Arc::new(Stats::new());
         let eyes = Arc::new(Eyes::new(now_micros(), stats.clone()));
         let standing = Arc::new(RwLock::new(Lines::new()));
         let (entrance, sequencer) = sequencer::queue(&self.spine);

@@ -107,6 +107,12 @@ impl Sandbox {
         let ticker = Ticker::start(&engine);
         Ok(Arc::new(Sandbox { engine, limits, _ticker: ticker }))
     }
+
+    /// Instances of components that are alive. A call makes one and ends it, so there are
+    /// none between two batches.
+    pub fn instances(&self) -> u64 {
+        self.engine.pooling_allocator_metrics().map_or(0, |metrics| metrics.component_instances())
+    }
 }
 
 /// Ticks for the deadlines as long as it lives. One constructor makes engine and

@@ -11,13 +11,11 @@ mod h2spec;
 mod json;
 mod logs;
 mod merkle;
+mod wasm;
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-mod wasm;
-
-use std::path::PathBuf;
 
 /// The folder of a suite: `EPHOR_SUITES` joined with the name of its repository.
 ///

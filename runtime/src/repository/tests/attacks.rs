@@ -75,7 +75,7 @@ async fn sc_03_one_signature_does_not_count_twice() {
 }
 
 #[tokio::test]
-async fn threshold_not_met() {
+async fn sc_03_fewer_signatures_than_the_threshold_are_refused() {
     let world = World::with([1, 3, 1], 2);
     world.release("1.0.0");
     world.see().await.expect("three have signed");
@@ -233,7 +233,7 @@ async fn stolen_timestamp_key_cannot_change_releases() {
 }
 
 #[tokio::test]
-async fn stolen_timestamp_key_cannot_bring_back_older_releases() {
+async fn sc_06_stolen_timestamp_key_cannot_bring_back_older_releases() {
     let (world, old, thief) = robbed().await;
     world.stamp_as(&thief, |clock| {
         let older = std::fs::read(old.path().join("metadata/2.snapshot.json")).expect("there");
@@ -244,7 +244,7 @@ async fn stolen_timestamp_key_cannot_bring_back_older_releases() {
 }
 
 #[tokio::test]
-async fn stolen_timestamp_key_can_freeze_until_the_releases_expire() {
+async fn sc_07_stolen_timestamp_key_can_freeze_until_the_releases_expire() {
     let (world, _, thief) = robbed().await;
     world.stamp_as(&thief, |clock| {
         clock.version = version(51);
@@ -276,7 +276,7 @@ async fn sc_09_fast_forward_recovery() {
 }
 
 #[tokio::test]
-async fn revoked_key_still_signing() {
+async fn sc_04_a_key_counts_no_longer_than_a_root_names_it() {
     let world = World::new();
     world.release("1.0.0");
     world.see().await.expect("taken");
@@ -349,7 +349,7 @@ async fn sc_14_a_signature_has_one_form() {
 }
 
 #[tokio::test]
-async fn a_changed_document_is_refused() {
+async fn sc_15_a_changed_document_is_refused() {
     let world = World::new();
     let mut clock: Signed<Timestamp> = world.read("metadata/timestamp.json");
     clock.signed.expires = jiff::Timestamp::MAX;
@@ -404,7 +404,7 @@ async fn sc_20_revoked_version() {
 }
 
 #[tokio::test]
-async fn a_version_never_changes() {
+async fn sc_05_a_version_never_changes() {
     let world = World::new();
     let statement = world.release("1.0.0");
     world.see().await.expect("taken");

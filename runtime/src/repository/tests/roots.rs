@@ -63,6 +63,31 @@ async fn sc_10_a_step_that_the_old_root_has_not_signed_is_refused() {
     world.see().await.expect("taken");
 }
 
+/// A root that asks for two signatures is a root with two, and the one before asks for as
+/// many as it says.
+#[tokio::test]
+async fn sc_10_a_step_with_too_few_signatures_is_refused() {
+    let (world, _) = five_roots().await;
+    let second = generate(1);
+    let mut wanting = root_of(&world, 3);
+    let key = second[0].public();
+    wanting.keys.insert(key.id.clone(), key.key.clone());
+    let root = wanting.roles.get_mut(&RoleType::Root).expect("there");
+    root.keyids.push(key.id.clone());
+    root.threshold = std::num::NonZeroU64::new(2).expect("two");
+    let whole: Vec<Signer> = world.root.iter().chain(&second).map(copy).collect();
+    let last = [copy(&world.root[0]), copy(&world.root[0])];
+    for (signers, how) in [(&world.root[..], "one of two"), (&last[..], "one of two, twice"), (&second[..], "not the one before")] {
+        world.write("metadata/3.root.json", &forge(wanting.clone(), signers));
+        let error = world.see().await.expect_err("refused");
+        assert!(matches!(error.code(), "root-chain" | "duplicate-key"), "{how}: {error:?}");
+    }
+    // With both it is one; the fourth, which the first key alone has signed, is none behind it.
+    world.write("metadata/3.root.json", &forge(wanting, &whole));
+    let error = world.see().await.expect_err("refused");
+    assert!(matches!(error, RepositoryError::RootChain { version: 4, .. }), "{error:?}");
+}
+
 /// What was reached once is not given up: the roots between may be gone by then.
 #[tokio::test]
 async fn sc_10_the_last_good_root_is_kept() {
