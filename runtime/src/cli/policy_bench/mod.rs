@@ -1,6 +1,6 @@
 //! `ephor policy bench`: what an event costs a policy, natively and as a component.
 
-mod figures;
+pub(super) mod figures;
 mod native;
 
 use std::io::Write as _;
@@ -77,7 +77,7 @@ pub struct Args {
     json: bool,
 }
 
-fn batch(text: &str) -> Result<usize, String> {
+pub(super) fn batch(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=100_000).contains(&count) => Ok(count),
         _ => Err("expected 1 to 100000".into()),
@@ -112,7 +112,8 @@ pub fn run(args: &Args) -> Outcome {
     }
 }
 
-async fn events(files: Vec<PathBuf>, limit: usize) -> Outcome<Vec<Event>> {
+/// The first events of files; a line that is none is an error.
+pub(super) async fn events(files: Vec<PathBuf>, limit: usize) -> Outcome<Vec<Event>> {
     let mut stream = Stream::of_all(files, &ephor::ingest::Limits::default(), &ProgressBar::hidden());
     let mut events = Vec::new();
     while events.len() < limit
