@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::ingest::{self, Limits};
 use crate::ledger::Answer;
-use crate::runtime::Runtime;
-use crate::sequencer::Stopped;
+use crate::runtime::{Runtime, Stopped};
 use crate::verdict::{Decision, Verdict};
 
 /// Who submits at the same time, and how many groups each has on their way.

@@ -48,7 +48,8 @@ fn peers_text(peers: &Value) -> String {
     for peer in peers.as_array().into_iter().flatten() {
         let word = |name: &str| peer[name].as_str().unwrap_or_default();
         let figure = |name: &str| short(peer[name].as_f64().unwrap_or_default());
-        let cells = [word("name"), word("version"), word("licence"), &figure("ns"), &figure("share"), word("measured")];
+        let (ns, share) = (figure("ns"), figure("share"));
+        let cells = [word("name"), word("version"), word("licence"), &ns, &share, word("measured")];
         text.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
     text

@@ -59,7 +59,8 @@ fn ours(threads: &Runtime, orders: &Orders) -> Vec<Value> {
     let rule = Rule::new(&orders.settings).expect("settings");
     let count = orders.documents.len();
     let lines = orders.events(count);
-    let loaded = Policy::load(&binary(), &guest("order_limit"), orders.settings.as_bytes(), &[]);
+    let (worker, component) = (binary(), guest("order_limit"));
+    let loaded = Policy::load(&worker, &component, orders.settings.as_bytes(), &[]);
     let policy = threads.block_on(loaded).expect("a policy");
     let limits = ingest::Limits::default();
     let natively = || {

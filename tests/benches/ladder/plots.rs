@@ -7,7 +7,6 @@
 //! each on the disk and 9 in memory). `EPHOR_UPDATE=1` keeps them in `tests/benches/plots` too.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use ephor::bench::Policy;
@@ -189,7 +188,7 @@ async fn batches(orders: &Orders) -> Plot {
 
 async fn keys(orders: &Orders) -> Plot {
     let most = setting("EPHOR_BENCH_KEYS_MAX", 100_000) as u64;
-    let merchants = Arc::new(Merchants::of(orders));
+    let merchants = Merchants::of(orders);
     let policy = Loaded { component: guest("order_count"), settings: orders.settings.clone(), times: 1 };
     let spine = Spine::start(&[policy], Some("plots"), roomy()).await;
     let (mut points, mut have, mut number) = (Vec::new(), 0, most);
@@ -226,7 +225,7 @@ fn log() -> [Plot; 2] {
     let mut tree = Tree::new(TileFiles::new(&folder));
     let leaf = |entry: u64| leaf_hash(format!("{{\"sequence\":{entry},\"verdict\":\"allow\"}}").as_bytes());
     let (mut appended, mut proved) = (Vec::new(), Vec::new());
-    for size in steps(most as usize).into_iter().map(|size| size as u64).filter(|size| *size >= 1_000.min(most)) {
+    for size in steps(most as usize).into_iter().map(|size| size as u64).filter(|size| *size >= 1_000u64.min(most)) {
         // What is appended last says what it costs at that length.
         let measured = (size / 10).clamp(1, 100_000);
         while tree.size() < size - measured {

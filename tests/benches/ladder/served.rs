@@ -1,5 +1,5 @@
 //! Over HTTP, each part in a process of its own: `ephor serve` as it is shipped, the native
-//! servers of `benches/yardstick`, and the client of both, in turns.
+//! servers of `tests/yardstick`, and the client of both, in turns.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ fn program() -> PathBuf {
     path
 }
 
-/// A server of `benches/yardstick`, ended with the value.
+/// A server of `tests/yardstick`, ended with the value.
 pub(crate) struct Native {
     child: Child,
     pub address: SocketAddr,

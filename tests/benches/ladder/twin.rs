@@ -1,8 +1,6 @@
 //! State: a policy that counts the orders of each of a million merchants, against its twin
 //! that has the same rule and remembers nothing. A few merchants have most orders (Zipf).
 
-use std::sync::Arc;
-
 use ephor::runtime::Limits;
 use ephor_tests::guest;
 
@@ -46,7 +44,7 @@ pub(crate) fn roomy() -> Limits {
 }
 
 /// Has an order of each merchant judged, so that each has a state.
-pub(crate) async fn fill(spine: &Spine, merchants: &Arc<Merchants>, from: u64, keys: u64) {
+pub(crate) async fn fill(spine: &Spine, merchants: &Merchants, from: u64, keys: u64) {
     let step = 100 * GROUP as u64;
     for first in (from..keys).step_by(step as usize) {
         spine.judge((first..(first + step).min(keys)).map(|key| merchants.line("fill", key, key)).collect()).await;
@@ -55,7 +53,7 @@ pub(crate) async fn fill(spine: &Spine, merchants: &Arc<Merchants>, from: u64, k
 
 pub(crate) async fn report() -> Vec<Row> {
     let orders = Orders::read();
-    let merchants = Arc::new(Merchants::of(&orders));
+    let merchants = Merchants::of(&orders);
     let of = |name: &str| [Loaded { component: guest(name), settings: orders.settings.clone(), times: 1 }];
     let stateful = Spine::start(&of("order_count"), Some("stateful"), roomy()).await;
     let stateless = Spine::start(&of("order_limit"), Some("stateless"), roomy()).await;

@@ -47,7 +47,7 @@ struct Seen {
 pub async fn singles(address: &str, orders: &str, connections: &str, seconds: &str, prefix: &str) {
     let address: SocketAddr = number(address, "the address");
     let (connections, seconds): (usize, f64) = (number(connections, "connections"), number(seconds, "seconds"));
-    let head = |length| {
+    let head = |length: usize| {
         format!(
             "POST /v1/events HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/cloudevents+json\r\ncontent-length: {length}\r\n\r\n"
         )

@@ -12,7 +12,7 @@
 
 mod client;
 mod documents;
-#[path = "../../peers/src/rule.rs"]
+#[path = "../peers/src/rule.rs"]
 mod rule;
 mod servers;
 
