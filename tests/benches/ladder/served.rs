@@ -39,6 +39,14 @@ fn program() -> PathBuf {
     path
 }
 
+/// The same with as many descriptors as it may have: what a shell gives at first is less
+/// than 1,024 connections take.
+fn with_descriptors() -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n \"$(ulimit -Hn)\" && exec \"$0\" \"$@\""]).arg(program());
+    command
+}
+
 /// A server of `tests/yardstick`, ended with the value.
 pub(crate) struct Native {
     child: Child,
@@ -47,7 +55,16 @@ pub(crate) struct Native {
 
 impl Native {
     pub fn start(arguments: &[&str]) -> Native {
-        let mut child = Command::new(program()).args(arguments).stdout(Stdio::piped()).spawn().expect("the yardstick starts");
+        Native::launch(with_descriptors().args(arguments))
+    }
+
+    /// The one that does nothing, whose start is measured.
+    pub fn hello() -> Native {
+        Native::launch(Command::new(program()).arg("hello"))
+    }
+
+    fn launch(command: &mut Command) -> Native {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the yardstick starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("it says where it listens");
         let address = line.trim().strip_prefix("listening on http://").and_then(|address| address.parse().ok());
@@ -68,7 +85,7 @@ struct Seen(Value);
 
 impl Seen {
     fn of(kind: &str, address: SocketAddr, files: &Files, arguments: [&str; 3]) -> Seen {
-        let mut command = Command::new(program());
+        let mut command = with_descriptors();
         command.args([kind, &address.to_string()]).arg(&files.orders).args(arguments);
         let output = command.stderr(Stdio::inherit()).output().expect("the client starts");
         assert!(output.status.success(), "the client of {kind} ended with {}", output.status);

@@ -52,7 +52,7 @@ fn until_ready(policies: &Path) -> Duration {
 /// The same of a server that does nothing; it takes a free port and says which.
 fn until_hello() -> Duration {
     let begin = Instant::now();
-    let hello = Native::start(&["hello"]);
+    let hello = Native::hello();
     answered(hello.address, "/");
     begin.elapsed()
 }
