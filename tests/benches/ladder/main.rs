@@ -9,8 +9,10 @@
 //! because two times of different rounds are not comparable.
 //!
 //! `EPHOR_BENCH_ROUNDS` says how many rounds, `EPHOR_BENCH_SECONDS` how long one of single
-//! requests takes, `EPHOR_BENCH_ONLY` which parts are run (`policies,served`); `plots` is run
-//! only if it is named.
+//! requests takes, `EPHOR_BENCH_SWAPS` how many swaps there are, `EPHOR_BENCH_KEYS` how many
+//! keys the policy with state has, `EPHOR_BENCH_ONLY` which parts are run (`policies,served`):
+//! `policies`, `many`, `served`, `twin`, `start`, `swap`, `peers`, `forms`, `lists`, `http`,
+//! `durable`, `keys`. `plots` is run only if it is named.
 #![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 
 mod document;

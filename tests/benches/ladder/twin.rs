@@ -7,11 +7,12 @@ use ephor_tests::guest;
 use crate::keys::drawn;
 use crate::orders::{Orders, event};
 use crate::report::{Goal, Row};
-use crate::rounds;
 use crate::spine::{GROUP, Loaded, Spine};
+use crate::{rounds, setting};
 
-/// Keys that have a state before anything is measured.
-const KEYS: u64 = 1_000_000;
+/// Keys that have a state before anything is measured, if nothing else is said
+/// (`EPHOR_BENCH_KEYS`).
+const KEYS: usize = 1_000_000;
 
 /// Events of one round.
 const EVENTS: u64 = 100 * GROUP as u64;
@@ -57,11 +58,12 @@ pub(crate) async fn report() -> Vec<Row> {
     let of = |name: &str| [Loaded { component: guest(name), settings: orders.settings.clone(), times: 1 }];
     let stateful = Spine::start(&of("order_count"), Some("stateful"), roomy()).await;
     let stateless = Spine::start(&of("order_limit"), Some("stateless"), roomy()).await;
-    fill(&stateful, &merchants, 0, KEYS).await;
+    let keys = setting("EPHOR_BENCH_KEYS", KEYS) as u64;
+    fill(&stateful, &merchants, 0, keys).await;
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    let mut number = KEYS;
+    let mut number = keys;
     for round in 0..=rounds() {
-        let lines: Vec<Vec<u8>> = (number..number + EVENTS).map(|at| merchants.line("drawn", at, drawn(at, KEYS))).collect();
+        let lines: Vec<Vec<u8>> = (number..number + EVENTS).map(|at| merchants.line("drawn", at, drawn(at, keys))).collect();
         number += EVENTS;
         let (took, found) = stateful.judge(lines.clone()).await;
         let (took_without, found_without) = stateless.judge(lines).await;
