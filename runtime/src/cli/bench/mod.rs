@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Outcome {
     let parts = shelf::folder(&args.policies).or_exit(Exit::Usage)?;
     let files = files_of(&args.events).or_exit(Exit::Usage)?;
     let figures = local::block_on(async {
-        let events = events(files, args.limit).await?;
+        let events = events(files, args.limit, false).await?;
         measure(args, &config, &parts, &events).await
     })?;
     match args.json {
