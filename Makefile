@@ -16,10 +16,10 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test suites bench soak check languages schemathesis table setup binary policies guests components guests-components languages-components browser-tools
+.PHONY: help demo test suites bench soak fuzz bench-update plots peers yardstick check languages schemathesis table setup binary policies guests components guests-components languages-components browser-tools
 
 help: ## Shows this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: policies ## Serves the policies, streams real events, swaps one in mid-stream, counts, checks the ledger
 	@columbus=$(SAMPLE)/columbus.ndjson.gz; retail=$(SAMPLE)/retail.ndjson.gz; \
@@ -55,15 +55,34 @@ else
 	@$(MAKE) --no-print-directory $(TOOLS)/schemathesis/built
 endif
 
-bench: policies guests ## Measures; the ratios also go to target/bench.json
+# Nothing else should run beside it. EPHOR_BENCH_ROUNDS, _SECONDS and _ONLY make it
+# shorter; tests/benches/ladder/main.rs says how.
+bench: policies guests peers yardstick ## Measures, and holds it against the goals; target/BENCH.md and target/bench.json have it
 	cargo bench -p ephor-tests --bench ladder --locked
 
 SECONDS ?= 60
 soak: policies guests ## Serves under full load with a swap each second for SECONDS, and looks whether anything grows
 	EPHOR_SOAK_SECONDS="$(SECONDS)" cargo bench -p ephor-tests --bench soak --locked
 
+# What was written by hand into BENCH.md is in target/BENCH.md already.
+bench-update: ## Takes what `make bench` measured over into BENCH.md
+	@[ -f target/BENCH.md ] || { echo "There is no target/BENCH.md: make bench first." >&2; exit 1; }
+	cp target/BENCH.md BENCH.md
+
+plots: policies guests ## Plots cost against policies, batches, keys and the log's length, into target/plots
+	EPHOR_BENCH_ONLY=plots cargo bench -p ephor-tests --bench ladder --locked
+
+# Other engines, in a workspace of their own, so that `make test` builds none of them.
+peers: setup
+	CARGO_TARGET_DIR=$(CURDIR)/target/peers cargo build --release --locked --manifest-path tests/peers/Cargo.toml
+	CARGO_TARGET_DIR=$(CURDIR)/target/peers cargo build --release --locked --manifest-path tests/peers/plugin/Cargo.toml --target $(WASM)
+
+yardstick: setup
+	cargo build --release -p ephor-tests --example yardstick --locked
+
 check: setup ## Formatting, lints, documentation, licences
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/peers/Cargo.toml --all --check
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked
 	@if cargo deny --version > /dev/null 2>&1; then \

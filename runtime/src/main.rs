@@ -30,6 +30,8 @@ enum Verb {
     Send(cli::send::Args),
     /// Serves, streams files of events, swaps a policy in mid-stream, and counts.
     Demo(cli::demo::Args),
+    // A sentence here would be shown in the place of all that its file says.
+    Bench(cli::bench::Args),
     /// Shows what can be configured, and what is wrong with a configuration.
     #[command(subcommand)]
     Config(cli::config::Verb),
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
         Verb::Serve(args) => cli::serve::run(args),
         Verb::Send(args) => cli::send::run(args),
         Verb::Demo(args) => cli::demo::run(args),
+        Verb::Bench(args) => cli::bench::run(&args),
         Verb::Config(verb) => cli::config::run(&verb),
         Verb::Events(verb) => cli::events::run(&verb),
         Verb::Replay(args) => cli::replay::run(&args),

@@ -6,6 +6,7 @@ mod api;
 mod author_errors;
 mod backtest;
 mod bad_input;
+mod bench;
 mod bodies;
 mod book;
 mod cache;

@@ -1,5 +1,6 @@
 //! The verbs of the command line, one file each, and what they share.
 
+pub mod bench;
 pub mod completions;
 pub mod config;
 pub mod demo;

@@ -7,10 +7,11 @@ use std::sync::{Arc, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::crowd;
 use super::evidence::lists;
 use super::heartbeats::Tick;
 use super::line::{Installed, Line, Lines, Stale};
-use super::spine::{Memory, POLICIES_MAX};
+use super::spine::Memory;
 use super::{Mode, Swap};
 use crate::digest::Digest;
 use crate::ledger::entry::{ChangeEntry, Entry, ErasureEntry, StartEntry, Time, What};
@@ -157,11 +158,12 @@ pub(super) fn carry_out(
     if let Some(order) = orders.iter().find(|order| !policies.insert(order.policy().to_string())) {
         return Err(LoadError::Twice { policy: order.policy().to_string() });
     }
-    let new = orders.iter().filter(|order| matches!(order, Order::Install(_)) && !lines.contains_key(order.policy())).count();
-    if lines.len() + new > POLICIES_MAX {
-        return Err(LoadError::TooMany { max: POLICIES_MAX });
-    }
+    let begins = orders.iter().any(|order| matches!(order, Order::Install(_)));
     let ready: Vec<Ready> = orders.into_iter().map(|order| prepare(memory, lines, order)).collect::<Result<_, _>>()?;
+    if begins {
+        let others = lines.iter().filter(|(policy, _)| !policies.contains(&***policy)).map(|(_, line)| line);
+        crowd::check(others.chain(ready.iter().map(|ready| &ready.line)))?;
+    }
     let bytes: usize = ready.iter().filter_map(|ready| ready.begin.as_ref()).map(|begin| begin.bytes(memory)).sum();
     if bytes > BATCH_BYTES_MAX {
         // All of it goes to the ledger as one batch, whole or not at all.

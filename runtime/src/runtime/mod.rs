@@ -23,6 +23,7 @@ mod change;
 mod cold;
 mod commit;
 mod contents;
+mod crowd;
 mod echo;
 mod entries;
 mod evaluate;

@@ -40,10 +40,6 @@ use crate::verdict::{Decision, Fault, FaultKind, Finding, Verdict, strictest};
 /// policy, the rest is ours.
 const THREAD_STACK_BYTES: usize = 4 << 20;
 
-/// Policies in force: an entry has to hold what each of them said about an event, and
-/// is as long as a tile can hold (64 KiB).
-pub(super) const POLICIES_MAX: usize = 48;
-
 /// What a runtime remembers from before its start.
 pub(super) struct Memory {
     pub states: States,

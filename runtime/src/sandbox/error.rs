@@ -128,6 +128,16 @@ pub enum LoadError {
         /// How many there can be.
         max: usize,
     },
+    /// As many policies are asked about the same events as there can be.
+    #[error(
+        "{max} policies are asked about events of the type {events:?}, and there are never more, because an entry has to hold what all of them say; remove one first"
+    )]
+    Crowded {
+        /// Which events: a type, or a pattern of types.
+        events: String,
+        /// How many can be asked.
+        max: usize,
+    },
     /// The release would lose the states of the one in force.
     #[error("the states of the release in force cannot be handed over: {problem}")]
     State {
@@ -214,7 +224,7 @@ impl LoadError {
             LoadError::Lists { .. } => "lists",
             LoadError::Grant { .. } => "grant",
             LoadError::Name { .. } => "name",
-            LoadError::TooMany { .. } => "too-many",
+            LoadError::TooMany { .. } | LoadError::Crowded { .. } => "too-many",
             LoadError::State { .. } => "state",
             LoadError::NotInForce { .. } => "not-in-force",
             LoadError::NoCandidate { .. } => "no-candidate",

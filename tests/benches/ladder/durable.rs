@@ -13,14 +13,14 @@ use ephor::server::{Options, Server};
 use ephor::{Config, Runtime};
 use ephor_tests::data::{self, Set};
 use ephor_tests::{binary, policy, settings, target_dir};
-use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::http::{self, CONNECTIONS};
-use crate::{median, row};
+use crate::median;
+use crate::report::{Goal, Row};
 
 /// Requests with one event, and with a hundred, in one round.
 const SINGLES: usize = 500;
@@ -137,7 +137,7 @@ fn size(folder: &Path) -> u64 {
     items.map(|item| if item.path().is_dir() { size(&item.path()) } else { item.metadata().expect("a file").len() }).sum()
 }
 
-pub(crate) async fn report(rounds: usize) -> Vec<Value> {
+pub(crate) async fn report(rounds: usize) -> Vec<Row> {
     let bodies: Vec<(usize, Arc<Vec<u8>>)> = (0..CONNECTIONS).map(http::body).collect();
     let events: usize = bodies.iter().map(|(events, _)| events).sum();
     let (mut memory, mut durable, mut keeping) = (Vec::new(), Vec::new(), Vec::new());
@@ -170,8 +170,9 @@ pub(crate) async fn report(rounds: usize) -> Vec<Value> {
             checked.push(report.entries as f64 / took.as_secs_f64());
         }
     }
-    let ratio = median(durable.iter().zip(&memory).map(|(durable, memory)| durable / memory));
-    let ratio_kept = median(keeping.iter().zip(&durable).map(|(keeping, durable)| keeping / durable));
+    let in_memory = Row::ratios("durable_vs_memory", &durable, &memory, "events per second of the same streams without a ledger");
+    let without =
+        Row::ratios("kept_vs_durable", &keeping, &durable, "events per second of the same streams with the digests of events only");
     println!("\n{events} sample events over HTTP on two connections, three policies, median of {rounds} rounds");
     println!("{:<44}{:>18}", "", "events per second");
     println!("{:<44}{:>18.0}", "streams, in memory", median(memory));
@@ -207,8 +208,5 @@ pub(crate) async fn report(rounds: usize) -> Vec<Value> {
         }
     }
     let _ = fs::remove_dir_all(target_dir().join("bench-data"));
-    vec![
-        row("durable_vs_memory", ratio, "events per second of the same streams without a ledger", Some((">= 0.6", ratio >= 0.6))),
-        row("kept_vs_durable", ratio_kept, "events per second of the same streams with the digests of events only", None),
-    ]
+    vec![in_memory.goal(Goal::AtLeast(0.6)), without]
 }

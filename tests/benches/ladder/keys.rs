@@ -13,7 +13,7 @@ use ephor::{Runtime, ingest};
 use ephor_tests::{binary, policy, settings, target_dir};
 use serde_json::{Value, json};
 
-use crate::row;
+use crate::report::{Goal, Row};
 
 /// Holds the number of keys and the bound of a run, in a process that is to make one.
 const RUN: &str = "EPHOR_BENCH_KEYS_RUN";
@@ -42,7 +42,7 @@ fn resident() -> u64 {
 
 /// The number of a key that is drawn: the first few are drawn as often as all others, and
 /// are spread over the time in which they came.
-fn drawn(number: u64, keys: u64) -> u64 {
+pub(crate) fn drawn(number: u64, keys: u64) -> u64 {
     // SplitMix64, so that each run draws the same.
     let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -132,7 +132,7 @@ fn in_a_process(keys: u64, bound: usize) -> Value {
     serde_json::from_slice(&output.stdout).expect("figures")
 }
 
-pub(crate) fn report() -> Vec<Value> {
+pub(crate) fn report() -> Vec<Row> {
     println!("\nKeys of one policy, one event each, then {DRAWN} events of which the k-th most frequent key has 1/k");
     println!(
         "{:<12}{:>14}{:>14}{:>14}{:>14}{:>14}{:>16}{:>14}{:>14}",
@@ -157,8 +157,8 @@ pub(crate) fn report() -> Vec<Value> {
     let of = |run: usize, name: &str| runs[run][name].as_f64().unwrap_or(f64::NAN);
     let gib = of(0, "resident") / (1u64 << 30) as f64;
     vec![
-        row("million_keys_gib", gib, "resident memory, in GiB", Some(("< 1", gib < 1.0))),
-        row("cold_vs_hot", of(3, "rate") / of(2, "rate"), "events per second with all states in memory, ten million keys", None),
-        row("cold_vs_hot_memory", of(3, "resident") / of(2, "resident"), "resident memory of the same", None),
+        Row::of("million_keys_gib", &[gib], "resident memory").unit(" GiB").goal(Goal::AtMost(1.0)),
+        Row::ratios("cold_vs_hot", &[of(3, "rate")], &[of(2, "rate")], "events per second with all states in memory, ten million keys"),
+        Row::ratios("cold_vs_hot_memory", &[of(3, "resident")], &[of(2, "resident")], "resident memory of the same"),
     ]
 }

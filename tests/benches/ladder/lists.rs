@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ephor::bench::Policy;
 use ephor::reference::Draft;
 use ephor::{List, ingest};
 use ephor_tests::{binary, data, policy, settings};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::{ROUNDS, median, row, time};
+use crate::report::Row;
+use crate::{median, rounds, time};
 
 /// Look-ups of one round; a batch of the policy.
 const KEYS: usize = 1_024;
@@ -37,7 +37,7 @@ fn entries() -> Vec<(String, String)> {
     entries
 }
 
-pub(crate) fn report(threads: &Runtime) -> Vec<Value> {
+pub(crate) fn report(threads: &Runtime) -> Vec<Row> {
     let entries = entries();
     let mut draft = Draft::new("sanctions", "1", &["number", "name"]).expect("a draft");
     for (key, value) in &entries {
@@ -65,8 +65,8 @@ pub(crate) fn report(threads: &Runtime) -> Vec<Value> {
     assert_eq!(policy.evaluate(&view), found, "the policy finds the same");
 
     let names = ["native map", "list", "policy that looks every row up", "opening the list"];
-    let mut times: Vec<[Duration; 4]> = Vec::new();
-    for round in 0..=ROUNDS {
+    let mut times: Vec<[f64; 4]> = Vec::new();
+    for round in 0..=rounds() {
         let of_round = [
             time(KEYS, || keys.iter().filter(|key| map.contains_key(black_box(key.as_str()))).count()),
             time(KEYS, || keys.iter().filter(|key| list.get(black_box(key.as_str())).is_some()).count()),
@@ -78,15 +78,13 @@ pub(crate) fn report(threads: &Runtime) -> Vec<Value> {
             times.push(of_round);
         }
     }
-    let ratio = |one: usize, other: usize| median(times.iter().map(|round| round[one].as_secs_f64() / round[other].as_secs_f64()));
-    println!("\n{} entries, {KEYS} look-ups of which {found} find something, median of {ROUNDS} rounds", entries.len());
+    let ratios = |one: usize, other: usize| -> Vec<f64> { times.iter().map(|round| round[one] / round[other]).collect() };
+    println!("\n{} entries, {KEYS} look-ups of which {found} find something, median of {} rounds", entries.len(), rounds());
     println!("{:<36}{:>12}{:>22}", "", "ns each", "millions per second");
     for (at, name) in names.iter().enumerate() {
-        let each = median(times.iter().map(|round| round[at])).as_secs_f64();
-        println!("{name:<36}{:>12.0}{:>22.1}", each * 1e9, 1e-6 / each);
+        let each = median(times.iter().map(|round| round[at]));
+        println!("{name:<36}{:>12.0}{:>22.1}", each, 1e3 / each);
     }
-    vec![
-        row("list_vs_native_map", ratio(1, 0), "time of a look-up in a native map of the same entries", None),
-        row("listed_policy_vs_native_map", ratio(2, 0), "time of a look-up in a native map of the same entries", None),
-    ]
+    let yardstick = "time of a look-up in a native map of the same entries";
+    vec![Row::of("list_vs_native_map", &ratios(1, 0), yardstick), Row::of("listed_policy_vs_native_map", &ratios(2, 0), yardstick)]
 }

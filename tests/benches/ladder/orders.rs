@@ -1,41 +1,79 @@
 //! The orders that peers were measured with, as CloudEvents, and the settings of
 //! the rule. Without `../shared/data` orders of the same shape are made here.
 
-use ephor_tests::data;
+use std::path::{Path, PathBuf};
+
+use ephor_tests::{data, target_dir};
 use serde_json::{Value, json};
 
-/// Events, one JSON text each, and the settings.
-pub(crate) fn orders() -> (Vec<String>, String) {
-    let folder = data::full_folder().map(|folder| folder.join("peer-rule"));
-    let read = |name: &str| folder.as_ref().and_then(|folder| std::fs::read_to_string(folder.join(name)).ok());
-    let (documents, settings) = match (read("events.ndjson"), read("settings.json")) {
-        (Some(events), Some(settings)) => (events.lines().map(str::to_string).collect(), settings),
-        _ => {
-            data::left_out(
-                "the orders that peers were measured with",
-                "there is no ../shared/data; orders of the same shape take their place",
-            );
-            made()
-        }
-    };
-    // The document stays as it is, byte by byte: only the envelope is added.
-    let wrap = |(number, document): (usize, &String)| {
-        format!(
-            r#"{{"specversion":"1.0","id":"{number}","source":"/orders","type":"order.placed","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json","data":{document}}}"#
-        )
-    };
-    (documents.iter().enumerate().map(wrap).collect(), settings)
+/// Orders as they are, without an event around them, and the rule's settings.
+pub(crate) struct Orders {
+    /// One JSON text each.
+    pub documents: Vec<String>,
+    pub settings: String,
+    /// Which the rule denies.
+    denied: Vec<bool>,
 }
 
-/// How many orders the rule denies, counted apart from any policy.
-pub(crate) fn rejects(events: &[Value], settings: &str) -> usize {
+/// An order as an event. The document stays as it is, byte by byte: only the envelope is
+/// added.
+pub(crate) fn event(id: &str, document: &str) -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"/orders","type":"order.placed","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json","data":{document}}}"#
+    )
+}
+
+impl Orders {
+    /// Those that peers were measured with, or others of the same shape.
+    pub fn read() -> Orders {
+        let folder = data::full_folder().map(|folder| folder.join("peer-rule"));
+        let read = |name: &str| folder.as_ref().and_then(|folder| std::fs::read_to_string(folder.join(name)).ok());
+        let (documents, settings) = match (read("events.ndjson"), read("settings.json")) {
+            (Some(events), Some(settings)) => (events.lines().map(str::to_string).collect(), settings),
+            _ => {
+                data::left_out(
+                    "the orders that peers were measured with",
+                    "there is no ../shared/data; orders of the same shape take their place",
+                );
+                made()
+            }
+        };
+        let denied = denied(&documents, &settings);
+        Orders { documents, settings, denied }
+    }
+
+    /// How many of so many orders, one after the other and again from the first, the rule
+    /// denies; counted apart from any policy.
+    pub fn rejects_of(&self, count: usize) -> u64 {
+        (0..count).map(|at| u64::from(self.denied[at % self.denied.len()])).sum()
+    }
+
+    /// So many of them as events, again from the first where there are fewer.
+    pub fn events(&self, count: usize) -> Vec<String> {
+        (0..count).map(|at| event(&at.to_string(), &self.documents[at % self.documents.len()])).collect()
+    }
+
+    /// Writes them into files, for other programs: the orders, and the settings.
+    pub fn write(&self) -> (PathBuf, PathBuf) {
+        let folder = target_dir().join("bench-data");
+        let put = |name: &str, text: &str| {
+            let file = folder.join(name);
+            let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, text));
+            written.unwrap_or_else(|error| panic!("{}: {error}", Path::new(name).display()));
+            file
+        };
+        (put("orders.ndjson", &(self.documents.join("\n") + "\n")), put("orders.settings.json", &self.settings))
+    }
+}
+
+fn denied(documents: &[String], settings: &str) -> Vec<bool> {
     let settings: Value = serde_json::from_str(settings).expect("settings");
     let listed = settings["negative_categories"].as_array().expect("a list");
-    let denied = |event: &&Value| {
-        let data = &event["data"];
-        listed.contains(&data["category"]) || data["amount_cents"].as_i64() > settings["limit_cents"].as_i64()
+    let is_denied = |document: &String| {
+        let order: Value = serde_json::from_str(document).expect("an order");
+        listed.contains(&order["category"]) || order["amount_cents"].as_i64() > settings["limit_cents"].as_i64()
     };
-    events.iter().filter(denied).count()
+    documents.iter().map(is_denied).collect()
 }
 
 const KINDS: [&str; 10] = ["grocery", "pharmacy", "electronics", "apparel", "toys", "garden", "sports", "books", "auto", "home"];

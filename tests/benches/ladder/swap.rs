@@ -15,14 +15,16 @@ use ephor::runtime::{Answer, By, Offer};
 use ephor::{Runtime, ingest};
 use ephor_tests::data::{self, Set};
 use ephor_tests::{binary, policy, settings, target_dir};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::row;
+use crate::report::{Goal, Row};
+use crate::{median, setting};
 
+/// Swaps, if nothing else is said.
 const SWAPS: usize = 50;
 
-/// At least so many events over all swaps.
-const EVENTS: u64 = 2_000_000;
+/// At least so many events for each of them.
+const EVENTS: u64 = 40_000;
 
 /// Events that are submitted together, and who submits them at the same time.
 const GROUP: usize = 100;
@@ -57,7 +59,7 @@ fn offer(name: &str, settings: String, publisher: Option<String>) -> Offer {
     Offer { publisher, grant: Grant::development(), ..Offer::development(policy(name).into(), settings.into_bytes().into()) }
 }
 
-async fn run(policies: usize) -> Outcome {
+async fn run(policies: usize, swaps: usize) -> Outcome {
     let folder: PathBuf = target_dir().join("bench-data").join("swap");
     let _ = fs::remove_dir_all(&folder);
     // No cache: what was compiled in an earlier run must not help.
@@ -107,16 +109,16 @@ async fn run(policies: usize) -> Outcome {
     let swapped: Mutex<Vec<Duration>> = Mutex::new(Vec::new());
     let mut first_verdicts = Vec::new();
     let mut number = 0;
-    while number < SWAPS || newest.load(Ordering::Relaxed) < EVENTS {
+    while number < swaps || newest.load(Ordering::Relaxed) < EVENTS * swaps as u64 {
         let words: Vec<String> = vec!["CIGAR".into(), format!("WORD{policies}X{number}")];
         let asked = Instant::now();
-        let swaps = runtime.publish(vec![offer(SWAPPED, json!({ "words": words }).to_string(), None)], By::new("bench")).await;
-        let first = swaps.expect("a swap")[0].sequence;
+        let published = runtime.publish(vec![offer(SWAPPED, json!({ "words": words }).to_string(), None)], By::new("bench")).await;
+        let first = published.expect("a swap")[0].sequence;
         // The first event behind the change was answered.
         while newest.load(Ordering::Relaxed) < first {
             tokio::time::sleep(Duration::from_micros(100)).await;
         }
-        if number < SWAPS {
+        if number < swaps {
             first_verdicts.push(asked.elapsed());
         }
         swapped.lock().expect("nobody panicked").push(begin.elapsed());
@@ -148,35 +150,42 @@ async fn run(policies: usize) -> Outcome {
     Outcome { first_verdicts, events: sent, lost: sent - sequences.len() as u64, doubled: given - sequences.len() as u64, around, steady }
 }
 
-pub(crate) async fn report() -> Vec<Value> {
-    println!("\n{SWAPS} swaps under load ({CLIENTS} clients, groups of {GROUP} events, every answer after its sync)");
+pub(crate) async fn report() -> Vec<Row> {
+    let swaps = setting("EPHOR_BENCH_SWAPS", SWAPS).max(1);
+    println!("\n{swaps} swaps under load ({CLIENTS} clients, groups of {GROUP} events, every answer after its sync)");
     println!(
         "{:<14}{:>12}{:>8}{:>9}{:>22}{:>12}{:>14}{:>14}{:>9}",
         "policies", "events", "lost", "doubled", "first verdict, median", "max", "p99 steady", "p99 around", "ratio"
     );
     let mut rows = Vec::new();
     for policies in [1, 20] {
-        let mut outcome = run(policies).await;
-        outcome.first_verdicts.sort();
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let (median, max) = (outcome.first_verdicts[SWAPS / 2], outcome.first_verdicts[SWAPS - 1]);
-        let ratio = outcome.around.as_secs_f64() / outcome.steady.as_secs_f64();
+        let outcome = run(policies, swaps).await;
+        let ms = |time: &Duration| time.as_secs_f64() * 1e3;
+        let first_verdicts: Vec<f64> = outcome.first_verdicts.iter().map(ms).collect();
+        let (around, steady) = (ms(&outcome.around), ms(&outcome.steady));
         println!(
-            "{policies:<14}{:>12}{:>8}{:>9}{:>19.1} ms{:>9.1} ms{:>11.2} ms{:>11.2} ms{ratio:>8.2}x",
+            "{policies:<14}{:>12}{:>8}{:>9}{:>19.1} ms{:>9.1} ms{steady:>11.2} ms{around:>11.2} ms{:>8.2}x",
             outcome.events,
             outcome.lost,
             outcome.doubled,
-            ms(median),
-            ms(max),
-            ms(outcome.steady),
-            ms(outcome.around)
+            median(first_verdicts.iter().copied()),
+            first_verdicts.iter().copied().fold(0.0, f64::max),
+            around / steady,
         );
         let name = |name: &str| if policies == 1 { name.to_string() } else { format!("{name}_{policies}_policies") };
-        let none = |count: u64| Some(("= 0", count == 0));
-        rows.push(row(&name("swap_first_verdict_ms"), ms(median), "milliseconds, median of 50 swaps", None));
-        rows.push(row(&name("swap_lost"), outcome.lost as f64, "events without a verdict", none(outcome.lost)));
-        rows.push(row(&name("swap_doubled"), outcome.doubled as f64, "events with two", none(outcome.doubled)));
-        rows.push(row(&name("swap_p99_vs_steady"), ratio, "p99 of an answer between swaps", Some(("<= 1.2", ratio <= 1.2))));
+        let loaded = format!("{swaps} swaps, {policies} loaded");
+        let none = |name: &str, count: u64, what: &str| {
+            let row = Row::of(name, &[count as f64], format!("{what}; {loaded}"));
+            row.unit(" events").goal(Goal::AtMost(0.0)).line("a release under load")
+        };
+        let p99 = Row::ratios(name("swap_p99_vs_steady"), &[around], &[steady], format!("p99 of an answer between swaps; {loaded}"));
+        rows.push(p99.with("ms, around", &[around]).with("ms, steady", &[steady]).goal(Goal::AtMost(1.2)).line("a release under load"));
+        rows.push(none(&name("swap_lost"), outcome.lost, "none without a verdict"));
+        rows.push(none(&name("swap_doubled"), outcome.doubled, "none with two"));
+        rows.push(
+            Row::of(name("swap_first_verdict"), &first_verdicts, format!("from a release to the first verdict by it; {loaded}"))
+                .unit(" ms"),
+        );
     }
     rows
 }

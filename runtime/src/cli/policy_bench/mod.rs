@@ -1,6 +1,6 @@
 //! `ephor policy bench`: what an event costs a policy, natively and as a component.
 
-mod figures;
+pub(super) mod figures;
 mod native;
 
 use std::io::Write as _;
@@ -77,7 +77,7 @@ pub struct Args {
     json: bool,
 }
 
-fn batch(text: &str) -> Result<usize, String> {
+pub(super) fn batch(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=100_000).contains(&count) => Ok(count),
         _ => Err("expected 1 to 100000".into()),
@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> Outcome {
     // First, for a wrong file should not cost a build.
     let before = args.baseline.as_deref().map(Figures::read).transpose()?;
     let files = files_of(&args.events).or_exit(Exit::Usage)?;
-    let events = local::block_on(events(files, args.limit))?;
+    let events = local::block_on(events(files, args.limit, true))?;
     let parts = policy_parts::read(&args.path, &args.with)?;
     let figures = local::block_on(measure(args, &parts, &events))?;
     match args.json {
@@ -112,8 +112,11 @@ pub fn run(args: &Args) -> Outcome {
     }
 }
 
-async fn events(files: Vec<PathBuf>, limit: usize) -> Outcome<Vec<Event>> {
-    let mut stream = Stream::of_all(files, &ephor::ingest::Limits::default(), &ProgressBar::hidden());
+/// The first events of files, with or without those that a runtime submitted itself; a line
+/// that is none is an error.
+pub(super) async fn events(files: Vec<PathBuf>, limit: usize, takes_own: bool) -> Outcome<Vec<Event>> {
+    let open = if takes_own { Stream::of_all } else { Stream::open };
+    let mut stream = open(files, &ephor::ingest::Limits::default(), &ProgressBar::hidden());
     let mut events = Vec::new();
     while events.len() < limit
         && let Some(event) = stream.next().await?

@@ -1,5 +1,8 @@
-//! Doors into single rooms for the benchmark harness, `ephor policy bench`, and tests that
-//! need no more than a room. Not part of the API.
+//! Doors into single rooms for the benchmark harness, `ephor bench`, `ephor policy bench`,
+//! and tests that need no more than a room; and how they drive the whole path. Not part of
+//! the API.
+
+mod drive;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,6 +21,8 @@ use crate::reference::List;
 use crate::sandbox::{Image, Keys, Limits, LoadError, Loader, Said, Sandbox};
 use crate::state::{self, Key};
 use crate::verdict::FaultKind;
+
+pub use drive::{Answers, Driven, drive};
 
 pub struct Policy {
     image: Image,
