@@ -19,6 +19,7 @@ mod disk;
 mod embed;
 mod events_infer;
 mod follow;
+mod fuzz;
 mod grants;
 mod h2_abuse;
 mod hostile;

@@ -34,3 +34,9 @@ pub(crate) use load::Loader;
 pub use error::{LoadError, SettingsError};
 pub use limits::Limits;
 pub use load::{Inspection, inspect, rehearse};
+
+/// Reads a component as a worker does before anything compiles it: what it imports and
+/// exports.
+pub(crate) fn read(component: &[u8], limits: &Limits) -> Result<(Vec<String>, Vec<String>), LoadError> {
+    gate::check(component, &limits.gate).map(|gate::Seen { imports, exports }| (imports, exports))
+}
