@@ -302,8 +302,3 @@ fn every_target_has_a_test_a_door_for_libfuzzer_and_seeds() {
         }
     }
 }
-
-#[test]
-fn zz_make_seeds() {
-    ephor_fuzz::bodies::make_seeds(&workspace().join("tests/fuzz/seeds"));
-}

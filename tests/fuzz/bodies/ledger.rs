@@ -165,6 +165,7 @@ fn base() -> &'static Base {
     BASE.get_or_init(|| {
         let folder = folder();
         // The same key each time, so that all bytes are.
+        std::fs::write(folder.path().join("FORMAT"), "ephor data 1\n").expect("written");
         std::fs::write(folder.path().join("ledger.key"), format!("{}\n", "07".repeat(32))).expect("written");
         for run in 0..3 {
             let runtime = open(folder.path()).expect("opens");

@@ -35,17 +35,3 @@ fn open(bytes: &[u8]) {
     assert!(again.bytes()[..] == *bytes, "the same list has other bytes");
     assert_eq!(again.digest(), list.digest());
 }
-
-pub fn make_seeds(folder: &std::path::Path) {
-    let mut draft = Draft::new("licences", "2026-11-01", &["merchant", "licences"]).unwrap();
-    for (key, value) in [("caf\u{e9}", "food"), ("m-1", "food,medicine"), ("m-2", "")] {
-        draft.push(key, value).unwrap();
-    }
-    std::fs::write(folder.join("values"), draft.finish().unwrap().bytes()).unwrap();
-    let mut draft = Draft::new("negative", "1", &["word"]).unwrap();
-    for key in ["gun", "knife"] {
-        draft.push(key, "").unwrap();
-    }
-    std::fs::write(folder.join("keys"), draft.finish().unwrap().bytes()).unwrap();
-    std::fs::write(folder.join("empty"), Draft::new("none", "1", &["word"]).unwrap().finish().unwrap().bytes()).unwrap();
-}

@@ -17,9 +17,11 @@ mod publication;
 mod table;
 mod token;
 
-/// A target: its name, which is that of its folders of seeds and regressions, and its body.
+/// A target.
 pub struct Target {
+    /// Its name, which is that of its folders of seeds and regressions.
     pub name: &'static str,
+    /// What it does with an input.
     pub body: fn(&[u8]),
 }
 
@@ -72,10 +74,4 @@ fn folder() -> tempfile::TempDir {
     let memory = std::path::Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("a folder")
-}
-
-pub fn make_seeds(folder: &std::path::Path) {
-    note::make_seeds(&folder.join("note"));
-    list::make_seeds(&folder.join("list"));
-    table::make_seeds(&folder.join("table"));
 }

@@ -31,11 +31,3 @@ pub fn body(bytes: &[u8]) {
         }
     }
 }
-
-pub fn make_seeds(folder: &std::path::Path) {
-    for name in ["negative-list", "windows"] {
-        let Ok(text) = std::fs::read_to_string(folder.join(name)) else { continue };
-        let program = compile(&text).unwrap_or_else(|problems| panic!("{name}: {problems:?}")).to_bytes().unwrap();
-        std::fs::write(folder.join(format!("program-{name}")), [b"program\n", &program[..]].concat()).unwrap();
-    }
-}
