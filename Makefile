@@ -9,6 +9,10 @@ SAMPLE := tests/data/sample
 JAVASCRIPT := policies/negative-list/javascript
 PYTHON := policies/machine-temperature/python
 TOOLS := target/tools
+# Fuzz targets, and those that `make fuzz` runs.
+FUZZ := $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs)))
+FUZZED = $(if $(filter all,$(TARGET)),$(FUZZ),$(TARGET))
+SECONDS ?= 60
 # The full data, where it is present: 702,470 events. The sample otherwise.
 EPHOR_DATA ?= ../shared/data
 # Paths below are relative to this folder, and so is the target folder.
@@ -44,6 +48,20 @@ test: setup ## Builds everything and runs all tests
 suites: policies guests ## Runs the tests that need suites from outside, which are in the folder DIR
 	@[ -d "$(DIR)" ] || { echo "make suites DIR=FOLDER: the folder that has the suites; tests/it/suites/ says which." >&2; exit 1; }
 	EPHOR_SUITES="$(abspath $(DIR))" cargo test --release --workspace --test it --locked -- --ignored --nocapture suites::
+
+# Our own crates are built once more for it, beside everything else; tests/fuzz/rustc says how.
+# The tests of tests/it/fuzz.rs run the same targets without libFuzzer.
+fuzz: setup ## Runs the fuzz target TARGET for so many SECONDS (all of them: TARGET=all); tests/it/fuzz.rs says more
+	@case " all $(FUZZ) " in *" $(TARGET) "*) ;; *) echo "make fuzz TARGET=NAME SECONDS=600, where NAME is one of: all $(FUZZ)" >&2; exit 1;; esac
+	@command -v c++ > /dev/null || { echo "No C++ compiler (c++), which libFuzzer is built with. On Debian and Ubuntu: apt-get install g++" >&2; exit 1; }
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/fuzz/rustc cargo build --release --workspace --locked \
+	  --features ephor-fuzz/libfuzzer $(FUZZED:%=--bin fuzz-%)
+	@set -e; for target in $(FUZZED); do \
+	  mkdir -p target/fuzz/corpus/$$target target/fuzz/artifacts/$$target; \
+	  echo "$$target, for $(SECONDS) s"; \
+	  target/release/fuzz-$$target target/fuzz/corpus/$$target tests/fuzz/seeds/$$target $$(ls -d tests/fuzz/regressions/$$target 2> /dev/null) \
+	    -max_total_time=$(SECONDS) -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix=target/fuzz/artifacts/$$target/; \
+	done
 
 languages: binary languages-components ## Builds the policies in JavaScript and Python; gets their tools
 

@@ -87,6 +87,8 @@ pub mod verdict;
 
 #[doc(hidden)]
 pub mod bench;
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(test)]
 mod testing;
 

@@ -21,6 +21,7 @@ mod disk;
 mod embed;
 mod events_infer;
 mod follow;
+mod fuzz;
 mod gate;
 mod grants;
 mod h2_abuse;

@@ -35,7 +35,8 @@ pub use error::{LoadError, SettingsError};
 pub use limits::Limits;
 pub use load::{Inspection, inspect, rehearse};
 
-/// What reading a component says of it, before anything compiles it.
-pub(crate) fn gate(component: &[u8], limits: &Limits) -> Result<(), LoadError> {
-    gate::check(component, &limits.gate).map(drop)
+/// Reads a component as a worker does before anything compiles it: what it imports and
+/// exports.
+pub(crate) fn read(component: &[u8], limits: &Limits) -> Result<(Vec<String>, Vec<String>), LoadError> {
+    gate::check(component, &limits.gate).map(|gate::Seen { imports, exports }| (imports, exports))
 }

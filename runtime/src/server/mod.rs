@@ -19,6 +19,7 @@ mod connection;
 mod contents;
 mod events;
 mod followed;
+pub(crate) mod fuzz;
 mod guard;
 mod handshake;
 mod limits;

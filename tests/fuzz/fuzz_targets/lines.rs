@@ -1,0 +1,3 @@
+#![no_main]
+
+ephor_fuzz::door!(lines);
