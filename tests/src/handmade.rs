@@ -79,7 +79,7 @@ impl Handmade {
         let cases = self.cases.iter().fold(String::new(), |mut cases, (letter, instructions)| {
             let code = u32::from(*letter);
             let _ =
-                write!(cases, "(if (i32.eq (local.get $letter) (i32.const {code})) (then (return (block (result i32) {instructions}))))\n");
+                writeln!(cases, "(if (i32.eq (local.get $letter) (i32.const {code})) (then (return (block (result i32) {instructions}))))");
             cases
         });
         let mut text = TEMPLATE.to_string();
@@ -335,6 +335,6 @@ mod tests {
     fn it_is_a_valid_component() {
         let component = Handmade::default().on('a', "unreachable").component();
         let valid = wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(&component);
-        assert!(valid.is_ok(), "{valid:?}");
+        assert!(valid.is_ok(), "{:?}", valid.err());
     }
 }

@@ -232,7 +232,9 @@ async fn run_worker(worker: &Path, request: &Request, component: &[u8]) -> Resul
 fn died(status: std::process::ExitStatus, said: &[u8], limits: &super::limits::Worker) -> LoadError {
     use std::os::unix::process::ExitStatusExt as _;
     let said = String::from_utf8_lossy(said);
-    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing was said").trim();
+    // The last line of a panic is how to get more of it, which is not for a policy's author.
+    let is_said = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+    let last = said.lines().rfind(is_said).unwrap_or("nothing was said").trim();
     match status.signal() {
         Some(signal) if signal == rustix::process::Signal::XCPU.as_raw() || signal == rustix::process::Signal::KILL.as_raw() => {
             LoadError::Compile { problem: format!("it took more than {} s of processor time", limits.cpu_seconds_max) }
