@@ -233,7 +233,8 @@ async fn ht_23_while_nothing_is_written_nothing_is_answered_and_what_comes_is_re
         let _ = stopped.await;
     }));
     assert!(submit(&runtime, "before").await.is_some());
-    let recorded = *runtime.durable().borrow();
+    // It is told that it is durable just behind the answer.
+    let recorded = *soon("the first entry", runtime.durable().wait_for(|last| *last > 0)).await.expect("it commits");
 
     trouble.stand(true);
     // What is told of this one keeps the thread; it is recorded.
