@@ -30,6 +30,7 @@ mod languages;
 mod library;
 mod limits;
 mod lists;
+mod loaded;
 mod log;
 mod migrate;
 mod modes;
