@@ -34,6 +34,7 @@ mod languages;
 mod library;
 mod limits;
 mod lists;
+mod loaded;
 mod log;
 mod migrate;
 mod modes;

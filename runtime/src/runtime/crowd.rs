@@ -75,7 +75,7 @@ mod tests {
     fn policies_about_other_events_are_not_in_each_others_way() {
         assert_eq!(crowded(&of(&["a.x", "a.y", "b.x", "b.y a.z"]), 1), None);
         assert_eq!(crowded(&of(&["a.x", "a.y", "a.x", "b.*"]), 2), None);
-        assert_eq!(crowded(&of(&["a.*", "b.*", "*.c", "b.x"]), 2), None);
+        assert_eq!(crowded(&of(&["a.*", "b.*", "c.*", "b.x"]), 2), None);
     }
 
     #[test]
@@ -86,6 +86,8 @@ mod tests {
         assert_eq!(crowded(&of(&["a.x", "*", "b", "c"]), 2), None);
         // By patterns alone: a.q.c is asked about by all three.
         assert_eq!(crowded(&of(&["a.*", "*.c", "*"]), 2), Some("*"));
+        // More are counted than meet: no type begins with both.
+        assert_eq!(crowded(&of(&["a.*", "b.*", "*.c"]), 2), Some("*.c"));
         // One policy counts once, however many of its patterns fit.
         assert_eq!(crowded(&of(&["a.* a.b.* *", "a.b.*", "b"]), 2), None);
     }

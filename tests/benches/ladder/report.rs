@@ -189,7 +189,10 @@ pub(crate) fn print(rows: &[Row]) {
     let cells = lines(rows);
     println!("\n{}", "─".repeat(100));
     for [what, yardstick, figure, spread, goal, met] in &cells {
-        println!("{what}\n    {met:<8} {figure:<12} ({spread}), {goal}; against: {yardstick}");
+        match figure == UNMEASURED {
+            true => println!("{what}\n    {UNMEASURED}"),
+            false => println!("{what}\n    {met:<8} {figure:<12} middle half {spread}; {goal}; against: {yardstick}"),
+        }
     }
     println!("{}", "─".repeat(100));
     let others: Vec<&Row> = rows.iter().filter(|row| row.line.is_none()).collect();
