@@ -63,7 +63,7 @@ pub fn body(bytes: &[u8]) {
     let lines = match open(folder.path()) {
         Ok(runtime) => use_and_close(runtime),
         Err(error) => {
-            assert!(!before.is_clean(), "there is nothing to find, and it does not open: {error}");
+            assert!(sealed || !before.is_clean(), "there is nothing to find, and it does not open: {error}");
             return assert!(!error.to_string().is_empty());
         }
     };
@@ -142,8 +142,11 @@ fn use_and_close(runtime: Runtime) -> Vec<String> {
     let log: &ledger::Log = runtime.log().expect("a log");
     let lines = log.entries(1).map(|line| line.expect("an entry that was opened").1).collect();
     block_on(async {
-        let judged = runtime.submit(vec![event(1_000)]).await.expect("taken").await;
-        assert!(judged.is_ok() || runtime.failure().is_some(), "neither judged nor failed");
+        let judged = match runtime.submit(vec![event(1_000)]).await {
+            Ok(pending) => pending.await.is_ok(),
+            Err(_) => false,
+        };
+        assert!(judged || runtime.failure().is_some(), "neither judged nor failed");
         runtime.close().await;
     });
     lines
