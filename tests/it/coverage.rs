@@ -15,7 +15,7 @@ use crate::tidy::sources;
 const GROUPS: [&str; 9] = ["ws", "dt", "sc", "tl", "du", "nx", "ht", "pv", "op"];
 
 /// Where tests are.
-const FOLDERS: [&str; 5] = ["runtime/src", "runtime/tests", "tests/it", "tests/src", "sdk"];
+const FOLDERS: [&str; 4] = ["runtime/src", "tests/it", "tests/src", "sdk"];
 
 #[derive(Deserialize)]
 struct Group {

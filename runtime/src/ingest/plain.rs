@@ -178,7 +178,7 @@ impl<'t> Scan<'t> {
             match self.byte()? {
                 b'"' => break,
                 b'\\' if matches!(self.text.as_bytes().get(self.at + 1)?, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                    self.at += 2
+                    self.at += 2;
                 }
                 _ => return None,
             }
