@@ -205,7 +205,7 @@ pub fn binary(bytes: &[u8]) -> Option<Event> {
             match kind {
                 RejectionKind::Syntax => assert_eq!(json, Some(Err(Not::Json)), "{rejection}"),
                 RejectionKind::DuplicateName if !matches!(place, Place::Header(_)) => {
-                    assert!(!found(|json| !json.has_duplicates()), "{rejection}")
+                    assert!(!found(|json| !json.has_duplicates()), "{rejection}");
                 }
                 RejectionKind::Number => assert!(!found(|json| !json.has_unfit_numbers()), "{rejection}"),
                 RejectionKind::Depth => assert!(!found(|json| json.levels() < 8), "{rejection}"),

@@ -11,7 +11,7 @@ use ephor::bench::{Answers, Judged, Policy, Prepared, drive};
 use ephor::event::Event;
 use ephor::{Config, Runtime, ingest};
 
-use super::exit::{self, Exit, Or as _, Outcome, failed};
+use super::exit::{self, Exit, Or as _, Outcome};
 use super::files::files_of;
 use super::local;
 use super::policy_bench::figures::Spread;
