@@ -104,11 +104,11 @@ impl Client {
         if !open.is_empty() || self.is_over() {
             return open;
         }
-        self.new(source, count as usize).await
+        self.fresh(source, count as usize).await
     }
 
     /// New events, once there may be some.
-    async fn new(&self, source: usize, count: usize) -> Vec<Sent> {
+    async fn fresh(&self, source: usize, count: usize) -> Vec<Sent> {
         self.pace.take(count).await;
         // Who reads along has to keep up: what it has not seen is remembered here.
         while self.account.answered().saturating_sub(self.board.entries.load(Ordering::Relaxed)) > LAG {
@@ -138,7 +138,7 @@ impl Client {
                 let chunk: Vec<Sent> = match again.is_empty() {
                     false => again.drain(..count.min(again.len())).collect(),
                     true if self.is_over() => break,
-                    true => self.new(source, count).await,
+                    true => self.fresh(source, count).await,
                 };
                 assert!(sending.send(lines(&chunk)).await, "the server takes the stream");
                 flight.extend(chunk.into_iter().map(|(number, _)| number));

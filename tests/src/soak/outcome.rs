@@ -112,6 +112,9 @@ impl Outcome {
     }
 }
 
+/// A figure by its name, and how much more it may be.
+type Figure = (&'static str, fn(&Sample) -> u64, u64);
+
 /// What is held: memory while there is load, everything else before and after.
 fn held(samples: &[Sample]) -> Vec<Check> {
     let of = |phase: Phase| samples.iter().filter(move |sample| sample.phase == phase);
@@ -135,7 +138,7 @@ fn held(samples: &[Sample]) -> Vec<Check> {
         }
         _ => Check::new("anonymous memory does not grow", false, "too few samples".into()),
     });
-    let figures: [(&'static str, fn(&Sample) -> u64, u64); 4] = [
+    let figures: [Figure; 4] = [
         ("maps of code", |sample| sample.code, CODE_MORE),
         ("memory maps", |sample| sample.maps, MAPS_MORE),
         ("open files", |sample| sample.files, FILES_MORE),
@@ -143,12 +146,12 @@ fn held(samples: &[Sample]) -> Vec<Check> {
     ];
     for (what, read, more) in figures {
         // What ends later than others is given the whole rest.
-        let (before, after) = (of(Phase::WarmRest).last().map(read), of(Phase::Rest).last().map(read));
+        let (before, after) = (of(Phase::WarmRest).next_back().map(read), of(Phase::Rest).next_back().map(read));
         let passed = matches!((before, after), (Some(before), Some(after)) if after <= before + more);
         let number = |count: Option<u64>| count.map_or_else(|| "none".to_string(), |count| count.to_string());
         checks.push(Check::new(what, passed, format!("{} before, {} after; at most {more} more", number(before), number(after))));
     }
-    if let Some(last) = of(Phase::Rest).last() {
+    if let Some(last) = of(Phase::Rest).next_back() {
         checks.push(Check::new("no instance is left", last.instances == 0, last.instances.to_string()));
         checks.push(Check::new("nothing waits", last.queue == 0, last.queue.to_string()));
         checks.push(Check::new("policies in force", last.policies == POLICIES.len() as u64, last.policies.to_string()));
