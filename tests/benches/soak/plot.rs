@@ -10,14 +10,17 @@ use plotters::prelude::*;
 const WIDTH: u32 = 1_000;
 const PANEL: u32 = 180;
 
-/// One panel: its name, and its lines.
-type Panel = (&'static str, Vec<(&'static str, fn(&Sample) -> Option<f64>)>);
+/// A line by its name, and how it is read.
+type Line = (&'static str, fn(&Sample) -> Option<f64>);
+/// Points by the name of their line.
+type Points = (&'static str, Vec<(f64, f64)>);
 
 fn mib(bytes: u64) -> Option<f64> {
     Some(bytes as f64 / 1024.0 / 1024.0)
 }
 
-fn panels() -> Vec<Panel> {
+/// Panels by their names, and their lines.
+fn panels() -> Vec<(&'static str, Vec<Line>)> {
     vec![
         ("memory, MiB", vec![("resident", |sample| mib(sample.rss)), ("anonymous", |sample| mib(sample.anonymous))]),
         ("memory maps", vec![("all", |sample| Some(sample.maps as f64)), ("of code", |sample| Some(sample.code as f64))]),
@@ -40,7 +43,7 @@ fn rates(samples: &[Sample]) -> Vec<(f64, f64)> {
 
 /// Draws them all.
 pub fn draw(file: &Path, samples: &[Sample]) -> Result<(), Box<dyn Error>> {
-    let mut all: Vec<(&str, Vec<(&str, Vec<(f64, f64)>)>)> = Vec::new();
+    let mut all: Vec<(&str, Vec<Points>)> = Vec::new();
     for (name, lines) in panels() {
         let points = |read: fn(&Sample) -> Option<f64>| samples.iter().filter_map(|sample| Some((sample.at, read(sample)?))).collect();
         all.push((name, lines.into_iter().map(|(line, read)| (line, points(read))).collect()));

@@ -112,6 +112,9 @@ impl Outcome {
     }
 }
 
+/// A figure by its name, and how much more it may be.
+type Figure = (&'static str, fn(&Sample) -> u64, u64);
+
 /// What is held: memory while there is load, everything else before and after.
 fn held(samples: &[Sample]) -> Vec<Check> {
     let of = |phase: Phase| samples.iter().filter(move |sample| sample.phase == phase);
@@ -135,8 +138,7 @@ fn held(samples: &[Sample]) -> Vec<Check> {
         }
         _ => Check::new("anonymous memory does not grow", false, "too few samples".into()),
     });
-    type Read = fn(&Sample) -> u64;
-    let figures: [(&'static str, Read, u64); 4] = [
+    let figures: [Figure; 4] = [
         ("maps of code", |sample| sample.code, CODE_MORE),
         ("memory maps", |sample| sample.maps, MAPS_MORE),
         ("open files", |sample| sample.files, FILES_MORE),
