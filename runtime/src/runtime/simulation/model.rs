@@ -80,6 +80,15 @@ impl Line {
         self.enforced.iter().chain(&self.candidate).map(|standing| standing.states.clone()).collect()
     }
 
+    /// A name for states that nobody else has.
+    fn free(&self, known: &Known) -> String {
+        let digest = known.id.rsplit('-').next().unwrap_or_default();
+        let name = format!("{}@{digest}", known.policy);
+        let taken = self.states();
+        let numbered = (2..).map(|number| format!("{name}+{number}"));
+        std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name)).expect("there is no end of numbers")
+    }
+
     fn enforce(&mut self, standing: Standing) {
         match standing.from {
             None => self.enforced.clear(),
@@ -368,6 +377,13 @@ impl Model {
                     (None, Some(_)) => return Err("no-candidate"),
                 };
                 demoted.mode = Mode::Shadow;
+                if let Some(space) = self.spaces.get(&demoted.states)
+                    && line.enforced.iter().any(|other| other.states == demoted.states)
+                {
+                    let space = space.clone();
+                    demoted.states = line.free(&KNOWN[demoted.release]);
+                    self.spaces.insert(demoted.states.clone(), space);
+                }
                 line.candidate = Some(demoted.clone());
                 ("demote", demoted, None)
             }
@@ -411,13 +427,14 @@ impl Model {
             _ if known.resets => ("reset", true),
             _ => return Err("state"),
         };
+        let stays = line.candidate.as_ref().filter(|candidate| candidate.release != release);
         let apart = match (mode, from) {
+            (Mode::Enforce, _) if known.version.is_some() && stays.is_some_and(|candidate| candidate.states == before) => true,
             (Mode::Enforce, None) => false,
             (Mode::Enforce, Some(_)) => other && !line.enforced.is_empty(),
             _ => true,
         };
-        let digest = known.id.rsplit('-').next().unwrap_or_default();
-        let states = if apart { format!("{}@{digest}", known.policy) } else { before };
+        let states = if apart { line.free(known) } else { before };
         if other || apart {
             let keys = match became {
                 "kept" | "migrated" => space.map(|space| space.keys.clone()).unwrap_or_default(),
