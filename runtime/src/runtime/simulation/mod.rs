@@ -313,6 +313,11 @@ impl Run {
             let other = if policy == "limit" { "count" } else { "limit" };
             orders.push(self.one_order(other));
         }
+        self.hand_in(orders);
+    }
+
+    /// Hands orders in, all of them together.
+    fn hand_in(&mut self, orders: Vec<Order>) {
         let made = orders.iter().map(|order| self.made(order)).collect();
         let (runtime, by) = (self.machine.runtime().clone(), By { at: Some(self.now), ..By::new("the simulation") });
         let mut asked: Asked<_> = Box::pin(async move { runtime.orders(made, by).await });

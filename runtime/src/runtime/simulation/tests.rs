@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::model::{Mode, Order};
 use super::{Counts, Run};
 use crate::event::Event;
 use crate::ingest;
@@ -36,6 +37,7 @@ fn add(all: &mut Counts, one: Counts) {
 
 /// Each run is on one thread; runs are independent of each other.
 #[test]
+#[expect(clippy::print_stdout, reason = "how much was tried is part of what it says")]
 fn du_03_du_19_whatever_fails_the_promises_hold() {
     let (first, count, steps) = (number("EPHOR_SEED", 1), number("EPHOR_SEEDS", 200), number("EPHOR_STEPS", STEPS));
     let (next, all, failed) = (AtomicU64::new(first), Mutex::new(Counts::default()), Mutex::new(Vec::new()));
@@ -59,8 +61,32 @@ fn du_03_du_19_whatever_fails_the_promises_hold() {
     });
     let (counts, mut failed) = (*all.lock().expect("no panic"), failed.into_inner().expect("no panic"));
     failed.sort_unstable();
+    println!("{count} seeds from {first} on: {counts:?}");
     assert!(failed.is_empty(), "{} of {count} runs failed; the first again: EPHOR_SEED={} EPHOR_SEEDS=1", failed.len(), failed[0]);
     assert!(count < 100 || counts.power_cuts > count && counts.disk_failures > count / 4, "too little went wrong: {counts:?}");
+}
+
+/// What a release remembers in shadow was kept under a name that the release in force could
+/// have, and in its place, or twice.
+#[test]
+fn whoever_is_tried_out_shares_states_with_nobody() {
+    let begin = |release, mode| Order::Install { release, mode, from: None };
+    let promote = Order::Promote { policy: "count", to: Mode::Enforce };
+    let demote = Order::Demote { policy: "count" };
+    let later = Order::Install { release: 4, mode: Mode::Enforce, from: Some(0) };
+    let scripts = [
+        vec![begin(3, Mode::Shadow), promote, begin(5, Mode::Enforce), begin(3, Mode::Shadow)],
+        vec![begin(3, Mode::Enforce), later, demote.clone()],
+        vec![begin(3, Mode::Enforce), demote, begin(5, Mode::Enforce)],
+    ];
+    for script in scripts {
+        let mut run = Run::new(1, read);
+        for order in script {
+            run.hand_in(vec![order]);
+            (0..20).for_each(|_| run.submit());
+            run.close();
+        }
+    }
 }
 
 #[test]
