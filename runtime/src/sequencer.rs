@@ -164,8 +164,18 @@ pub(crate) struct Sequencer<C> {
 
 /// Microseconds since the Unix epoch.
 pub(crate) fn now_micros() -> i64 {
+    #[cfg(test)]
+    if let Some(told) = TOLD.get() {
+        return told;
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// For the simulation: what time it is on this thread.
+    pub(crate) static TOLD: std::cell::Cell<Option<i64>> = const { std::cell::Cell::new(None) };
 }
 
 /// Makes a queue. The channel itself has no bound: the semaphores bound what is
@@ -256,6 +266,12 @@ impl<C> Entrance<C> {
 }
 
 impl<C> Sequencer<C> {
+    /// Whether [`Sequencer::next`] would wait.
+    #[cfg(test)]
+    pub fn is_idle(&self) -> bool {
+        self.held.is_none() && self.receiver.is_empty()
+    }
+
     /// Waits for what comes next: a change, or a batch of the events that wait.
     /// `None` once everybody who could submit is gone and nothing is left.
     pub fn next(&mut self) -> Option<Step<C>> {

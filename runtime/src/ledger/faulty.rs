@@ -1,20 +1,25 @@
-//! A disk for tests: keeps what was written apart from what is durable, fails one
-//! operation on demand, and shows what a crash would leave.
+//! A disk for tests: keeps what was written apart from what is durable, fails
+//! operations on demand, and shows what a crash would leave.
 //!
 //! Faults that it has, and that the ledger has to survive:
-//! - an operation fails, and had none of its effect, half of it (a full disk), or
-//!   all of it;
-//! - a power cut: of what was not synced, each sector of 512 bytes is there or not,
-//!   by itself; a file may have its new length without its new bytes; changes of
+//! - an operation fails, or several one after the other, and had none of its effect,
+//!   half of it (a full disk), or all of it;
+//! - a power cut: of what was not synced, each sector (of 512 bytes, or of 4 KiB) is
+//!   there as it was before, as the last write left it, or as one of the writes between
+//!   did, by itself; a file may have its new length without its new bytes; changes of
 //!   names that were not synced happened up to some point;
 //! - a failed sync after which the system takes its cache for clean: some sectors
 //!   are durable, the others are seen by everybody and never will be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::storage::{File, Storage};
+use super::keys;
+use super::storage::{self, File, Storage};
+use crate::digest::Digest;
 
 const SECTOR: usize = 512;
 
@@ -48,8 +53,13 @@ struct Inner {
     folders: BTreeSet<String>,
     /// Operations so far, and what they were.
     operations: Vec<String>,
-    fault: Option<(usize, Failure)>,
+    /// Which operations fail.
+    fault: Option<(Range<usize>, Failure)>,
+    /// At which operation the power goes.
+    cut: Option<usize>,
     random: Random,
+    /// Bytes that are written as one.
+    sector: usize,
 }
 
 type Names = BTreeMap<String, usize>;
@@ -80,8 +90,9 @@ impl Change {
 struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
-    /// Sectors that were written and not synced.
-    dirty: BTreeSet<usize>,
+    /// Sectors that were written and not synced, as each write left them.
+    dirty: BTreeMap<usize, Vec<Vec<u8>>>,
+    sector: usize,
 }
 
 /// A small generator (SplitMix64), so that a seed is all there is to a failure.
@@ -107,6 +118,10 @@ impl Random {
 }
 
 impl Inode {
+    fn new(sector: usize) -> Self {
+        Inode { sector, ..Inode::default() }
+    }
+
     fn write(&mut self, offset: usize, bytes: &[u8]) {
         let end = offset + bytes.len();
         if self.live.len() < end {
@@ -114,52 +129,62 @@ impl Inode {
         }
         self.live[offset..end].copy_from_slice(bytes);
         if end > offset {
-            self.dirty.extend(offset / SECTOR..=(end - 1) / SECTOR);
+            self.soil(offset / self.sector..(end - 1) / self.sector + 1);
         }
     }
 
     fn set_len(&mut self, len: usize) {
         let before = self.live.len();
         self.live.resize(len, 0);
-        self.dirty.extend(before.min(len) / SECTOR..=before.max(len) / SECTOR);
+        self.soil(before.min(len) / self.sector..before.max(len) / self.sector + 1);
     }
 
-    /// Makes a sector durable.
-    fn persist(&mut self, sector: usize) {
-        let range = |bytes: &[u8]| (sector * SECTOR).min(bytes.len())..((sector + 1) * SECTOR).min(bytes.len());
-        let from = range(&self.live);
-        if self.durable.len() < from.end {
-            self.durable.resize(from.end, 0);
+    /// Notes how sectors are now.
+    fn soil(&mut self, sectors: Range<usize>) {
+        for sector in sectors {
+            let within = |at: usize| (at * self.sector).min(self.live.len());
+            let now = self.live[within(sector)..within(sector + 1)].to_vec();
+            self.dirty.entry(sector).or_default().push(now);
         }
-        self.durable[from.clone()].copy_from_slice(&self.live[from]);
+    }
+
+    /// Makes a sector durable, as it was at some time.
+    fn persist(&mut self, sector: usize, bytes: &[u8]) {
+        let from = sector * self.sector;
+        if bytes.is_empty() {
+            return;
+        }
+        if self.durable.len() < from + bytes.len() {
+            self.durable.resize(from + bytes.len(), 0);
+        }
+        self.durable[from..from + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Makes some of what is dirty durable: of each sector the last version, mostly, or
+    /// an earlier one, or none. Nothing is dirty any more.
+    fn persist_some(&mut self, random: &mut Random) {
+        for (sector, versions) in std::mem::take(&mut self.dirty) {
+            let last = versions.len() - 1;
+            let version = if random.coin() { last } else { random.below(versions.len()) };
+            if random.coin() {
+                self.persist(sector, &versions[version]);
+            }
+        }
     }
 
     /// Makes what is dirty durable, and the length. What an earlier sync failed to
     /// write is clean, and stays lost.
     fn sync(&mut self) {
         self.durable.truncate(self.live.len());
-        for sector in std::mem::take(&mut self.dirty) {
-            self.persist(sector);
+        for (sector, versions) in std::mem::take(&mut self.dirty) {
+            self.persist(sector, versions.last().map_or(&[], Vec::as_slice));
         }
         self.durable.resize(self.live.len(), 0);
     }
 
-    /// A sync that failed: some sectors got there, none is dirty any more.
-    fn sync_badly(&mut self, random: &mut Random) {
-        for sector in std::mem::take(&mut self.dirty) {
-            if random.coin() {
-                self.persist(sector);
-            }
-        }
-    }
-
     /// What a power cut leaves.
     fn crash(&mut self, random: &mut Random) {
-        for sector in std::mem::take(&mut self.dirty) {
-            if random.coin() {
-                self.persist(sector);
-            }
-        }
+        self.persist_some(random);
         // The length is of the old file, of the new one, or of what was allocated.
         match random.below(3) {
             0 => {}
@@ -177,10 +202,13 @@ impl Inode {
 
 impl Faulty {
     pub fn new(seed: u64) -> Self {
-        let disk = Faulty::default();
-        disk.inner().random = Random(seed);
-        disk.inner().folders.insert(String::new());
-        disk
+        Faulty::with_sectors(seed, SECTOR)
+    }
+
+    /// One that writes so many bytes as one.
+    pub fn with_sectors(seed: u64, sector: usize) -> Self {
+        let folders = BTreeSet::from([String::new()]);
+        Faulty(Arc::new(Mutex::new(Inner { random: Random(seed), folders, sector, ..Inner::default() })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -189,7 +217,38 @@ impl Faulty {
 
     /// Makes the operation with this number (the first is 0) fail.
     pub fn fail(&self, operation: usize, failure: Failure) {
-        self.inner().fault = Some((operation, failure));
+        self.fail_for(operation..operation + 1, failure);
+    }
+
+    /// Makes all operations with these numbers fail.
+    pub fn fail_for(&self, operations: Range<usize>, failure: Failure) {
+        self.inner().fault = Some((operations, failure));
+    }
+
+    /// Cuts the power at the operation with this number: what it does is half done, or
+    /// not at all, and nothing is done any more.
+    pub fn cut(&self, operation: usize) {
+        self.inner().cut = Some(operation);
+    }
+
+    /// Whether the power is gone.
+    pub fn is_cut(&self) -> bool {
+        let inner = self.inner();
+        inner.cut.is_some_and(|cut| inner.operations.len() > cut)
+    }
+
+    /// Takes back what was to fail. Gives whether something has.
+    pub fn calm(&self) -> bool {
+        let inner = &mut *self.inner();
+        let asked = inner.operations.len();
+        let failed = inner.fault.take().is_some_and(|(operations, _)| operations.start < asked);
+        let cut = inner.cut.take().is_some_and(|cut| cut < asked);
+        failed || cut
+    }
+
+    /// How much was asked of the disk so far.
+    pub fn count(&self) -> usize {
+        self.inner().operations.len()
     }
 
     /// What was asked of the disk so far.
@@ -201,7 +260,7 @@ impl Faulty {
     /// it is durable or not.
     pub fn killed(&self) -> Faulty {
         let mut inner = self.inner().clone();
-        inner.fault = None;
+        (inner.fault, inner.cut) = (None, None);
         inner.operations.clear();
         Faulty(Arc::new(Mutex::new(inner)))
     }
@@ -240,7 +299,7 @@ impl Faulty {
                     inner.folders.insert(folder.to_string());
                 }
                 inner.live.insert(name.clone(), inner.files.len());
-                inner.files.push(Inode { live: bytes.clone(), durable: bytes.clone(), dirty: BTreeSet::new() });
+                inner.files.push(Inode { live: bytes.clone(), durable: bytes.clone(), ..Inode::new(SECTOR) });
             }
             inner.durable = inner.live.clone();
         }
@@ -252,7 +311,14 @@ impl Faulty {
         let inner = &mut *self.inner();
         let number = inner.operations.len();
         inner.operations.push(what);
-        match inner.fault.filter(|(operation, _)| *operation == number) {
+        if let Some(cut) = inner.cut.filter(|cut| *cut <= number) {
+            if cut == number && inner.random.coin() {
+                halfway(inner);
+            }
+            return Err(io::Error::other("injected: the power is gone"));
+        }
+        let failing = inner.fault.as_ref().filter(|(operations, _)| operations.contains(&number)).cloned();
+        match failing {
             None => act(inner),
             Some((_, Failure::Before)) => Err(io::Error::other("injected: failed")),
             Some((_, Failure::Halfway)) => {
@@ -266,6 +332,24 @@ impl Faulty {
             }
         }
     }
+}
+
+/// Makes a data directory with a key that follows from a seed, so that what is written is
+/// the same each time.
+pub(crate) fn give_keys(disk: &Faulty, seed: u64) {
+    storage::mark(disk, Path::new("")).expect("an empty disk");
+    let line = format!("{}\n", Digest::of(&seed.to_le_bytes()).hex());
+    storage::replace(disk, keys::SECRET, line.as_bytes(), true).expect("written");
+}
+
+/// For whoever reads a real directory: writes all files into one.
+pub(crate) fn lay_out(disk: &Faulty, directory: &Path) -> io::Result<()> {
+    for (name, bytes) in disk.files() {
+        let path = directory.join(name);
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::write(path, bytes)?;
+    }
+    Ok(())
 }
 
 fn folder(path: &str) -> String {
@@ -311,7 +395,7 @@ impl Storage for Faulty {
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, path.to_string()));
             }
             let file = inner.files.len();
-            inner.files.push(Inode::default());
+            inner.files.push(Inode::new(inner.sector));
             inner.change(path, Change::Create(path.to_string(), file));
             Ok(file)
         };
@@ -398,7 +482,7 @@ impl File for FaultyFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let halfway = |inner: &mut Inner| inner.files[self.file].sync_badly(&mut inner.random);
+        let halfway = |inner: &mut Inner| inner.files[self.file].persist_some(&mut inner.random);
         let act = |inner: &mut Inner| {
             inner.files[self.file].sync();
             Ok(())

@@ -14,7 +14,7 @@ pub(crate) mod blobs;
 pub mod checkpoint;
 pub(crate) mod entry;
 #[cfg(test)]
-mod faulty;
+pub(crate) mod faulty;
 mod ids;
 mod journal;
 pub(crate) mod kept;
@@ -181,6 +181,19 @@ impl Ledger {
             );
         }
         Ok(ledger)
+    }
+
+    /// For the simulation: opens what is a data directory on any storage, or makes it one.
+    #[cfg(test)]
+    pub fn open_in(
+        storage: Arc<dyn Storage>,
+        directory: &Path,
+        segment_bytes: u64,
+        limits: &Limits,
+        visit: &mut dyn FnMut(Record<'_>) -> Result<(), String>,
+    ) -> Result<Self, OpenError> {
+        storage::mark(&*storage, directory).map_err(|error| OpenError::Directory(error.to_string()))?;
+        Ledger::open_on(storage, directory, segment_bytes, limits.durability, visit)
     }
 
     /// The same on any storage. Tiles are below `directory`, which errors name.

@@ -177,7 +177,7 @@ impl Disk {
 }
 
 /// Writes `FORMAT` into an empty directory; in any other, checks it.
-fn mark(storage: &dyn Storage, root: &Path) -> Result<(), DirectoryError> {
+pub(super) fn mark(storage: &dyn Storage, root: &Path) -> Result<(), DirectoryError> {
     let io = |doing| move |source| DirectoryError::Io { path: root.to_path_buf(), doing, source };
     let names = storage.list("").map_err(io("listing"))?;
     // A crash between making the directory and marking it leaves these.

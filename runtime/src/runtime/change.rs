@@ -196,14 +196,27 @@ fn prepare(memory: &Memory, lines: &Lines, order: Order) -> Result<Ready, LoadEr
         }
         Order::Demote { .. } => {
             let canary = line.candidate.take_if(|candidate| candidate.mode == Mode::Canary);
+            let mut begin = None;
             let mut demoted = match canary {
                 Some(canary) => canary,
                 None if line.candidate.is_none() => line.enforced.pop().ok_or_else(missing)?,
                 None => return Err(LoadError::NoCandidate { name: policy.to_string() }),
             };
             (demoted.mode, demoted.share) = (Mode::Shadow, 0);
+            // What it remembers in shadow is its own: otherwise an event would count twice
+            // for those that stay in force.
+            let release = demoted.image.release().clone();
+            if let Some(keyed) = &release.manifest.keyed
+                && line.enforced.iter().any(|other| other.states == demoted.states)
+            {
+                let before = std::mem::replace(&mut demoted.states, line.free_states(&policy, &release));
+                let (_, states) = memory.all(&before).map_err(|problem| LoadError::State { problem })?;
+                let keys = states.into_iter().map(|(key, state)| (key, Some(state))).collect();
+                let form = Some(form(&release, keyed, &demoted.grant));
+                begin = Some(Begin { states: demoted.states.clone(), form, keys, timers_of: Some(before) });
+            }
             line.candidate = Some(demoted.clone());
-            (What::Demote, demoted, None, None, None)
+            (What::Demote, demoted, None, None, begin)
         }
         Order::Withdraw { release, .. } => {
             let is_meant = |installed: &Installed| installed.id() == release;
@@ -244,13 +257,15 @@ fn install(memory: &Memory, policy: Arc<str>, mut line: Line, mut installed: Ins
     let (state, other) = memory.states.hand_over(&before, form.as_ref(), migrates_from, resets).map_err(fail)?;
     let (state, other) = by_rule(installed.rule, state, other).map_err(fail)?;
     // Beside the release in force or before it in time, states that the two cannot
-    // have in common are kept apart.
+    // have in common are kept apart. Whoever is tried out shares its own with nobody.
+    let stays = line.candidate.iter().find(|candidate| candidate.image.release().digest != release.digest);
     let apart = match (installed.mode, installed.validity.from) {
+        (Mode::Enforce, _) if keyed.is_some() && stays.is_some_and(|candidate| candidate.states == before) => true,
         (Mode::Enforce, None) => false,
         (Mode::Enforce, Some(_)) => other && line.current().is_some(),
         _ => true,
     };
-    installed.states = if apart { format!("{policy}@{}", release.digest.short()).into() } else { before.clone() };
+    installed.states = if apart { line.free_states(&policy, release) } else { before.clone() };
     let mut begin = None;
     if other || apart {
         let keys = match state {

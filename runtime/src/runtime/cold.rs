@@ -19,7 +19,8 @@ use crate::trace::Way;
 
 /// Reads of the disk that are under way at the same time. They wait for the disk and not
 /// for a processor, so that they are more than there are cores.
-const READS: usize = 16;
+// In a simulation one after the other, so that they come in the same order each time.
+const READS: usize = if cfg!(test) { 1 } else { 16 };
 
 /// States below which waking threads takes longer than reading them one by one.
 const SPREAD_MIN: usize = 8;

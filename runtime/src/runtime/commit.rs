@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::admit::Slot;
-use super::keep;
+use super::keep::Keeping;
 use super::verdicts::Live;
 use crate::ledger::kept::Writer;
 use crate::ledger::{self, Answer, Batch, Committed, Ledger, Line, Recorded, Refusal, WriteError};
@@ -23,7 +23,7 @@ use crate::trace::{Outcome, Traced, Way};
 use crate::verdict::{Decision, Verdict};
 
 /// Judged batches that wait for the disk; with more the spine waits.
-pub(super) const WAITING_MAX: usize = 8;
+const WAITING_MAX: usize = 8;
 
 /// Bytes of entries that share a sync, about: a larger record takes longer to write
 /// than waiting for the next sync.
@@ -64,9 +64,8 @@ pub(super) enum Keeper {
 pub(super) struct Ended;
 
 impl Keeper {
-    /// Starts the thread that commits to a ledger, and before it the one that keeps
-    /// events, where they are kept. They end when nobody can give them work any more, or
-    /// when something cannot be written; then `failure` says why.
+    /// Makes the one who commits to a ledger, and before it the one who keeps events,
+    /// where they are kept.
     pub fn disk(
         ledger: Ledger,
         events: Option<Writer>,
@@ -75,12 +74,17 @@ impl Keeper {
         failure: Arc<OnceLock<String>>,
         durable: watch::Sender<u64>,
         placed: Sender<Vec<u64>>,
-    ) -> io::Result<Keeper> {
-        let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
-        let kept = events.map(|writer| keep::start(writer, sender.clone(), stats.clone(), failure.clone())).transpose()?;
+    ) -> (Keeper, Stages) {
+        let (sender, waiting) = mpsc::sync_channel(WAITING_MAX);
+        let keeping = events.map(|writer| Keeping::new(writer, sender.clone(), stats.clone(), failure.clone()));
         let committer = Committer { ledger, checkpoint_interval, checkpointed: Instant::now(), stats, failure, durable, placed };
-        std::thread::Builder::new().name("commit".into()).spawn(move || committer.run(&receiver))?;
-        Ok(Keeper::Disk(kept.unwrap_or(sender)))
+        match keeping {
+            None => (Keeper::Disk(sender), Stages { keeping: None, committer, waiting }),
+            Some(keeping) => {
+                let (sender, first) = mpsc::sync_channel(WAITING_MAX);
+                (Keeper::Disk(sender), Stages { keeping: Some((keeping, first)), committer, waiting })
+            }
+        }
     }
 
     /// Takes a batch: makes it durable, then answers.
@@ -96,9 +100,30 @@ impl Keeper {
     }
 }
 
-struct Committer {
+/// What a judged batch goes through on its way to the disk.
+pub(super) struct Stages {
+    /// Who keeps events, and what waits for that; absent where they are not kept.
+    pub keeping: Option<(Keeping, Receiver<Work>)>,
+    pub committer: Committer,
+    /// What waits to be committed.
+    pub waiting: Receiver<Work>,
+}
+
+impl Stages {
+    /// Starts a thread for each. They end when nobody can give them work any more, or
+    /// when something cannot be written; then `failure` says why.
+    pub fn start(self) -> io::Result<()> {
+        let Stages { keeping, committer, waiting } = self;
+        if let Some((keeping, waiting)) = keeping {
+            std::thread::Builder::new().name("keep".into()).spawn(move || keeping.run(&waiting))?;
+        }
+        std::thread::Builder::new().name("commit".into()).spawn(move || committer.run(&waiting)).map(drop)
+    }
+}
+
+pub(super) struct Committer {
     ledger: Ledger,
-    checkpoint_interval: Duration,
+    pub checkpoint_interval: Duration,
     checkpointed: Instant,
     stats: Arc<Stats>,
     failure: Arc<OnceLock<String>>,
@@ -118,15 +143,7 @@ impl Committer {
                 Err(RecvTimeoutError::Timeout) => Vec::new(),
                 Err(RecvTimeoutError::Disconnected) => break self.ledger.checkpoint(),
             };
-            let done = self.commit(work);
-            let done = done.and_then(|()| match self.checkpointed.elapsed() >= self.checkpoint_interval {
-                true => {
-                    self.checkpointed = Instant::now();
-                    self.ledger.checkpoint()
-                }
-                false => Ok(()),
-            });
-            self.stats.unsettled.set(i64::try_from(self.ledger.unsettled()).unwrap_or(i64::MAX));
+            let done = self.turn(work);
             if done.is_err() {
                 break done;
             }
@@ -134,6 +151,20 @@ impl Committer {
         if let Err(error) = end {
             self.fail(&error);
         }
+    }
+
+    /// Commits what waits, and signs a checkpoint when it is time for one.
+    pub fn turn(&mut self, group: Vec<Work>) -> Result<(), WriteError> {
+        let done = self.commit(group);
+        let done = done.and_then(|()| match self.checkpointed.elapsed() >= self.checkpoint_interval {
+            true => {
+                self.checkpointed = Instant::now();
+                self.ledger.checkpoint()
+            }
+            false => Ok(()),
+        });
+        self.stats.unsettled.set(i64::try_from(self.ledger.unsettled()).unwrap_or(i64::MAX));
+        done.inspect_err(|error| self.fail(error))
     }
 
     fn fail(&self, error: &WriteError) {

@@ -156,23 +156,42 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Carries out what an earlier process did not come to, and starts the thread that
-    /// erases. It ends when nobody can ask it any more. Events are kept for so many days
-    /// after they arrived, if that is said.
-    pub fn start(archive: Archive, days: Option<u16>, erasures: &[Erasure], entrance: WeakEntrance<Change>) -> io::Result<Self> {
+    /// Carries out what an earlier process did not come to, and makes the one who erases.
+    /// Events are kept for so many days after they arrived, if that is said.
+    pub fn new(archive: Archive, days: Option<u16>, erasures: &[Erasure], entrance: WeakEntrance<Change>) -> io::Result<(Self, Erasing)> {
         let behind = archive.catch_up(erasures).map_err(|error| io::Error::other(error.to_string()))?;
         let (jobs, receiver) = mpsc::channel();
         let jobs = Arc::new(jobs);
-        let mut eraser = Eraser { archive: archive.clone(), days, entrance, jobs: Arc::downgrade(&jobs), behind };
+        let eraser = Eraser { archive: archive.clone(), days, entrance, jobs: Arc::downgrade(&jobs), behind };
         let (ending, ended) = watch::channel(());
+        Ok((Contents { archive, jobs, ended }, Erasing { eraser, jobs: receiver, ending }))
+    }
+}
+
+/// Who erases, and what is to be erased.
+pub(super) struct Erasing {
+    eraser: Eraser,
+    jobs: Receiver<Job>,
+    ending: watch::Sender<()>,
+}
+
+impl Erasing {
+    /// Starts the thread. It ends when nobody can ask it any more.
+    pub fn start(self) -> io::Result<()> {
+        let Erasing { mut eraser, jobs, ending } = self;
         let run = move || {
-            eraser.run(&receiver);
+            eraser.run(&jobs);
             // The directory first, so that whoever waits can open it again.
             drop(eraser);
             drop(ending);
         };
-        std::thread::Builder::new().name("erase".into()).spawn(run)?;
-        Ok(Contents { archive, jobs, ended })
+        std::thread::Builder::new().name("erase".into()).spawn(run).map(drop)
+    }
+
+    /// For the simulation: does one thing that is to be done. Whether there was one.
+    #[cfg(test)]
+    pub fn turn(&mut self) -> bool {
+        self.jobs.try_recv().map(|job| self.eraser.job(job)).is_ok()
     }
 }
 
@@ -191,13 +210,7 @@ impl Eraser {
         let mut wait = Duration::ZERO;
         loop {
             match jobs.recv_timeout(wait) {
-                Ok(Job { erasure, reply }) => {
-                    let done = self.carry_out(&erasure);
-                    if let Some(reply) = reply {
-                        // Whoever asked may be gone.
-                        let _ = reply.send(done);
-                    }
-                }
+                Ok(job) => self.job(job),
                 Err(RecvTimeoutError::Timeout) => {
                     if wait == LOOK {
                         self.try_again();
@@ -207,6 +220,14 @@ impl Eraser {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    fn job(&mut self, Job { erasure, reply }: Job) {
+        let done = self.carry_out(&erasure);
+        if let Some(reply) = reply {
+            // Whoever asked may be gone.
+            let _ = reply.send(done);
         }
     }
 

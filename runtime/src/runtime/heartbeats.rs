@@ -227,6 +227,14 @@ pub(super) struct Tick {
     waiting: Arc<AtomicBool>,
 }
 
+impl Tick {
+    /// For the simulation: it is this time now.
+    #[cfg(test)]
+    pub fn at(now: i64) -> Self {
+        Tick { now, waiting: Arc::default() }
+    }
+}
+
 impl Drop for Tick {
     fn drop(&mut self) {
         self.waiting.store(false, Ordering::Release);

@@ -4,35 +4,21 @@
 //! Before it, not beside it: content is durable when its entry is written, so there is no
 //! entry without. The two threads work at the same time, on different batches.
 
-use std::io;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::admit::Slot;
-use super::commit::{WAITING_MAX, Work};
+use super::commit::Work;
 use crate::ledger::kept::{WriteError, Writer};
 use crate::stats::Stats;
 
 /// Bytes of events that share a sync, about.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
-/// Starts it. What it is given goes on to `next`, in the same order, once its content is
-/// durable. It ends when nobody can give it anything any more, when nobody takes anything
-/// from it, or when something cannot be written; then `failure` says what.
-pub(super) fn start(
-    writer: Writer,
-    next: SyncSender<Work>,
-    stats: Arc<Stats>,
-    failure: Arc<OnceLock<String>>,
-) -> io::Result<SyncSender<Work>> {
-    let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
-    let run = move || Keeping { writer, next, stats, failure }.run(&receiver);
-    std::thread::Builder::new().name("keep".into()).spawn(run)?;
-    Ok(sender)
-}
-
-struct Keeping {
+/// Keeps content. What it is given goes on to the next, in the same order, once its
+/// content is durable.
+pub(super) struct Keeping {
     writer: Writer,
     next: SyncSender<Work>,
     stats: Arc<Stats>,
@@ -40,22 +26,30 @@ struct Keeping {
 }
 
 impl Keeping {
-    fn run(mut self, receiver: &Receiver<Work>) {
+    pub fn new(writer: Writer, next: SyncSender<Work>, stats: Arc<Stats>, failure: Arc<OnceLock<String>>) -> Self {
+        Keeping { writer, next, stats, failure }
+    }
+
+    /// Ends when nobody can give it anything any more, when nobody takes anything from
+    /// it, or when something cannot be written; then `failure` says what.
+    pub fn run(mut self, receiver: &Receiver<Work>) {
         while let Ok(first) = receiver.recv() {
-            let mut group = vec![first];
-            if let Err(error) = self.keep_all(&mut group, receiver) {
-                // Known before whoever waits is let go and asks why.
-                if self.failure.set(error.to_string()).is_ok() {
-                    tracing::error!(%error, "Events cannot be kept; nothing is taken any more");
-                }
+            if self.turn(vec![first], receiver).is_none() {
                 return;
             }
-            for work in group {
-                if self.next.send(work).is_err() {
-                    return;
-                }
-            }
         }
+    }
+
+    /// Keeps what waits and hands it on. Nothing, if that is the end.
+    pub fn turn(&mut self, mut group: Vec<Work>, receiver: &Receiver<Work>) -> Option<()> {
+        if let Err(error) = self.keep_all(&mut group, receiver) {
+            // Known before whoever waits is let go and asks why.
+            if self.failure.set(error.to_string()).is_ok() {
+                tracing::error!(%error, "Events cannot be kept; nothing is taken any more");
+            }
+            return None;
+        }
+        group.into_iter().try_for_each(|work| self.next.send(work)).ok()
     }
 
     /// Makes the content of what waits durable, with one sync.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::gate::Gate;
 use crate::digest::Digest;
 use crate::policy::statement::StateRule;
-use crate::policy::{Grant, Mode, Validity};
+use crate::policy::{Grant, Mode, Release, Validity};
 use crate::sandbox::Image;
 
 /// Releases of one policy that are in force at different event times, at most: what
@@ -86,6 +86,15 @@ impl Line {
     /// All its releases.
     pub fn releases(&self) -> impl Iterator<Item = &Installed> {
         self.enforced.iter().chain(&self.candidate)
+    }
+
+    /// A name for states of a release apart from those of all others: the release's, or
+    /// that with a number, where another one has taken over what was kept under it.
+    pub fn free_states(&self, policy: &str, release: &Release) -> Arc<str> {
+        let name = format!("{policy}@{}", release.digest.short());
+        let numbered = (2..).map(|number: u32| format!("{name}+{number}"));
+        let is_free = |name: &String| self.releases().all(|other| *other.states != **name);
+        std::iter::once(name.clone()).chain(numbered).find(is_free).unwrap_or_default().into()
     }
 
     /// Puts a release in force. One that says from when keeps those before it for what

@@ -33,9 +33,12 @@ mod heartbeats;
 mod keep;
 mod line;
 mod numbers;
+mod parts;
 mod publish;
 mod recover;
 mod set;
+#[cfg(test)]
+mod simulation;
 mod spine;
 mod timed;
 mod verdicts;
@@ -58,7 +61,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::ledger::entry::{ConfigurationEntry, Entry, KeepEntry, Subject};
 use crate::ledger::note::Note;
-use crate::ledger::{self, Durability, Ids, Keep, Log, Secrets};
+use crate::ledger::{self, Durability, Ids, Keep, Ledger, Log, Secrets};
 use crate::policy::pseudonym::Secret;
 use crate::policy::{Grant, Publisher, Release, Validity};
 use crate::reference::List;
@@ -76,6 +79,7 @@ use contents::Contents;
 use heartbeats::Heartbeats;
 use line::{Installed, Lines};
 use numbers::Numbers;
+use parts::Parts;
 use recover::Noted;
 use spine::{Beginning, Memory, Spine};
 use verdicts::{Live, WeakLive};
@@ -390,7 +394,19 @@ impl Builder {
     /// If the machine does not give what it needs, or the data directory cannot be
     /// taken up.
     pub fn build(self) -> Result<Runtime, BuildError> {
-        let sandbox = Sandbox::new(self.sandbox).map_err(|error| BuildError::Sandbox(format!("{error:#}")))?;
+        let sandbox = Sandbox::new(self.sandbox.clone()).map_err(|error| BuildError::Sandbox(format!("{error:#}")))?;
+        let (runtime, parts) = self.assemble(sandbox, recover::open)?;
+        parts.start().map_err(|error| BuildError::Threads(error.to_string()))?;
+        Ok(runtime)
+    }
+
+    /// Makes all its parts; `open` opens the data directory, if there is one. Whoever does
+    /// not start them can do what they do step by step.
+    fn assemble(
+        self,
+        sandbox: Arc<Sandbox>,
+        open: impl FnOnce(&Path, &ledger::Limits, &Limits) -> Result<(Ledger, Memory, Noted), ledger::OpenError>,
+    ) -> Result<(Runtime, Parts), BuildError> {
         let worker = match self.worker {
             Some(worker) => worker,
             None => std::env::current_exe().map_err(BuildError::Worker)?,
@@ -411,6 +427,7 @@ impl Builder {
         let mut recorded = LineRecords::new();
         let withdrawn = Arc::new(RwLock::new(Withdrawn::default()));
         let (mut keep, mut archive, mut secrets) = (None, None, None);
+        let mut stages = None;
         let (memory, keeper, log, secret) = match &self.data {
             None => {
                 let (ids, heartbeats) = (Ids::new(self.ledger.horizon_days), Heartbeats::new(&self.spine.heartbeats));
@@ -429,7 +446,7 @@ impl Builder {
                 (memory, Keeper::Memory { stats: stats.clone(), live: told }, None, Secret::random().map_err(BuildError::Random)?)
             }
             Some(directory) => {
-                let (ledger, mut memory, noted) = recover::open(directory, &self.ledger, &self.spine)?;
+                let (ledger, mut memory, noted) = open(directory, &self.ledger, &self.spine)?;
                 let Noted { lines, account, withdrawn: taken_back, .. } = noted;
                 *withdrawn.write().unwrap_or_else(PoisonError::into_inner) = taken_back;
                 memory.withdrawn = withdrawn.clone();
@@ -450,29 +467,27 @@ impl Builder {
                 secrets = Some(ledger.secrets());
                 durable_out.send_replace(memory.next - 1);
                 let interval = Duration::from_millis(self.ledger.checkpoint_ms);
-                let keeper =
-                    Keeper::disk(ledger, events.filter(|_| is_kept), interval, stats.clone(), failure.clone(), durable_out, placed_out)
-                        .map_err(threads)?;
+                let events = events.filter(|_| is_kept);
+                let (keeper, made) = Keeper::disk(ledger, events, interval, stats.clone(), failure.clone(), durable_out, placed_out);
+                stages = Some(made);
                 (memory, keeper, Some(log), secret)
             }
         };
         let started = self.replays.unwrap_or_else(|| Some(now_micros()));
-        let beginning = Beginning { started, keep, verdict_events_given: self.verdict_events_given };
+        let beginning = Beginning { started, keep };
         stats.waiting_max.set(i64::try_from(self.spine.queue_events_max).unwrap_or(i64::MAX));
         stats.waiting_bytes_max.set(i64::try_from(self.spine.queue_bytes_max).unwrap_or(i64::MAX));
         // Before the first event as well.
         stats.state_keys.set(memory.states.keys() as i64);
         stats.timers.set(memory.timers.len() as i64);
-        Spine::start(sequencer, &self.spine, standing.clone(), memory, keeper, eyes.clone(), beginning).map_err(threads)?;
-        let contents = archive.map(|(archive, days, erasures)| Contents::start(archive, days, &erasures, entrance.weak()));
-        let contents = contents.transpose().map_err(threads)?;
+        let spine = Spine::new(&self.spine, standing.clone(), memory, keeper, eyes.clone(), self.verdict_events_given).map_err(threads)?;
+        let contents = archive.map(|(archive, days, erasures)| Contents::new(archive, days, &erasures, entrance.weak()));
+        let (contents, erasing) = contents.transpose().map_err(threads)?.unzip();
         let ticks = Heartbeats::new(&self.spine.heartbeats).is_on();
-        if ticks {
-            heartbeats::tick(entrance.weak()).map_err(threads)?;
-        }
+        let parts = Parts { spine, sequencer, beginning, stages, erasing, ticks: ticks.then(|| entrance.weak()) };
         let changing = Mutex::new(());
         let (recorded, data) = (Mutex::new(recorded), self.data);
-        Ok(Runtime(Arc::new(Inner {
+        let runtime = Runtime(Arc::new(Inner {
             entrance,
             loader,
             standing,
@@ -491,7 +506,8 @@ impl Builder {
             live,
             secret,
             secrets,
-        })))
+        }));
+        Ok((runtime, parts))
     }
 }
 

@@ -340,7 +340,7 @@ impl Runtime {
         self.orders(vec![order], by).await?.pop().ok_or(LoadError::Stopped)
     }
 
-    async fn orders(&self, orders: Vec<Order>, by: By) -> Result<Vec<Swap>, LoadError> {
+    pub(super) async fn orders(&self, orders: Vec<Order>, by: By) -> Result<Vec<Swap>, LoadError> {
         let (reply, done) = oneshot::channel();
         let at = by.at.unwrap_or_else(now_micros);
         self.0.entrance.change(Change::Orders { orders, by, at, reply }).map_err(|Stopped| LoadError::Stopped)?;

@@ -35,11 +35,21 @@ pub(super) struct Noted {
 
 /// Opens a data directory, or makes one.
 pub(super) fn open(directory: &Path, limits: &ledger::Limits, spine: &sequencer::Limits) -> Result<(Ledger, Memory, Noted), OpenError> {
+    take_up(directory, limits, spine, |visit| Ledger::open(directory, limits, visit))
+}
+
+/// The same, where somebody else opens the ledger and has its records visited.
+pub(super) fn take_up(
+    directory: &Path,
+    limits: &ledger::Limits,
+    spine: &sequencer::Limits,
+    open: impl FnOnce(&mut dyn FnMut(Record<'_>) -> Result<(), String>) -> Result<Ledger, OpenError>,
+) -> Result<(Ledger, Memory, Noted), OpenError> {
     let mut noted = Noted::default();
     let (mut ids, mut numbers) = (Ids::new(limits.horizon_days), Numbers::default());
     let mut heartbeats = Heartbeats::new(&spine.heartbeats);
     let (mut states, mut timers) = (States::within(spine.state_memory_bytes_max), Timers::default());
-    let ledger = Ledger::open(directory, limits, &mut |record| {
+    let ledger = open(&mut |record| {
         take_ids(&mut ids, &mut numbers, &mut heartbeats, &mut noted, &record)?;
         take_states(&mut ids, &mut states, &mut timers, &mut noted.lines, &record)
     })?;

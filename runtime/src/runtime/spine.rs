@@ -63,8 +63,6 @@ pub(super) struct Beginning {
     pub started: Option<i64>,
     /// What is kept of events, if that is something else than before.
     pub keep: Option<KeepEntry<'static>>,
-    /// Verdict events are submitted, and none is to be made.
-    pub verdict_events_given: bool,
 }
 
 pub(super) struct Spine {
@@ -76,23 +74,22 @@ pub(super) struct Spine {
     pool: rayon::ThreadPool,
     stats: Arc<Stats>,
     eyes: Arc<Eyes>,
+    /// Verdict events are submitted, and none is to be made.
     verdict_events_given: bool,
     /// It was said that verdict events are cut off.
     is_cut_noted: bool,
 }
 
 impl Spine {
-    /// Starts the thread. It ends when everybody who could submit is gone, or when
-    /// nothing can be kept any more.
-    pub fn start(
-        mut sequencer: Sequencer<Change>,
+    /// Makes it, with the threads that evaluate.
+    pub fn new(
         limits: &Limits,
         standing: Arc<RwLock<Lines>>,
         memory: Memory,
         keeper: Keeper,
         eyes: Arc<Eyes>,
-        beginning: Beginning,
-    ) -> io::Result<()> {
+        verdict_events_given: bool,
+    ) -> io::Result<Self> {
         let threads = match limits.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -103,30 +100,36 @@ impl Spine {
             .thread_name(|index| format!("evaluate-{index}"))
             .build()
             .map_err(io::Error::other)?;
-        let (set, limits, verdict_events_given) = (Set::default(), limits.clone(), beginning.verdict_events_given);
-        let stats = eyes.stats();
-        let mut spine = Spine { set, standing, memory, limits, keeper, pool, stats, eyes, verdict_events_given, is_cut_noted: false };
-        std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(move || {
-            if spine.begin(beginning).is_err() {
-                return;
+        let (set, limits, stats) = (Set::default(), limits.clone(), eyes.stats());
+        Ok(Spine { set, standing, memory, limits, keeper, pool, stats, eyes, verdict_events_given, is_cut_noted: false })
+    }
+
+    /// Starts the thread. It ends when everybody who could submit is gone, or when
+    /// nothing can be kept any more.
+    pub fn start(mut self, mut sequencer: Sequencer<Change>, beginning: Beginning) -> io::Result<()> {
+        let run = move || {
+            // The keeper says why it ends; whoever waits is told that the runtime ended.
+            let mut done = self.begin(beginning);
+            while let Ok(()) = done
+                && let Some(step) = sequencer.next()
+            {
+                done = self.step(step);
             }
-            while let Some(step) = sequencer.next() {
-                let done = match step {
-                    Step::Batch(submissions) => spine.batch(submissions),
-                    Step::Change(change) => spine.change(change),
-                };
-                // The keeper says why; whoever waits is told that the runtime ended.
-                if let Err(Ended) = done {
-                    return;
-                }
-            }
-        })?;
-        Ok(())
+        };
+        std::thread::Builder::new().name("spine".into()).stack_size(THREAD_STACK_BYTES).spawn(run).map(drop)
+    }
+
+    /// Does what comes next in the order of everything.
+    pub fn step(&mut self, step: Step<Change>) -> Result<(), Ended> {
+        match step {
+            Step::Batch(submissions) => self.batch(submissions),
+            Step::Change(change) => self.change(change),
+        }
     }
 
     /// Notes the start. That of an empty ledger is its beginning, and needs no entry.
-    fn begin(&mut self, Beginning { started, keep, verdict_events_given }: Beginning) -> Result<(), Ended> {
-        if verdict_events_given {
+    pub fn begin(&mut self, Beginning { started, keep }: Beginning) -> Result<(), Ended> {
+        if self.verdict_events_given {
             self.memory.outstanding.clear();
         }
         let first = self.memory.next;

@@ -147,8 +147,7 @@ impl Image {
     /// Makes an instance and throws it away, for measuring.
     pub fn instantiate(&self) -> wasmtime::Result<()> {
         let mut store = self.store()?;
-        self.pre.instantiate(&mut store)?;
-        Ok(())
+        self.code.instantiate(&mut store)
     }
 
     pub(super) fn store(&self) -> wasmtime::Result<Store<Ctx>> {
@@ -191,17 +190,16 @@ impl Work<'_> {
             Failure { kind, detail, cost }
         };
         let mut store = self.image.store().map_err(|error| fail(error, 0))?;
-        let instance = self.image.pre.instantiate(&mut store).map_err(Machine::no_instance);
-        let outcome = instance.and_then(|policy| match self.about {
+        let outcome = match self.about {
             About::Events(view) => {
                 let columns = view.columns().iter().map(|column| slice(column, &range)).collect();
-                policy.call_evaluate(&mut store, &Batch { rows: range.len() as u32, columns, keys })
+                self.image.code.evaluate(&mut store, &Batch { rows: range.len() as u32, columns, keys })
             }
             About::Timers(at) => {
                 let states = keys.map(|keys| keys.states).unwrap_or_default();
-                policy.call_wake(&mut store, &Wakes { at: at[range.clone()].to_vec(), states })
+                self.image.code.wake(&mut store, &Wakes { at: at[range.clone()].to_vec(), states })
             }
-        });
+        };
         let fuel = limits.event_fuel_max.saturating_sub(store.get_fuel().unwrap_or(0));
         self.outcome.fuel += fuel;
         self.outcome.calls += 1;

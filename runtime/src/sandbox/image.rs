@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wasmtime::Engine;
+use wasmtime::{Engine, Store};
 
 use super::Limits;
-use super::bindings::PolicyPre;
-use super::engine::{Ctx, Sandbox};
+use super::bindings::{Batch, Outcome, Policy, PolicyPre, Wakes};
+use super::engine::{Ctx, Machine, Sandbox};
 use super::error::LoadError;
 use super::language::language;
 use crate::policy::publisher::Budget;
@@ -17,7 +17,7 @@ use crate::reference::List;
 /// A release that can be run.
 pub(crate) struct Image {
     pub(super) sandbox: Arc<Sandbox>,
-    pub(super) pre: PolicyPre<Ctx>,
+    pub(super) code: Code,
     pub(super) release: Arc<Release>,
     /// What it looks things up in, in the order of the manifest.
     pub(super) lists: Arc<[Arc<List>]>,
@@ -60,26 +60,88 @@ impl Image {
     ///
     /// If the lists are not those that the manifest names.
     pub fn rebind(&self, component: &[u8], settings: &[u8], lists: &Lists) -> Result<Image, LoadError> {
-        Image::bind(self.sandbox.clone(), self.pre.clone(), component, settings, self.release.manifest.clone(), lists)
+        Image::bind(self.sandbox.clone(), self.code.clone(), component, settings, self.release.manifest.clone(), lists)
     }
 
     /// Binds code to the lists that its manifest names.
     pub(super) fn bind(
         sandbox: Arc<Sandbox>,
-        pre: PolicyPre<Ctx>,
+        code: Code,
         component: &[u8],
         settings: &[u8],
         manifest: Manifest,
         lists: &Lists,
     ) -> Result<Image, LoadError> {
         // Code of one engine in a store of another: types of two engines would be mixed up.
-        debug_assert!(Engine::same(pre.engine(), &sandbox.engine), "one engine has compiled it and another is to run it");
+        debug_assert!(code.is_of(&sandbox.engine), "one engine has compiled it and another is to run it");
         let language = language(component);
         let lists = lists.bind(&manifest.lists)?;
         let bound = lists.iter().map(|list| Bound { name: list.name().into(), version: list.version().into(), digest: list.digest() });
         let release = Arc::new(Release::new(component, settings, bound.collect(), manifest).written_in(language));
         let limits = sandbox.limits.of(language);
-        Ok(Image { sandbox, pre, release, lists, limits, pace: Pace::default() })
+        Ok(Image { sandbox, code, release, lists, limits, pace: Pace::default() })
+    }
+}
+
+/// What is called.
+#[derive(Clone)]
+pub(super) enum Code {
+    /// A component, in an instance of its own for each call.
+    Component(PolicyPre<Ctx>),
+    /// For the simulation.
+    #[cfg(test)]
+    Native(super::native::Configured),
+}
+
+/// An instance of a component. That there is none is the machine's affair.
+fn instance(pre: &PolicyPre<Ctx>, store: &mut Store<Ctx>) -> wasmtime::Result<Policy> {
+    pre.instantiate(store).map_err(Machine::no_instance)
+}
+
+impl Code {
+    /// Whether this engine can run it.
+    fn is_of(&self, engine: &Engine) -> bool {
+        match self {
+            Code::Component(pre) => Engine::same(pre.engine(), engine),
+            #[cfg(test)]
+            Code::Native(_) => true,
+        }
+    }
+
+    /// Asks about events.
+    pub fn evaluate(&self, store: &mut Store<Ctx>, batch: &Batch) -> wasmtime::Result<Outcome> {
+        match self {
+            Code::Component(pre) => instance(pre, store)?.call_evaluate(store, batch),
+            #[cfg(test)]
+            Code::Native(native) => native.evaluate(batch),
+        }
+    }
+
+    /// Asks about timers that fire.
+    pub fn wake(&self, store: &mut Store<Ctx>, wakes: &Wakes) -> wasmtime::Result<Outcome> {
+        match self {
+            Code::Component(pre) => instance(pre, store)?.call_wake(store, wakes),
+            #[cfg(test)]
+            Code::Native(native) => native.wake(wakes),
+        }
+    }
+
+    /// Has states migrated that a release of version `from` left.
+    pub fn migrate(&self, store: &mut Store<Ctx>, from: u32, states: &[Vec<u8>]) -> wasmtime::Result<Result<Vec<Option<Vec<u8>>>, String>> {
+        match self {
+            Code::Component(pre) => instance(pre, store)?.call_migrate(store, from, states),
+            #[cfg(test)]
+            Code::Native(native) => Ok(native.migrate(from, states)),
+        }
+    }
+
+    /// Makes an instance and throws it away.
+    pub fn instantiate(&self, store: &mut Store<Ctx>) -> wasmtime::Result<()> {
+        match self {
+            Code::Component(pre) => instance(pre, store).map(drop),
+            #[cfg(test)]
+            Code::Native(_) => Ok(()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::bindings::PolicyPre;
 use super::cache::{Cache, Found};
 use super::engine::{Ctx, Sandbox, linker};
 use super::error::LoadError;
-use super::image::{Image, Lists};
+use super::image::{Code, Image, Lists};
 use super::language::language;
 use super::worker::{Described, Reply, Request, split_message, write_message};
 use super::{Limits, code};
@@ -67,13 +67,17 @@ impl Loader {
         }
         let text = std::str::from_utf8(settings)
             .map_err(|error| LoadError::SettingsDocument { problem: format!("they are not UTF-8: {error}") })?;
+        #[cfg(test)]
+        if let Some((code, manifest)) = super::native::find(component, text) {
+            return Image::bind(self.sandbox.clone(), code, component, settings, manifest, lists);
+        }
         let entry = self.cache_name(component, settings);
         if let Some(cache) = &self.cache {
             match cache.get(entry) {
                 Found::Hit(bytes) => match self.code(&bytes) {
                     Ok((pre, manifest)) => {
                         self.hits.fetch_add(1, Ordering::Relaxed);
-                        return Image::bind(self.sandbox.clone(), pre, component, settings, manifest, lists);
+                        return Image::bind(self.sandbox.clone(), Code::Component(pre), component, settings, manifest, lists);
                     }
                     Err(error) => tracing::warn!(%error, "cached code is of no use; compiling again"),
                 },
@@ -96,7 +100,7 @@ impl Loader {
         {
             tracing::warn!(%error, "compiled code could not be cached; the next start will compile again");
         }
-        Image::bind(self.sandbox.clone(), pre, component, settings, manifest, lists)
+        Image::bind(self.sandbox.clone(), Code::Component(pre), component, settings, manifest, lists)
     }
 
     /// Names code by everything that it depends on.

@@ -20,7 +20,7 @@ impl Image {
         let mut rest = states;
         while !rest.is_empty() {
             let some = &rest[..rest.len().min(call_states)];
-            let made = self.store().and_then(|mut store| self.pre.instantiate(&mut store)?.call_migrate(&mut store, from, some));
+            let made = self.store().and_then(|mut store| self.code.migrate(&mut store, from, some));
             let made = match made {
                 Ok(made) => made?,
                 // Honest states may together need more than one call has.

@@ -23,6 +23,8 @@ pub mod limits;
 mod load;
 mod lookup;
 mod migrate;
+#[cfg(test)]
+pub(crate) mod native;
 pub mod worker;
 
 pub(crate) use call::{Keys, Outcome, Said};
