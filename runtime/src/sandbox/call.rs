@@ -6,7 +6,7 @@ use std::ops::Range;
 use wasmtime::Store;
 
 use super::bindings::{self, Batch, Booleans, Floats, Integers, Texts, Timer, Wakes, WitColumn};
-use super::engine::{Ctx, Machine, explain, ticks};
+use super::engine::{Ctx, explain, ticks};
 use super::image::Image;
 use crate::column::{Bitmap, Column};
 use crate::policy::Granted;
