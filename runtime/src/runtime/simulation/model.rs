@@ -497,11 +497,6 @@ impl Model {
     pub fn keys(&self) -> usize {
         self.spaces.values().map(|space| space.keys.len()).sum()
     }
-
-    /// Whether content is kept, or ever was.
-    pub fn has_kept(&self) -> bool {
-        self.keeps || !self.contents.is_empty()
-    }
 }
 
 struct Said {

@@ -1,4 +1,5 @@
-//! How many runs, and from which seed: `EPHOR_SEEDS` and `EPHOR_SEED`.
+//! How many runs, from which seed, and how long each: `EPHOR_SEEDS`, `EPHOR_SEED` and
+//! `EPHOR_STEPS`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
