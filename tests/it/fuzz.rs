@@ -283,6 +283,37 @@ async fn ws_29_what_the_gate_lets_through_is_compiled_and_run_or_refused_with_a_
     assert!(installed > 0, "{refused} were refused, and none ran");
 }
 
+/// The command line is no library, so its own process tries these.
+#[test]
+fn fuzzed_documents_of_mds_are_imported_or_refused() {
+    let data = workspace().join("tests/data/mds");
+    let read = |name: &str| std::fs::read(data.join(name)).expect("readable");
+    let [policies, geographies] =
+        [["policies-1.2.json", "policies-2.0.json"], ["geographies-1.2.json", "geographies-2.0.json"]].map(|names| names.map(read));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_string();
+    let random = || Random::new(random::number("EPHOR_SEED").unwrap_or(1));
+    let (mut one, mut other) = (Mutator { random: random(), seeds: &policies }, Mutator { random: random(), seeds: &geographies });
+    let rounds = random::number("EPHOR_ROUNDS").map_or(60, |rounds| rounds / 100 + 1);
+    for round in 0..rounds {
+        // One of the two is as it should be, so that the other is looked at.
+        let is_whole = round.is_multiple_of(2);
+        std::fs::write(path("policies"), if is_whole { policies[round as usize / 2 % 2].clone() } else { one.make() }).expect("written");
+        std::fs::write(path("geographies"), if is_whole { other.make() } else { geographies[round as usize / 2 % 2].clone() })
+            .expect("written");
+        let (from, places, to) = (path("policies"), path("geographies"), path("settings"));
+        let done = crate::cli::ephor(&["import", "mds", &from, "--geographies", &places, "--out", &to, "--zone", "EST5EDT,M3.2.0,M11.1.0"]);
+        if done.status.code().is_none_or(|code| code > 6) {
+            let kept = target_dir().join("fuzz/found/mds");
+            std::fs::create_dir_all(&kept).expect("made");
+            for name in ["policies", "geographies"] {
+                std::fs::copy(path(name), kept.join(name)).expect("kept");
+            }
+            panic!("round {round}: {}; the documents are in {}", String::from_utf8_lossy(&done.stderr), kept.display());
+        }
+    }
+}
+
 #[test]
 fn every_target_has_a_test_a_door_for_libfuzzer_and_seeds() {
     let here = ephor_tests::documents::read("tests/it/fuzz.rs");

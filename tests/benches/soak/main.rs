@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     writeln!(table, "{}", Sample::COLUMNS).expect("written");
     let show = move |sample: &Sample| {
         writeln!(table, "{}", sample.row()).expect("written");
-        if sample.at as u64 % 30 == 0 {
+        if (sample.at as u64).is_multiple_of(30) {
             println!(
                 "{:>6.0} s {:<9} {:>6} MiB anonymous, {:>5} maps, {:>3} files, {:>3} threads, {:>9} answers, {:>5} swaps",
                 sample.at,
