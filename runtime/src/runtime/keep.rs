@@ -49,7 +49,10 @@ impl Keeping {
             }
             return None;
         }
-        group.into_iter().try_for_each(|work| self.next.send(work)).ok()
+        for work in group {
+            self.next.send(work).ok()?;
+        }
+        Some(())
     }
 
     /// Makes the content of what waits durable, with one sync.

@@ -240,11 +240,9 @@ impl Run {
             }
             93..95 => self.look_at_content(),
             95..98 if !self.is_armed => self.arm(),
-            98 => {
-                if self.is_armed {
-                    self.is_troubled |= self.disk.calm();
-                    self.is_armed = false;
-                }
+            98 if self.is_armed => {
+                self.is_troubled |= self.disk.calm();
+                self.is_armed = false;
             }
             99 if self.random.below(3) == 0 => {
                 if !self.is_armed && !self.machine.is_failed() && self.random.coin() {

@@ -59,7 +59,7 @@ impl Memo {
         let mut parts = text.trim_end().split(' ').map(str::parse::<u64>);
         let mut next = || parts.next()?.ok();
         let (found, events, trail) = (next()?, next()?, next()?);
-        (found == u64::from(version)).then(|| Memo { events: events as u32, trail })
+        (found == u64::from(version)).then_some(Memo { events: events as u32, trail })
     }
 }
 
