@@ -20,7 +20,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test suites bench soak fuzz bench-update plots peers yardstick check languages schemathesis table setup binary policies guests components guests-components languages-components browser-tools
+.PHONY: help demo test suites bench simulation soak fuzz bench-update plots peers yardstick check languages schemathesis table setup binary policies guests components guests-components languages-components browser-tools
 
 help: ## Shows this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +77,12 @@ endif
 # shorter; tests/benches/ladder/main.rs says how.
 bench: policies guests peers yardstick ## Measures, and holds it against the goals; target/BENCH.md and target/bench.json have it
 	cargo bench -p ephor-tests --bench ladder --locked
+
+# The same runs that a test makes 200 of; a seed that fails is printed, and SEED repeats it.
+SEEDS ?= 10000
+SEED ?= 1
+simulation: setup ## Makes SEEDS runs of the whole spine on a disk that fails; the first is SEED
+	EPHOR_SEEDS="$(SEEDS)" EPHOR_SEED="$(SEED)" cargo test --release --workspace --lib --locked -- --nocapture simulation::
 
 SECONDS ?= 60
 soak: policies guests ## Serves under full load with a swap each second for SECONDS, and looks whether anything grows
