@@ -1,3 +1,4 @@
+//! The target `config`, for libFuzzer.
 #![no_main]
 
 ephor_fuzz::door!(config);

@@ -1,3 +1,4 @@
+//! The target `event`, for libFuzzer.
 #![no_main]
 
 ephor_fuzz::door!(event);

@@ -1,3 +1,4 @@
+//! The target `ledger`, for libFuzzer.
 #![no_main]
 
 ephor_fuzz::door!(ledger);

@@ -1,3 +1,4 @@
+//! The target `list`, for libFuzzer.
 #![no_main]
 
 ephor_fuzz::door!(list);

@@ -1,3 +1,4 @@
+//! The target `loader`, for libFuzzer.
 #![no_main]
 
 ephor_fuzz::door!(loader);

@@ -1,3 +1,4 @@
+//! The target `note`, for libFuzzer.
 #![no_main]
 
 ephor_fuzz::door!(note);
