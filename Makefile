@@ -102,7 +102,7 @@ peers: setup
 	CARGO_TARGET_DIR=$(CURDIR)/target/peers cargo build --release --locked --manifest-path tests/peers/plugin/Cargo.toml --target $(WASM)
 
 yardstick: setup
-	cargo build --release -p ephor-tests --example yardstick --locked
+	cargo build --profile bench -p ephor-tests --example yardstick --locked
 
 check: setup ## Formatting, lints, documentation, licences
 	cargo fmt --all --check
