@@ -78,7 +78,7 @@ fn every_case_has_a_test_or_a_reason() {
     let mut page = "# What can go wrong, and which test tries it\n\n\
         Written by `tests/it/coverage.rs` from the names of tests and from `tests/data/coverage/`; \
         `EPHOR_UPDATE=1` writes it again. Every test in this table is run by `make test`, \
-        those in `tests/suites/` by `make suites`.\n"
+        those in `tests/it/suites/` by `make suites`.\n"
         .to_string();
     let mut rows = String::new();
     let (mut all, mut tried) = (0, 0);
