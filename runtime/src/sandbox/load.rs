@@ -232,13 +232,26 @@ async fn run_worker(worker: &Path, request: &Request, component: &[u8]) -> Resul
     Ok((reply?, code.to_vec()))
 }
 
+/// What a process said at its end. Of a panic that is what stands between the line of its
+/// place and how to get more of it: neither is for a policy's author.
+fn last_words(said: &str) -> String {
+    let is_said = |line: &&str| !line.trim().is_empty();
+    let panic = said.rsplit_once(" panicked at ").and_then(|(_, panic)| panic.split_once('\n'));
+    let words = match panic {
+        Some((_, message)) => {
+            let lines = message.lines().take_while(|line| !line.starts_with("note: ") && !line.starts_with("stack backtrace:"));
+            lines.filter(is_said).map(str::trim).collect::<Vec<_>>().join(", ")
+        }
+        None => said.lines().rfind(is_said).unwrap_or_default().trim().to_string(),
+    };
+    if words.is_empty() { "nothing was said".into() } else { words }
+}
+
 /// Why a worker ended before it answered.
 fn died(status: std::process::ExitStatus, said: &[u8], limits: &super::limits::Worker) -> LoadError {
     use std::os::unix::process::ExitStatusExt as _;
     let said = String::from_utf8_lossy(said);
-    // The last line of a panic is how to get more of it, which is not for a policy's author.
-    let is_said = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
-    let last = said.lines().rfind(is_said).unwrap_or("nothing was said").trim();
+    let last = &last_words(&said);
     match status.signal() {
         Some(signal) if signal == rustix::process::Signal::XCPU.as_raw() || signal == rustix::process::Signal::KILL.as_raw() => {
             LoadError::Compile { problem: format!("it took more than {} s of processor time", limits.cpu_seconds_max) }
@@ -249,5 +262,28 @@ fn died(status: std::process::ExitStatus, said: &[u8], limits: &super::limits::W
         Some(signal) => LoadError::Compile { problem: format!("the compiler died of signal {signal}") },
         // A panic: a part of the component that the tools do not support.
         None => LoadError::Compile { problem: format!("the compiler gave up: {last}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_words;
+
+    #[test]
+    fn of_a_panic_the_message_is_shown_and_nothing_around_it() {
+        let place = "thread 'main' (7) panicked at compiler.rs:71:21:\n";
+        let note = "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        for (said, words) in [
+            (format!("{place}no such function\n{note}"), "no such function"),
+            (
+                format!("{place}assertion `left == right` failed\n  left: 1\n right: 0\n{note}"),
+                "assertion `left == right` failed, left: 1, right: 0",
+            ),
+            (format!("{place}no such function\nstack backtrace:\n   0: begin\n{note}"), "no such function"),
+            ("memory allocation of 7 bytes failed\n".into(), "memory allocation of 7 bytes failed"),
+            (String::new(), "nothing was said"),
+        ] {
+            assert_eq!(last_words(&said), words, "{said}");
+        }
     }
 }
