@@ -228,8 +228,10 @@ mod tests {
         let gate = Gate::default();
         gate.took(2, Duration::from_secs(3_600));
         gate.took(1, Duration::from_secs(3_600));
+        let before = gate.begun.elapsed().as_secs_f64();
         let share = gate.shown().core_share;
-        assert!(share > 100.0 && share * gate.begun.elapsed().as_secs_f64() <= 7_200.0 * 1.1, "{share}");
+        let after = gate.begun.elapsed().as_secs_f64();
+        assert!(share * before <= 7_200.0 * 1.001 && share * after >= 7_200.0 * 0.999, "{share} of {before} to {after}");
     }
 
     #[test]

@@ -253,7 +253,10 @@ impl Run {
         let Some(content) = self.model.contents.get(&sequence) else { return };
         match (self.machine.runtime().raw_event(sequence), content.erased) {
             (Ok(raw), None) => assert_eq!(raw.content.digest(), Digest::of(content.text.as_bytes())),
-            (Err(RawEventError::Erased { by, .. }), Some(erased)) => assert_eq!(by, erased),
+            // One that the disk did not let be carried out leaves it to the next that covers it.
+            (Err(RawEventError::Erased { by, .. }), Some(erased)) => {
+                assert!(by >= erased, "entry {sequence}: by {by}, and {erased} was first");
+            }
             (found, erased) => panic!("entry {sequence}: erased by {erased:?}, and {found:?}"),
         }
     }
