@@ -185,14 +185,19 @@ impl Job {
         Record { id: self.id, asked: self.asked, request: self.request.clone(), status: self.status(), done }
     }
 
-    pub(super) fn finish(&self, came: Result<Done, BacktestError>) {
+    /// It is over. What came of it is kept before anybody sees that it is: what was seen
+    /// must not be gone after a start.
+    pub(super) fn finish(&self, came: Result<Done, BacktestError>, keep: impl FnOnce(&Record)) {
         let (state, failure, done) = match came {
             Ok(done) => (State::Done, None, Some(Arc::new(done))),
             Err(BacktestError::Cancelled) => (State::Cancelled, None, None),
             Err(error) => (State::Failed, Some(error.to_string()), None),
         };
+        let status = Status { state, failure, ..self.status() };
+        let result = done.as_deref().cloned();
+        keep(&Record { id: self.id, asked: self.asked, request: self.request.clone(), status: status.clone(), done: result });
         // Whoever sees the state finds the result.
         *lock(&self.done) = done;
-        self.update(|status| (status.state, status.failure) = (state, failure));
+        self.update(|own| *own = status);
     }
 }

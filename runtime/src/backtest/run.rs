@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::job::{Done, Job, Status};
+use super::job::{Done, Job, Record, Status};
 use super::judge::judge;
 use super::known::{self, Known, KnownRelease};
 use super::limits::Limits;
@@ -168,8 +168,7 @@ impl Backtests {
             table.waiting.remove(at);
             common.forget(&mut table, 1);
             drop(table);
-            job.finish(Err(BacktestError::Cancelled));
-            common.keep(&job);
+            job.finish(Err(BacktestError::Cancelled), |record| common.keep(record));
         }
         Some(job)
     }
@@ -294,8 +293,7 @@ impl Common {
             let came = self.one(&job, plan);
             self.store.clear(job.id);
             self.forget(&mut lock(&self.table), 1);
-            job.finish(came);
-            self.keep(&job);
+            job.finish(came, |record| self.keep(record));
             let Status { state, events, seconds, failure, .. } = job.status();
             tracing::info!(backtest = job.id, state = state.name(), events, seconds, failure, "Back-test ended");
         }
@@ -307,9 +305,9 @@ impl Common {
         threads.block_on(judge(self, job, plan))
     }
 
-    fn keep(&self, job: &Job) {
-        if let Err(error) = self.store.write(&job.record()) {
-            tracing::warn!(backtest = job.id, %error, "What came of a back-test is in memory only");
+    fn keep(&self, record: &Record) {
+        if let Err(error) = self.store.write(record) {
+            tracing::warn!(backtest = record.id, %error, "What came of a back-test is in memory only");
         }
     }
 }
