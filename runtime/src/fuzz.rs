@@ -1,4 +1,5 @@
-//! Doors into single rooms for the fuzz targets (`tests/fuzz/`). Not part of the API.
+//! Doors into single rooms for the fuzz targets (`tests/fuzz/`) and tests of hostile bytes. Not
+//! part of the API.
 
 use crate::column::{Cell, Kind};
 use crate::event::Event;

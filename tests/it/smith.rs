@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use arbitrary::{Arbitrary as _, Unstructured};
-use ephor::bench::gate;
+use ephor::fuzz::gate;
 use ephor::sandbox::{Limits, LoadError};
 use ephor::verdict::FaultKind;
 use ephor::{Runtime, ingest};
@@ -60,7 +60,7 @@ fn config(seed: u64) -> Config {
 
 /// Whether reading it ended in a reason, or passed on to the question whether it is a policy.
 fn read(component: &[u8]) -> &'static str {
-    match gate(component, &Limits::default()) {
+    match gate(component, &Limits::default()).map(drop) {
         Ok(()) => "a policy",
         Err(LoadError::WrongWorld { .. } | LoadError::Import { .. } | LoadError::ContractVersion { .. }) => "valid",
         Err(error) => error.kind(),

@@ -13,6 +13,7 @@ pub mod h2;
 pub mod handmade;
 pub mod jwt;
 pub mod ledger;
+pub mod parse;
 pub mod prometheus;
 pub mod proxy;
 pub mod random;

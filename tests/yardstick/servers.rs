@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use ephor_tests::parse::count_lines;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -62,19 +63,7 @@ pub async fn rule(settings: &str) {
 /// Each line into a `serde_json::Value`, and the count back.
 pub async fn parse() {
     serve(|request| async {
-        let (mut body, mut rest, mut count) = (request.into_body(), BytesMut::new(), 0u64);
-        while let Some(frame) = body.frame().await {
-            let frame = frame.expect("a whole body");
-            rest.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
-            let mut parsed = 0;
-            while let Some(length) = memchr::memchr(b'\n', &rest[parsed..]) {
-                let line = &rest[parsed..parsed + length];
-                std::hint::black_box(serde_json::from_slice::<serde_json::Value>(line).expect("JSON"));
-                count += 1;
-                parsed += length + 1;
-            }
-            drop(rest.split_to(parsed));
-        }
+        let count = count_lines(request.into_body()).await;
         Ok(Response::new(Full::new(Bytes::from(format!("{{\"lines\":{count}}}")))))
     })
     .await;

@@ -195,7 +195,7 @@ impl Job {
         };
         let status = Status { state, failure, ..self.status() };
         let result = done.as_deref().cloned();
-        keep(&Record { id: self.id, asked: self.asked, request: self.request.clone(), status: status.clone(), done: result });
+        keep(&Record { status: status.clone(), done: result, ..self.record() });
         // Whoever sees the state finds the result.
         *lock(&self.done) = done;
         self.update(|own| *own = status);

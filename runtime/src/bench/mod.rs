@@ -1,6 +1,5 @@
-//! Doors into single rooms for the benchmark harness, `ephor bench`, `ephor policy bench`,
-//! and tests that need no more than a room; and how they drive the whole path. Not part of
-//! the API.
+//! Doors into single rooms for the benchmark harness, `ephor bench` and `ephor policy
+//! bench`; and how they drive the whole path. Not part of the API.
 
 mod drive;
 
@@ -150,11 +149,6 @@ impl Policy {
         }
         Judged { findings, faults, fuel: outcome.fuel, memory: outcome.memory, took }
     }
-}
-
-/// What reading a component says of it, before anything compiles it.
-pub fn gate(component: &[u8], limits: &Limits) -> Result<(), LoadError> {
-    crate::sandbox::read(component, limits).map(drop)
 }
 
 /// One form, to be carried out on cells.

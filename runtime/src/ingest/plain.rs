@@ -228,9 +228,7 @@ impl<'t> Scan<'t> {
             }
             let start = self.at;
             if name == "data" {
-                let outer = self.count;
                 self.value(1)?;
-                self.count = outer;
                 draft.data = Some(self.text.get(start..self.at)?);
             } else {
                 let value = self.plain_string()?;

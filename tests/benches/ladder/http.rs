@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ephor::server::{Options, Server};
 use ephor::{Config, Runtime};
 use ephor_tests::data::{self, Set};
+use ephor_tests::parse::count_lines;
 use ephor_tests::{binary, policy, settings, target_dir};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -160,18 +161,5 @@ async fn parse_only() -> SocketAddr {
 }
 
 async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (mut body, mut rest, mut count) = (request.into_body(), BytesMut::new(), 0);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.expect("a whole body");
-        rest.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
-        let mut parsed = 0;
-        while let Some(length) = memchr::memchr(b'\n', &rest[parsed..]) {
-            let line = &rest[parsed..parsed + length];
-            std::hint::black_box(serde_json::from_slice::<serde_json::Value>(line).expect("JSON"));
-            count += 1;
-            parsed += length + 1;
-        }
-        drop(rest.split_to(parsed));
-    }
-    Ok(Response::new(Full::new(Bytes::from(count.to_string()))))
+    Ok(Response::new(Full::new(Bytes::from(count_lines(request.into_body()).await.to_string()))))
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ephor::bench::gate;
+use ephor::fuzz::gate;
 use ephor::sandbox::{Limits, LoadError};
 use ephor_tests::handmade::wrapped;
 use wast::lexer::Lexer;

@@ -424,7 +424,8 @@ impl Run {
             Step::Change(_) => 1,
         };
         let is_batch = matches!(step, Step::Batch(_));
-        let before = self.model.clone();
+        // Only a change can be refused for what the disk does.
+        let before = (self.is_armed && !is_batch).then(|| self.model.clone());
         let mut dues = Vec::new();
         for _ in 0..count {
             let item = self.queue.pop_front().expect("it is in the queue");
@@ -439,7 +440,7 @@ impl Run {
         let is_refused = self.machine.runtime().stats().sequenced.load(Ordering::Relaxed) < self.model.next - 1;
         if let [(_, Expected::Orders(due @ Ok(_)))] = &mut dues[..]
             && is_refused
-            && self.is_armed
+            && let Some(before) = before
         {
             // States that it takes over are on the disk, and cannot be read: all is as it was.
             self.model = before;
