@@ -76,7 +76,7 @@ endif
 # Nothing else should run beside it. EPHOR_BENCH_ROUNDS, _SECONDS and _ONLY make it
 # shorter; tests/benches/ladder/main.rs says how.
 bench: policies guests peers yardstick ## Measures, and holds it against the goals; target/BENCH.md and target/bench.json have it
-	cargo bench -p ephor-tests --bench ladder --locked
+	cargo bench --workspace --bench ladder --locked
 
 # The same runs that a test makes 200 of; a seed that fails is printed, and SEED repeats it.
 SEEDS ?= 10000
@@ -86,7 +86,7 @@ simulation: setup ## Makes SEEDS runs of the whole spine on a disk that fails; t
 
 SECONDS ?= 60
 soak: policies guests ## Serves under full load with a swap each second for SECONDS, and looks whether anything grows
-	EPHOR_SOAK_SECONDS="$(SECONDS)" cargo bench -p ephor-tests --bench soak --locked
+	EPHOR_SOAK_SECONDS="$(SECONDS)" cargo bench --workspace --bench soak --locked
 
 # What was written by hand into BENCH.md is in target/BENCH.md already.
 bench-update: ## Takes what `make bench` measured over into BENCH.md
@@ -94,7 +94,7 @@ bench-update: ## Takes what `make bench` measured over into BENCH.md
 	cp target/BENCH.md BENCH.md
 
 plots: policies guests ## Plots cost against policies, batches, keys and the log's length, into target/plots
-	EPHOR_BENCH_ONLY=plots cargo bench -p ephor-tests --bench ladder --locked
+	EPHOR_BENCH_ONLY=plots cargo bench --workspace --bench ladder --locked
 
 # Other engines, in a workspace of their own, so that `make test` builds none of them.
 peers: setup
@@ -102,7 +102,7 @@ peers: setup
 	CARGO_TARGET_DIR=$(CURDIR)/target/peers cargo build --release --locked --manifest-path tests/peers/plugin/Cargo.toml --target $(WASM)
 
 yardstick: setup
-	cargo build --profile bench -p ephor-tests --example yardstick --locked
+	cargo build --profile bench --workspace --example yardstick --locked
 
 check: setup ## Formatting, lints, documentation, licences
 	cargo fmt --all --check

@@ -38,7 +38,7 @@ fn run(overview: &Weak<Overview>, log: &Log, durable: &watch::Receiver<u64>) {
     let mut counter = Counter::new();
     let mut next = log.size().saturating_sub(BACK_MAX) + 1;
     loop {
-        let mut lines = log.entries(next);
+        let mut lines = log.entries_unchecked(next);
         loop {
             let mut together = Vec::with_capacity(TOGETHER);
             for item in lines.by_ref().take(TOGETHER) {

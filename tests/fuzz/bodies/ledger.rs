@@ -61,7 +61,7 @@ pub fn body(bytes: &[u8]) {
     let is_as_it_was = |name: &str| files.iter().find(|(file, _)| file == name) == base.files.iter().find(|(file, _)| file == name);
     let knows = is_as_it_was("checkpoints") || is_as_it_was("checkpoint");
     let lines = match open(folder.path()) {
-        Ok(runtime) => use_and_close(runtime, sealed),
+        Ok(runtime) => use_and_close(runtime),
         Err(error) => {
             assert!(by_hand || sealed || !before.is_clean(), "there is nothing to find, and it does not open: {error}");
             return assert!(!error.to_string().is_empty());
@@ -138,16 +138,9 @@ fn open(directory: &Path) -> Result<Runtime, BuildError> {
 }
 
 /// The lines that are there; then an event more is recorded, and all of it signed.
-fn use_and_close(runtime: Runtime, sealed: bool) -> Vec<String> {
+fn use_and_close(runtime: Runtime) -> Vec<String> {
     let log: &ledger::Log = runtime.log().expect("a log");
-    let mut lines = Vec::new();
-    for line in log.entries(1) {
-        match line {
-            Ok((_, line)) => lines.push(line),
-            // A start does not look whether a line that somebody has sealed is a text.
-            Err(error) => assert!(sealed, "what was opened cannot be read: {error}"),
-        }
-    }
+    let lines = log.entries(1).map(|line| line.unwrap_or_else(|error| panic!("what was opened cannot be read: {error}")).1).collect();
     block_on(async {
         let judged = match runtime.submit(vec![event(1_000)]).await {
             Ok(pending) => pending.await.is_ok(),

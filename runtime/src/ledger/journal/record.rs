@@ -79,7 +79,7 @@ pub(crate) struct Record<'a> {
     /// Where the first of its changes stands: bytes from the journal's beginning.
     pub(super) place: u64,
     /// Every line ends with `\n`.
-    pub lines: &'a [u8],
+    pub lines: &'a str,
     /// One for each line.
     pub leaves: &'a [Hash],
     changes: u32,
@@ -89,7 +89,8 @@ pub(crate) struct Record<'a> {
 impl<'a> Record<'a> {
     /// Sequence and line, without its `\n`.
     pub fn lines(&self) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
-        let body = self.lines.strip_suffix(b"\n").unwrap_or(self.lines);
+        let lines = self.lines.as_bytes();
+        let body = lines.strip_suffix(b"\n").unwrap_or(lines);
         (self.first..).zip(body.split(|byte| *byte == b'\n')).take(self.leaves.len())
     }
 
@@ -497,7 +498,22 @@ pub(super) fn parse_hashed<'a>(
     if !unread.is_empty() {
         return Err(Fault::Malformed("there are bytes behind its states"));
     }
+    let lines = text_of(sections.lines)?;
     *leaves = sections.leaves;
     let place = (need - states.len()) as u64;
-    Ok((header, Record { first: header.first, place, lines: sections.lines, leaves, changes, states }))
+    Ok((header, Record { first: header.first, place, lines, leaves, changes, states }))
+}
+
+/// The lines of the record at the start of `bytes`, and nothing looked at but what it takes
+/// to find them: neither its checksum nor the record before it.
+pub(super) fn lines_only(bytes: &[u8]) -> Result<&str, Fault> {
+    let header = Header::parse(bytes)?;
+    let need = HEADER + header.payload;
+    let mut payload = bytes.get(HEADER..need).ok_or(Fault::Short { have: bytes.len() as u64, need: need as u64 })?;
+    let lines = take_long(&mut payload).ok_or(Fault::Checksum)?;
+    text_of(lines)
+}
+
+fn text_of(lines: &[u8]) -> Result<&str, Fault> {
+    str::from_utf8(lines).map_err(|_| Fault::Malformed("a line is not UTF-8"))
 }

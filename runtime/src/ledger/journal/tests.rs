@@ -113,6 +113,7 @@ fn assert_reads(journal: &Journal, content: &Content) {
     let scanned: Vec<(u64, String)> = reader.scan(1).collect::<Result<_, _>>().expect("readable");
     let expected: Vec<(u64, String)> = (1..).zip(content.lines.iter().cloned()).collect();
     assert_eq!(scanned, expected);
+    assert_eq!(reader.scan_unchecked(1).collect::<Result<Vec<_>, _>>().expect("readable"), expected);
     assert_eq!(reader.next(), expected.len() as u64 + 1);
     for (sequence, line) in &expected {
         assert_eq!(reader.read(*sequence).expect("readable"), *line);
@@ -657,6 +658,22 @@ fn what_does_not_follow_is_refused() {
         assert!(matches!(journal.append(&batch(1, 3, 0)), Err(WriteError::Poisoned(_))));
         assert_eq!(open(&disk.crashed(0)).1.next, 1);
     }
+}
+
+#[test]
+fn a_line_that_is_no_text_is_found_by_a_start() {
+    let disk = Faulty::new(0);
+    let (mut journal, ..) = open(&disk);
+    journal.append(&batch(1, 2, 0)).expect("taken");
+    journal.commit().expect("synced");
+    let line = [0xff];
+    let lines = [&line[..], b"\n"].concat();
+    journal.append(&Batch { first: 3, lines, leaves: vec![leaf_hash(&line)], states: Vec::new() }).expect("taken");
+    journal.commit().expect("synced");
+    assert!(read(&journal, 3).is_some_and(|line| line.is_err()));
+    drop(journal);
+    let error = open_known(&disk, 0).expect_err("not what may be there").to_string();
+    assert!(error.contains("a line is not UTF-8"), "{error}");
 }
 
 #[test]
