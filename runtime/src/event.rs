@@ -28,6 +28,22 @@ impl Piece {
     }
 }
 
+/// Where the names of the data's members stand, for whoever looks for some of them: the
+/// place in the data's text and the length of each, without its quotes.
+///
+/// Says nothing that is not in the text, so two events that differ in it only are the same.
+/// Empty where nobody has looked: an object that is not written plainly, or none.
+#[derive(Clone, Default)]
+pub(crate) struct Members(pub Box<[(u32, u32)]>);
+
+impl PartialEq for Members {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Members {}
+
 /// What an event carries as data.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Data {
@@ -58,9 +74,10 @@ pub struct Event {
     pub(crate) subject: Option<Piece>,
     pub(crate) time: Option<Piece>,
     pub(crate) data: Data,
+    pub(crate) members: Members,
     /// Every other attribute (`dataschema`, `datacontenttype`, extensions) by
     /// name, as JSON source text, in the order they came.
-    pub(crate) other: Vec<(Box<str>, Piece)>,
+    pub(crate) other: Vec<(Piece, Piece)>,
     /// The attributes came in headers, where every value is text: an integer or a
     /// boolean is told by the type that a policy declares.
     pub(crate) in_headers: bool,
@@ -123,7 +140,7 @@ impl Event {
         for (name, piece) in &self.other {
             // Quoted where the headers were read, so that it reads as JSON everywhere.
             let value = serde_json::from_str::<String>(piece.of(&self.text)).unwrap_or_default();
-            match &**name {
+            match name.of(&self.text) {
                 "datacontenttype" => media_type = Cow::Owned(value),
                 name => attributes.push((borrow(name), Cow::Owned(value))),
             }
@@ -162,13 +179,13 @@ impl Event {
 
     /// The source text of another attribute's JSON value.
     pub fn other(&self, name: &str) -> Option<&str> {
-        self.other.iter().find(|(known, _)| **known == *name).map(|(_, piece)| piece.of(&self.text))
+        self.others().find(|(known, _)| *known == name).map(|(_, source)| source)
     }
 
     /// Every other attribute by its name, with the source text of its JSON value, in the
     /// order in which they came.
     pub fn others(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.other.iter().map(|(name, piece)| (&**name, piece.of(&self.text)))
+        self.other.iter().map(|(name, piece)| (name.of(&self.text), piece.of(&self.text)))
     }
 
     /// The number that its source gave it: the `sequence` extension, where it is a
@@ -186,9 +203,10 @@ impl Event {
             Piece::Own(own) => own.len(),
         };
         let named = [&self.source, &self.id, &self.kind].into_iter().chain(&self.subject).chain(&self.time).map(own).sum::<usize>();
-        let other = self.other.iter().map(|(name, piece)| name.len() + own(piece) + size_of::<(Box<str>, Piece)>()).sum::<usize>();
+        let other = self.other.iter().map(|(name, piece)| own(name) + own(piece) + size_of::<(Piece, Piece)>()).sum::<usize>();
         let body = self.body.as_ref().map_or(0, |body| body.len());
-        size_of::<Self>() + self.text.len() + body + named + other
+        let members = size_of_val(&*self.members.0);
+        size_of::<Self>() + self.text.len() + body + members + named + other
     }
 }
 

@@ -13,7 +13,7 @@ use super::structured::{any_structured, structured, utf8};
 use crate::column::time_micros;
 use crate::content::Content;
 use crate::digest::Digest;
-use crate::event::{Data, Event, Piece};
+use crate::event::{Data, Event, Members, Piece};
 use crate::reserved;
 
 /// Prefix of the headers that hold attributes.
@@ -130,13 +130,13 @@ fn digest(attributes: &[(&str, String)], content_type: Option<&str>, body: &[u8]
 fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, data: Data, digest: Digest) -> Event {
     let get = |name| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| Piece::Own(value.as_str().into()));
     let quoted = |value: &str| Piece::Own(serde_json::Value::from(value).to_string().into());
-    let mut other: Vec<(Box<str>, Piece)> = attributes
+    let mut other: Vec<(Piece, Piece)> = attributes
         .iter()
         .filter(|(name, _)| !matches!(*name, "specversion" | "id" | "source" | "type" | "subject" | "time"))
-        .map(|(name, value)| ((*name).into(), quoted(value)))
+        .map(|(name, value)| (Piece::Own((*name).into()), quoted(value)))
         .collect();
     if let Some(content_type) = content_type {
-        other.push(("datacontenttype".into(), quoted(content_type)));
+        other.push((Piece::Own("datacontenttype".into()), quoted(content_type)));
     }
     let time_micros = attributes.iter().find(|(name, _)| *name == "time").and_then(|(_, value)| time_micros(value));
     Event {
@@ -146,6 +146,7 @@ fn event(attributes: &[(&str, String)], content_type: Option<&str>, text: &str, 
         subject: get("subject"),
         time: get("time"),
         data,
+        members: Members::default(),
         other,
         in_headers: true,
         digest,

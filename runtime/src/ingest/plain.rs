@@ -12,6 +12,7 @@ use super::Limits;
 use super::attribute::{self, SPEC_VERSION};
 use super::structured::{Draft, is_text};
 use crate::column::time_micros;
+use crate::event::Members;
 use crate::scan::{plain_end, white_end};
 
 /// Names of objects that are open at the same time.
@@ -125,17 +126,8 @@ impl<'t> Scan<'t> {
         match self.byte()? {
             b'"' => self.string(),
             b'{' => {
-                self.open(depth)?;
                 let base = self.count;
-                if !self.is_empty(b'}') {
-                    loop {
-                        self.name(base)?;
-                        self.value(depth + 1)?;
-                        if !self.goes_on(b'}')? {
-                            break;
-                        }
-                    }
-                }
+                self.object(depth)?;
                 self.count = base;
                 Some(())
             }
@@ -157,6 +149,36 @@ impl<'t> Scan<'t> {
             b'n' => self.word("null"),
             _ => self.number(),
         }
+    }
+
+    /// An object. Its names stand behind those that are known before.
+    #[inline]
+    fn object(&mut self, depth: usize) -> Option<()> {
+        self.open(depth)?;
+        let base = self.count;
+        if self.is_empty(b'}') {
+            return Some(());
+        }
+        loop {
+            self.name(base)?;
+            self.value(depth + 1)?;
+            if !self.goes_on(b'}')? {
+                return Some(());
+            }
+        }
+    }
+
+    /// The data, and where its members are, if it is an object.
+    fn data(&mut self) -> Option<Members> {
+        if self.byte()? != b'{' {
+            self.value(1)?;
+            return Some(Members::default());
+        }
+        let (start, base) = (self.at as u32, self.count);
+        self.object(1)?;
+        let members = self.names[base..self.count].iter().map(|name| (name.start - start, name.length)).collect();
+        self.count = base;
+        Some(Members(members))
     }
 
     #[inline]
@@ -228,7 +250,7 @@ impl<'t> Scan<'t> {
             }
             let start = self.at;
             if name == "data" {
-                self.value(1)?;
+                draft.members = self.data()?;
                 draft.data = Some(self.text.get(start..self.at)?);
             } else {
                 let value = self.plain_string()?;

@@ -14,7 +14,7 @@ use super::plain;
 use super::rejection::{Place, Rejection, RejectionKind, from_outside};
 use crate::column::time_micros;
 use crate::digest::Digest;
-use crate::event::{Data, Event, Piece};
+use crate::event::{Data, Event, Members, Piece};
 
 /// Reads one event in the JSON format (CloudEvents JSON format 1.0.2, section 3).
 ///
@@ -118,6 +118,7 @@ pub(super) struct Draft<'de> {
     pub(super) time_micros: Option<i64>,
     /// The source text of JSON data.
     pub(super) data: Option<&'de str>,
+    pub(super) members: Members,
     opaque: bool,
     /// Every other attribute with the source text of its value.
     pub(super) other: Vec<(Cow<'de, str>, &'de str)>,
@@ -207,7 +208,8 @@ impl Draft<'_> {
             subject: self.subject.map(piece),
             time: self.time.map(piece),
             data,
-            other: self.other.into_iter().map(|(name, value)| (name.into(), span(text, value))).collect(),
+            members: self.members,
+            other: self.other.into_iter().map(|(name, value)| (piece(name), span(text, value))).collect(),
             in_headers: false,
             digest: Digest::of(text.as_bytes()),
             time_micros: self.time_micros,

@@ -127,7 +127,11 @@ impl Plan {
         if let Some(source) = event.data()
             && !self.data.is_bare()
         {
-            Walk { slots: &self.slots, cells, source }.value(&self.data, 0);
+            let mut walk = Walk { slots: &self.slots, cells, source };
+            match &*event.members.0 {
+                [] => drop(walk.value(&self.data, 0)),
+                members => walk.members(&self.data, members),
+            }
         }
     }
 }
@@ -151,11 +155,15 @@ impl Node {
     /// The place of a member, by its name as it stands in the text.
     #[inline]
     fn named(&self, name: &str) -> Option<&Node> {
-        let find = |name: &str| self.children.iter().find(|(known, _)| **known == *name).map(|(_, node)| node);
         match memchr::memchr(b'\\', name.as_bytes()) {
-            None => find(name),
-            Some(_) => find(&serde_json::from_str::<String>(&format!("\"{name}\"")).ok()?),
+            None => self.child_of(name),
+            Some(_) => self.child_of(&serde_json::from_str::<String>(&format!("\"{name}\"")).ok()?),
         }
+    }
+
+    #[inline]
+    fn child_of(&self, name: &str) -> Option<&Node> {
+        self.children.iter().find(|(known, _)| **known == *name).map(|(_, node)| node)
     }
 
     /// The place of an item of an array.
@@ -176,6 +184,27 @@ struct Walk<'w, 'e> {
 }
 
 impl<'e> Walk<'_, 'e> {
+    /// Reads an object of which it is known where its names stand, which are written plainly.
+    fn members(&mut self, node: &Node, members: &[(u32, u32)]) {
+        self.fill(node, self.source);
+        let bytes = self.source.as_bytes();
+        for (start, length) in members {
+            let (start, end) = (*start as usize, (start + length) as usize);
+            if let Some(child) = self.source.get(start..end).and_then(|name| node.child_of(name)) {
+                // The quote, and the colon.
+                self.value(child, white_end(bytes, white_end(bytes, end + 1) + 1));
+            }
+        }
+    }
+
+    /// Reads the value that a node is.
+    #[inline]
+    fn fill(&mut self, node: &Node, value: &'e str) {
+        for slot in &node.slots {
+            self.cells[*slot] = self.slots[*slot].read(value);
+        }
+    }
+
     /// Reads the value that begins at `at`, of which a node wants something. Gives where it
     /// ends.
     fn value(&mut self, node: &Node, at: usize) -> usize {
@@ -186,9 +215,7 @@ impl<'e> Walk<'_, 'e> {
             _ => value_end(self.source.as_bytes(), at),
         };
         if let Some(value) = self.source.get(at..end) {
-            for slot in &node.slots {
-                self.cells[*slot] = self.slots[*slot].read(value);
-            }
+            self.fill(node, value);
         }
         end
     }

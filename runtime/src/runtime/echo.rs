@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::column::time_micros;
 use crate::digest::Digest;
-use crate::event::{Data, Event, Piece};
+use crate::event::{Data, Event, Members, Piece};
 use crate::ledger::entry::{Echo, Entry, Identity};
 use crate::reserved::{self, VERDICT_TYPE};
 
@@ -30,7 +30,8 @@ pub(super) fn of_entry(entry: &Entry<'_>) -> Option<Event> {
         subject: Some(own(subject)),
         time: Some(own(time)),
         data: Data::Json(Piece::Span(data.start as u32..data.end as u32)),
-        other: vec![("datacontenttype".into(), own("\"application/json\"".into()))],
+        members: Members::default(),
+        other: vec![(own("datacontenttype".into()), own("\"application/json\"".into()))],
         in_headers: false,
         arrived: Some(arrived),
         text: text.into(),

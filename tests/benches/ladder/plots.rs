@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::keys::drawn;
-use crate::many::{asked, lines, unasked};
+use crate::many::{asked, lines, with_unasked};
 use crate::orders::Orders;
 use crate::report::short;
 use crate::spine::{GROUP, Loaded, Spine, fresh};
@@ -29,6 +29,9 @@ use crate::twin::{Merchants, fill, roomy};
 use crate::{median, rounds, setting};
 
 const SIZE: (u32, u32) = (900, 420);
+
+/// Policies that a runtime takes about one type of events.
+const ABOUT_ONE_TYPE_MAX: usize = 48;
 
 /// Colours of lines: the page's for flags and for allowed events.
 const COLOURS: [RGBColor; 2] = [RGBColor(0x4f, 0x93, 0xc6), RGBColor(0xd0, 0x8a, 0x11)];
@@ -138,11 +141,10 @@ async fn policies(orders: &Orders) -> Plot {
     let most = setting("EPHOR_BENCH_POLICIES_MAX", 100);
     let (mut one, mut all) = (Vec::new(), Vec::new());
     for loaded in steps(most) {
-        one.push((loaded as f64, whole(orders, &[asked(orders, 1), unasked(orders, loaded - 1)]).await));
-        // Beyond this it is known how it goes on, and takes as long.
-        if loaded <= 100 {
-            all.push((loaded as f64, whole(orders, &[asked(orders, loaded)]).await));
-        }
+        one.push((loaded as f64, whole(orders, &with_unasked(orders, loaded - 1)).await));
+    }
+    for loaded in steps(most.min(ABOUT_ONE_TYPE_MAX)) {
+        all.push((loaded as f64, whole(orders, &[asked(orders, loaded)]).await));
     }
     Plot {
         name: "policies",
