@@ -129,7 +129,9 @@ impl Plan {
         {
             let mut walk = Walk { slots: &self.slots, cells, source };
             match &*event.members.0 {
-                [] => drop(walk.value(&self.data, 0)),
+                [] => {
+                    walk.value(&self.data, 0);
+                }
                 members => walk.members(&self.data, members),
             }
         }

@@ -34,7 +34,7 @@ pub(crate) fn describe() -> Value {
         "cpu": line("/proc/cpuinfo", "model name"),
         "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
         "ephor": output(binary().to_str().unwrap_or_default(), &["--version"]).trim_start_matches("ephor "),
-        "commit": output("git", &["rev-parse", "--short", "HEAD"]),
+        "commit": output("git", &["describe", "--always", "--dirty", "--exclude=*"]),
         "rustc": output("rustc", &["--version"]).trim_start_matches("rustc "),
         "wasmtime": version(&lock, "wasmtime"),
         "hyper": version(&lock, "hyper"),

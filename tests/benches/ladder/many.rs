@@ -15,8 +15,8 @@ use crate::spine::{Loaded, Spine};
 /// Events of one round.
 const EVENTS: usize = 40 * 1_024;
 
-/// Policies about one type of events; a runtime takes 48.
-const ABOUT_ONE_TYPE: usize = 40;
+/// Policies that a runtime takes about one type of events.
+pub(crate) const ABOUT_ONE_TYPE_MAX: usize = 48;
 
 /// Numbers of events: none comes twice.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -36,11 +36,11 @@ pub(crate) fn asked(orders: &Orders, times: usize) -> Loaded {
 /// The same, and the rule loaded so many times for events that do not come.
 pub(crate) fn with_unasked(orders: &Orders, unasked: usize) -> Vec<Loaded> {
     let of_type = |at: usize| {
-        let kind = format!("order.v{:05}", at / ABOUT_ONE_TYPE);
-        let times = ABOUT_ONE_TYPE.min(unasked - at);
+        let kind = format!("order.v{:05}", at / ABOUT_ONE_TYPE_MAX);
+        let times = ABOUT_ONE_TYPE_MAX.min(unasked - at);
         Loaded { component: renamed(&guest("order_limit"), "order.placed", &kind), settings: orders.settings.clone(), times }
     };
-    let others = (0..unasked).step_by(ABOUT_ONE_TYPE).map(of_type);
+    let others = (0..unasked).step_by(ABOUT_ONE_TYPE_MAX).map(of_type);
     std::iter::once(asked(orders, 1)).chain(others).collect()
 }
 

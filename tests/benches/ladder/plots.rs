@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::keys::drawn;
-use crate::many::{asked, lines, with_unasked};
+use crate::many::{ABOUT_ONE_TYPE_MAX, asked, lines, with_unasked};
 use crate::orders::Orders;
 use crate::report::short;
 use crate::spine::{GROUP, Loaded, Spine, fresh};
@@ -29,9 +29,6 @@ use crate::twin::{Merchants, fill, roomy};
 use crate::{median, rounds, setting};
 
 const SIZE: (u32, u32) = (900, 420);
-
-/// Policies that a runtime takes about one type of events.
-const ABOUT_ONE_TYPE_MAX: usize = 48;
 
 /// Colours of lines: the page's for flags and for allowed events.
 const COLOURS: [RGBColor; 2] = [RGBColor(0x4f, 0x93, 0xc6), RGBColor(0xd0, 0x8a, 0x11)];

@@ -48,7 +48,8 @@ pub const POLICIES: [&str; 3] = [plan::GOOD, plan::COUNTER, plan::MOODY];
 /// How a run is made.
 #[derive(Debug, Clone)]
 pub struct Soak {
-    /// How long load goes on, behind the warm-up.
+    /// How long load goes on, behind the warm-up; longer where swaps take longer, until there
+    /// were as many as there are to be.
     pub load: Duration,
     /// How long it goes on before what is held is noted for the first time.
     pub warm_up: Duration,
@@ -78,6 +79,11 @@ impl Soak {
         }
     }
 
+    /// Swaps that there are to be: half of those that are asked for, as each is compiled first.
+    fn swaps_min(&self) -> u64 {
+        (self.load.as_secs_f64() / self.swap_every.as_secs_f64() / 2.0) as u64
+    }
+
     /// Runs it; shows each second as it comes.
     ///
     /// # Panics
@@ -93,14 +99,15 @@ impl Soak {
         let sampler = Sampler::start(ephor.pid(), ephor.remote(), account.clone(), board.clone(), show);
 
         let (warm_up, load, rest) = (self.warm_up, self.load, self.rest);
-        let mut run = async |phase: Phase, time: Duration| {
+        let swaps_min = self.swaps_min();
+        let mut run = async |phase: Phase, time: Duration, swaps: u64| {
             board.enter(phase);
-            self.load(&ephor, &account, &board, &clock, time, &auditor).await;
+            self.load(&ephor, &account, &board, &clock, (time, swaps), &auditor).await;
             board.enter(if phase == Phase::WarmUp { Phase::WarmRest } else { Phase::Rest });
             tokio::time::sleep(rest).await;
         };
-        run(Phase::WarmUp, warm_up).await;
-        run(Phase::Load, load).await;
+        run(Phase::WarmUp, warm_up, 0).await;
+        run(Phase::Load, load, swaps_min).await;
         let samples = sampler.stop().await;
 
         // Everything is signed, and what was read is what was signed.
@@ -115,14 +122,15 @@ impl Soak {
         Outcome::of(samples, &self, &auditor, account.answered(), stopped, &verified, log)
     }
 
-    /// Load for a time, until every event that was sent is answered.
+    /// Load for a time, and until there were so many swaps and every event that was sent is
+    /// answered.
     async fn load(
         &mut self,
         ephor: &Arc<Ephor>,
         account: &Arc<Account>,
         board: &Arc<Board>,
         clock: &Clock,
-        time: Duration,
+        (time, swaps): (Duration, u64),
         auditor: &JoinHandle<Auditor>,
     ) {
         let (over, seen) = watch::channel(false);
@@ -132,7 +140,7 @@ impl Soak {
         client.start_all(&mut tasks, &mut self.random);
         tasks.spawn(swap(ephor.clone(), board.clone(), self.swap_every, client.over.clone()));
         let begin = Instant::now();
-        while begin.elapsed() < time {
+        while begin.elapsed() < time || board.swaps.load(Ordering::Relaxed) < swaps {
             tokio::time::sleep(Duration::from_millis(200)).await;
             assert!(!auditor.is_finished(), "whoever reads along has stopped");
             if let Some(ended) = tasks.try_join_next() {

@@ -17,7 +17,7 @@ const CACHED_BYTES_MAX: usize = 8 << 20;
 /// threads at once. Goes on working when the writer has failed.
 ///
 /// Every record's checksum is checked when it is read, so a disk that changes its
-/// mind later is noticed.
+/// mind later is noticed; but by [`Reader::scan_unchecked`].
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     pub(super) storage: Arc<dyn Storage>,

@@ -472,9 +472,7 @@ pub(super) fn parse_hashed<'a>(
     next: u64,
     leaves: &'a mut Vec<Hash>,
 ) -> Result<(Header, Record<'a>), Fault> {
-    let header = Header::parse(bytes)?;
-    let need = HEADER + header.payload;
-    let payload = bytes.get(HEADER..need).ok_or(Fault::Short { have: bytes.len() as u64, need: need as u64 })?;
+    let (header, payload) = take_apart(bytes)?;
     let Ok(sections) = Sections::with(payload, header.count, hashed.take(offset)) else { return Err(Fault::Checksum) };
     if sections.checksum(before, &bytes[..FIELDS]) != header.checksum {
         return Err(Fault::Checksum);
@@ -500,18 +498,23 @@ pub(super) fn parse_hashed<'a>(
     }
     let lines = text_of(sections.lines)?;
     *leaves = sections.leaves;
-    let place = (need - states.len()) as u64;
+    let place = (HEADER + payload.len() - states.len()) as u64;
     Ok((header, Record { first: header.first, place, lines, leaves, changes, states }))
 }
 
 /// The lines of the record at the start of `bytes`, and nothing looked at but what it takes
 /// to find them: neither its checksum nor the record before it.
 pub(super) fn lines_only(bytes: &[u8]) -> Result<&str, Fault> {
+    let (_, mut payload) = take_apart(bytes)?;
+    text_of(take_long(&mut payload).ok_or(Fault::Checksum)?)
+}
+
+/// The header and the payload of the record at the start of `bytes`.
+fn take_apart(bytes: &[u8]) -> Result<(Header, &[u8]), Fault> {
     let header = Header::parse(bytes)?;
     let need = HEADER + header.payload;
-    let mut payload = bytes.get(HEADER..need).ok_or(Fault::Short { have: bytes.len() as u64, need: need as u64 })?;
-    let lines = take_long(&mut payload).ok_or(Fault::Checksum)?;
-    text_of(lines)
+    let payload = bytes.get(HEADER..need).ok_or(Fault::Short { have: bytes.len() as u64, need: need as u64 })?;
+    Ok((header, payload))
 }
 
 fn text_of(lines: &[u8]) -> Result<&str, Fault> {
