@@ -226,7 +226,15 @@ impl Folder {
             tokio::time::sleep(POLL).await;
         }
         let mut outcomes = Vec::new();
-        for change in self.watch.look(&self.scan()?) {
+        let changes = self.watch.look(&self.scan()?);
+        // What cannot be read is told when its turn comes.
+        let files = |change: &Change| match change {
+            Change::Load(name, _) => read(&self.path, name).ok(),
+            Change::Remove(_) => None,
+        };
+        let files: Vec<_> = changes.iter().filter_map(files).collect();
+        let _ahead = runtime.load_ahead(files.iter().map(|(component, settings)| (&**component, &**settings)));
+        for change in changes {
             if let Change::Load(name, stamp) = change
                 && let Some(outcome) = self.install(runtime, &name, stamp).await
             {

@@ -450,6 +450,11 @@ pub(super) struct InstalledRecord {
 }
 
 impl LineRecord {
+    /// Those in force, and the one that is tried out.
+    pub fn releases(&self) -> impl Iterator<Item = &InstalledRecord> {
+        self.enforced.iter().chain(&self.candidate)
+    }
+
     fn of(line: &Line) -> Self {
         let record = |installed: &Installed| {
             let release = installed.image.release();

@@ -16,7 +16,7 @@ use crate::policy::grant::{self, Ask, Missing};
 use crate::policy::statement::StateRule;
 use crate::policy::{Grant, Manifest, Mode, Validity};
 use crate::reference::List;
-use crate::sandbox::{self, Image, LoadError};
+use crate::sandbox::{self, Ahead, Image, LoadError};
 use crate::sequencer::{Stopped, now_micros};
 use crate::stats::OutcomeLabel;
 
@@ -95,6 +95,7 @@ impl Runtime {
     /// Why one of them is not taken; then none is.
     pub async fn publish(&self, offers: Vec<Offer>, by: By) -> Result<Vec<Swap>, LoadError> {
         let _guard = self.0.changing.lock().await;
+        let _ahead = self.load_ahead(offers.iter().map(|offer| (&*offer.component, &*offer.settings)));
         let mut orders = Vec::with_capacity(offers.len());
         for offer in offers {
             orders.push(Order::Install(Box::new(self.take(None, offer).await?)));
@@ -214,6 +215,8 @@ impl Runtime {
         let Some(data) = self.0.data.clone() else { return Ok(Vec::new()) };
         let (mut lines, mut dropped) = (Lines::new(), Vec::new());
         let mut withdrawn: BTreeMap<String, String> = BTreeMap::new();
+        let known = Known::read(&data, recorded.values());
+        let _ahead = self.load_ahead(recorded.values().flat_map(LineRecord::releases).filter_map(|record| known.made_of(record)));
         for (policy, LineRecord { enforced, candidate, stale }) in recorded {
             let publisher = policy.split_once('/').map(|(publisher, _)| publisher);
             let granted = grant(publisher);
@@ -229,18 +232,28 @@ impl Runtime {
             }
             let mut grant = granted.unwrap_or_else(Grant::development);
             // A grant may have become too narrow since.
-            if let Some(first) = enforced.iter().chain(&candidate).next()
-                && let Err(error @ LoadError::Grant { .. }) = self.take_up(&data, publisher, &grant, first.clone()).await
-            {
-                withdrawn.insert(policy.clone(), error.to_string());
-                grant = Grant::development();
+            let mut first = None;
+            if let Some(record) = enforced.iter().chain(&candidate).next() {
+                match self.take_up(&known, publisher, &grant, record.clone()).await {
+                    Err(error @ LoadError::Grant { .. }) => {
+                        withdrawn.insert(policy.clone(), error.to_string());
+                        grant = Grant::development();
+                    }
+                    taken => first = Some(taken?),
+                }
             }
             let mut line = Line { stale: stale.map(|keep| if keep { Stale::Keep } else { Stale::Stop }), ..Line::default() };
             for record in enforced {
-                line.enforced.push(self.take_up(&data, publisher, &grant, record).await?);
+                line.enforced.push(match first.take() {
+                    Some(first) => first,
+                    None => self.take_up(&known, publisher, &grant, record).await?,
+                });
             }
             if let Some(record) = candidate {
-                line.candidate = Some(self.take_up(&data, publisher, &grant, record).await?);
+                line.candidate = Some(match first.take() {
+                    Some(first) => first,
+                    None => self.take_up(&known, publisher, &grant, record).await?,
+                });
             }
             lines.insert(policy.as_str().into(), line);
         }
@@ -256,9 +269,15 @@ impl Runtime {
         Ok(names)
     }
 
-    async fn take_up(&self, data: &Path, publisher: Option<&str>, grant: &Grant, record: InstalledRecord) -> Result<Installed, LoadError> {
+    async fn take_up(
+        &self,
+        known: &Known<'_>,
+        publisher: Option<&str>,
+        grant: &Grant,
+        record: InstalledRecord,
+    ) -> Result<Installed, LoadError> {
         let fail = |problem: String| LoadError::Worker { problem };
-        let read = |digest: &str| blobs::read(data, digest).map(Arc::from).map_err(fail);
+        let read = |digest: &str| known.get(digest).map_err(fail);
         let open = |digest: &str| List::open(read(digest)?).map(Arc::new).map_err(|error| fail(format!("{digest}: {error}")));
         let statement = record.statement.as_deref().map(|hex| Digest::from_hex(hex).ok_or_else(|| fail(format!("{hex:?} is no digest"))));
         let offer = Offer {
@@ -328,6 +347,15 @@ impl Runtime {
         Ok(Installed { image, component, settings, grant, mode, share, validity, statement, strongest, since: 0, states, rule, gate })
     }
 
+    /// Takes compiled code of these components, each with its settings, from the cache, on
+    /// all processors. Whoever puts many policies in force one after the other does it
+    /// before: each finds its code ready then, as long as the result is held. What is not
+    /// in the cache is compiled when its turn comes.
+    pub fn load_ahead<'a>(&self, releases: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Ahead<'_> {
+        let new = releases.into_iter().filter(|(component, settings)| self.same_code(component, settings).is_none());
+        self.0.loader.load_ahead(&new.collect::<Vec<_>>())
+    }
+
     /// What is judged with of this component and these settings, with whatever lists.
     fn same_code(&self, component: &[u8], settings: &[u8]) -> Option<Arc<Image>> {
         let standing = self.0.standing.read().unwrap_or_else(PoisonError::into_inner);
@@ -345,6 +373,31 @@ impl Runtime {
         let at = by.at.unwrap_or_else(now_micros);
         self.0.entrance.change(Change::Orders { orders, by, at, reply }).map_err(|Stopped| LoadError::Stopped)?;
         done.await.map_err(|_| LoadError::Stopped)?
+    }
+}
+
+/// What the releases of a data directory are made of.
+struct Known<'d> {
+    data: &'d Path,
+    /// Components and settings that were read, by their digests.
+    read: BTreeMap<String, Arc<[u8]>>,
+}
+
+impl<'d> Known<'d> {
+    /// Reads components and settings. What is wrong with one is told when it is asked for.
+    fn read<'r>(data: &'d Path, lines: impl Iterator<Item = &'r LineRecord>) -> Self {
+        let digests = lines.flat_map(LineRecord::releases).flat_map(|record| [&record.component, &record.settings]);
+        let read = digests.filter_map(|digest| Some((digest.clone(), blobs::read(data, digest).ok()?.into())));
+        Known { data, read: read.collect() }
+    }
+
+    fn get(&self, digest: &str) -> Result<Arc<[u8]>, String> {
+        self.read.get(digest).map_or_else(|| blobs::read(self.data, digest).map(Arc::from), |bytes| Ok(bytes.clone()))
+    }
+
+    /// The component and the settings of a release.
+    fn made_of(&self, record: &InstalledRecord) -> Option<(&[u8], &[u8])> {
+        Some((self.read.get(&record.component)?, self.read.get(&record.settings)?))
     }
 }
 

@@ -1,11 +1,14 @@
 //! From a component to code that runs: by way of the cache, or of a worker.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fmt, thread};
 
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,12 +26,13 @@ use crate::policy::{Language, Manifest};
 use crate::reference::List;
 
 /// Loads components, and counts how.
-#[derive(Debug)]
 pub(crate) struct Loader {
     sandbox: Arc<Sandbox>,
     /// The `ephor` binary.
     worker: PathBuf,
     cache: Option<Cache>,
+    /// Code that was taken from the cache before anybody asked for it.
+    ahead: Mutex<HashMap<Digest, Loaded>>,
     /// Loads that were served from the cache.
     pub hits: AtomicU64,
     /// Loads that a worker did.
@@ -37,11 +41,32 @@ pub(crate) struct Loader {
     pub forged: AtomicU64,
 }
 
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader").field("worker", &self.worker).field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+/// Code that can be run, and what the component says about itself.
+type Loaded = (PolicyPre<Ctx>, Manifest);
+
+/// As long as it is there, code is held that was taken from the cache ahead
+/// ([`Runtime::load_ahead`](crate::Runtime::load_ahead)).
+#[derive(Debug)]
+#[must_use = "what was loaded ahead is dropped with it"]
+pub struct Ahead<'l>(&'l Loader);
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
+        self.0.ahead().clear();
+    }
+}
+
 impl Loader {
     /// Loads with workers that are `worker compile-worker`.
     pub fn new(sandbox: Arc<Sandbox>, worker: PathBuf, cache: Option<&Path>) -> std::io::Result<Self> {
         let cache = cache.map(Cache::open).transpose()?;
-        Ok(Loader { sandbox, worker, cache, hits: 0.into(), misses: 0.into(), forged: 0.into() })
+        Ok(Loader { sandbox, worker, cache, ahead: Mutex::default(), hits: 0.into(), misses: 0.into(), forged: 0.into() })
     }
 
     /// What it was made with: limits, worker, and the folder of compiled code.
@@ -72,21 +97,9 @@ impl Loader {
             return Image::bind(self.sandbox.clone(), code, component, settings, manifest, lists);
         }
         let entry = self.cache_name(component, settings);
-        if let Some(cache) = &self.cache {
-            match cache.get(entry) {
-                Found::Hit(bytes) => match self.code(&bytes) {
-                    Ok((pre, manifest)) => {
-                        self.hits.fetch_add(1, Ordering::Relaxed);
-                        return Image::bind(self.sandbox.clone(), Code::Component(pre), component, settings, manifest, lists);
-                    }
-                    Err(error) => tracing::warn!(%error, "cached code is of no use; compiling again"),
-                },
-                Found::Miss => {}
-                Found::Forged => {
-                    self.forged.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%entry, "cached code was not written by this installation; deleted, compiling again");
-                }
-            }
+        let ahead = self.ahead().remove(&entry);
+        if let Some((pre, manifest)) = ahead.or_else(|| self.cached(entry)) {
+            return Image::bind(self.sandbox.clone(), Code::Component(pre), component, settings, manifest, lists);
         }
         let request = Request { limits, settings: Some(text.to_string()), name: name.map(str::to_string) };
         let (described, code) = run_worker(&self.worker, &request, component).await?;
@@ -103,6 +116,49 @@ impl Loader {
         Image::bind(self.sandbox.clone(), Code::Component(pre), component, settings, manifest, lists)
     }
 
+    /// Takes code of these components and settings from the cache, where it is there, on
+    /// all processors: whoever loads them then, one after the other, finds it done. What is
+    /// not asked for is dropped with the result.
+    pub fn load_ahead(&self, releases: &[(&[u8], &[u8])]) -> Ahead<'_> {
+        let next = AtomicUsize::new(0);
+        let take = || {
+            while let Some((component, settings)) = releases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let entry = self.cache_name(component, settings);
+                if let Some(loaded) = self.cached(entry) {
+                    self.ahead().insert(entry, loaded);
+                }
+            }
+        };
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(releases.len());
+        if threads > 1 {
+            thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(take))));
+        }
+        Ahead(self)
+    }
+
+    fn ahead(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Loaded>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the cache has of this name and can be run.
+    fn cached(&self, entry: Digest) -> Option<Loaded> {
+        match self.cache.as_ref()?.get(entry) {
+            Found::Hit(bytes) => match self.code(&bytes) {
+                Ok(loaded) => {
+                    self.hits.fetch_add(1, Ordering::Relaxed);
+                    return Some(loaded);
+                }
+                Err(error) => tracing::warn!(%error, "cached code is of no use; compiling again"),
+            },
+            Found::Miss => {}
+            Found::Forged => {
+                self.forged.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%entry, "cached code was not written by this installation; deleted, compiling again");
+            }
+        }
+        None
+    }
+
     /// Names code by everything that it depends on.
     fn cache_name(&self, component: &[u8], settings: &[u8]) -> Digest {
         let mut hasher = DefaultHasher::new();
@@ -113,7 +169,7 @@ impl Loader {
     }
 
     /// Makes code of what a worker or the cache gave.
-    fn code(&self, bytes: &[u8]) -> Result<(PolicyPre<Ctx>, Manifest), LoadError> {
+    fn code(&self, bytes: &[u8]) -> Result<Loaded, LoadError> {
         let (described, code): (Described, _) = split_message(bytes).map_err(here)?;
         let fail = |error: wasmtime::Error| LoadError::Worker { problem: format!("{error:#}") };
         let engine = &self.sandbox.engine;

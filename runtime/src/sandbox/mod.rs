@@ -35,7 +35,7 @@ pub(crate) use load::Loader;
 
 pub use error::{LoadError, SettingsError};
 pub use limits::Limits;
-pub use load::{Inspection, inspect, rehearse};
+pub use load::{Ahead, Inspection, inspect, rehearse};
 
 /// Reads a component as a worker does before anything compiles it: what it imports and
 /// exports.

@@ -140,10 +140,14 @@ impl Entries {
                 return place.unfinished(&self.directory, length);
             };
             if header.first != place.upcoming {
+                // Of a header a crash may have left zeros, so it can say less, and no more.
+                if header.first < place.upcoming && place.record(&header)?.is_none() && place.is_end(&self.directory, length)? {
+                    return Ok(false);
+                }
                 return Err(place.damaged(Damage::Sequence { expected: place.upcoming, found: header.first }));
             }
             let following = header.first.saturating_add(u64::from(header.count));
-            if following <= self.next {
+            if header.first < self.next && following <= self.next {
                 // Not the one. If its header lies, the one that follows will not fit.
                 place.pass(&header);
                 continue;
@@ -199,7 +203,7 @@ impl Place {
 
     /// The header of the record here, if there can be one.
     fn header(&self, length: u64) -> Result<Option<Header>, Box<Finding>> {
-        if length - self.offset < PREFIX as u64 {
+        if length.saturating_sub(self.offset) < PREFIX as u64 {
             return Ok(None);
         }
         let bytes = self.bytes(self.offset + PREFIX as u64)?;
@@ -238,13 +242,7 @@ impl Place {
     /// is behind it, what a power cut has taken if it was left to the operating system,
     /// and damage otherwise.
     fn unfinished(&self, directory: &Path, length: u64) -> Result<bool, Box<Finding>> {
-        let rest = self.bytes(length)?;
-        let next = next_record(&rest, 1);
-        // Where records were not synced, only one that was says that those before it were
-        // durable.
-        let behind = |next| std::iter::successors(next, |at| next_record(&rest, at + 1));
-        let is_end = if self.is_unsynced { behind(next).all(|at| rest[at + 4] != SYNCED) } else { next.is_none() };
-        if is_end && segments(directory)?.last() == Some(&self.segment) {
+        if self.is_end(directory, length)? {
             return Ok(false);
         }
         Err(self.damaged(match self.header(length)? {
@@ -252,8 +250,20 @@ impl Place {
                 let last = header.first.saturating_add(u64::from(header.count)).saturating_sub(1);
                 Damage::Checksum { first: header.first, last }
             }
-            None => Damage::NoRecord(next.unwrap_or(rest.len()) as u64),
+            None => {
+                let rest = self.bytes(length)?;
+                Damage::NoRecord(next_record(&rest, 1).unwrap_or(rest.len()) as u64)
+            }
         }))
+    }
+
+    /// Whether nothing is behind what is here that says that it was durable.
+    fn is_end(&self, directory: &Path, length: u64) -> Result<bool, Box<Finding>> {
+        let rest = self.bytes(length)?;
+        // Where records were not synced, only one that was says that those before it were.
+        let mut behind = std::iter::successors(next_record(&rest, 1), |at| next_record(&rest, at + 1));
+        let is_end = behind.all(|at| self.is_unsynced && rest[at + 4] != SYNCED);
+        Ok(is_end && segments(directory)?.last() == Some(&self.segment))
     }
 }
 
@@ -371,6 +381,25 @@ mod tests {
             fs::write(folder.path().join(JOURNAL).join(&following), b"").expect("written");
             assert!(entries.next().is_none());
             fs::remove_file(folder.path().join(JOURNAL).join(&following)).expect("removed");
+        }
+    }
+
+    #[test]
+    fn zeros_for_what_a_power_cut_took_are_waited_for_too() {
+        let folder = directory(&[&[3], &[2, 4]]);
+        let last = folder.path().join(JOURNAL).join(segment(4));
+        let whole = fs::read(&last).expect("a file");
+        let cut = next_record(&whole, 1).expect("two records");
+        for from in cut..whole.len() - 1 {
+            let mut torn = whole.clone();
+            torn[from..].fill(0);
+            fs::write(&last, &torn).expect("written");
+            let mut entries = Entries::new(folder.path(), 6);
+            assert!(entries.next().is_none(), "{}", from - cut);
+            assert_eq!(sequences(folder.path(), 2), Ok(vec![2, 3, 4, 5]), "{}", from - cut);
+            fs::write(&last, &whole).expect("written");
+            let read: Result<Vec<u64>, _> = entries.map(|entry| entry.map(|entry| entry.sequence)).collect();
+            assert_eq!(read, Ok(vec![6, 7, 8, 9]), "{}", from - cut);
         }
     }
 

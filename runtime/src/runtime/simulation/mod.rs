@@ -95,7 +95,8 @@ enum Question {
 
 enum Expected {
     Answers(Vec<Due>),
-    Orders(Result<Vec<&'static str>, &'static str>),
+    /// What became of the states; or which errors will do.
+    Orders(Result<Vec<&'static str>, Vec<&'static str>>),
     State(Option<Vec<u8>>),
     Erased(u64, u64),
     Restored,
@@ -426,6 +427,7 @@ impl Run {
         let is_batch = matches!(step, Step::Batch(_));
         // Only a change can be refused for what the disk does.
         let before = (self.is_armed && !is_batch).then(|| self.model.clone());
+        let is_first_of_several = matches!(self.queue.front(), Some(Item::Orders(_, orders)) if orders.len() > 1);
         let mut dues = Vec::new();
         for _ in 0..count {
             let item = self.queue.pop_front().expect("it is in the queue");
@@ -438,13 +440,16 @@ impl Run {
             return;
         }
         let is_refused = self.machine.runtime().stats().sequenced.load(Ordering::Relaxed) < self.model.next - 1;
-        if let [(_, Expected::Orders(due @ Ok(_)))] = &mut dues[..]
-            && is_refused
+        if let [(_, Expected::Orders(due))] = &mut dues[..]
             && let Some(before) = before
         {
-            // States that it takes over are on the disk, and cannot be read: all is as it was.
-            self.model = before;
-            *due = Err("state");
+            // States that an order takes over are on the disk, and cannot be read: all is as
+            // it was. What is wrong with an order behind it is not come to then.
+            match due {
+                Ok(_) if is_refused => (self.model, *due) = (before, Err(vec!["state"])),
+                Err(errors) if is_first_of_several => errors.push("state"),
+                _ => {}
+            }
         }
         self.expected.extend(self.model.entries());
         let last = self.model.next - 1;
@@ -460,7 +465,7 @@ impl Run {
     fn carry_out(&mut self, item: Item) -> Option<(u64, Expected)> {
         match item {
             Item::Events(number, sent) => Some((number, Expected::Answers(self.model.judge(&sent)))),
-            Item::Orders(number, orders) => Some((number, Expected::Orders(self.model.change(&orders)))),
+            Item::Orders(number, orders) => Some((number, Expected::Orders(self.model.change(&orders).map_err(|error| vec![error])))),
             Item::Look(number, who) => Some((number, Expected::State(self.model.state(who)))),
             Item::Erase(number, Erase { subject, source, id }) => {
                 let (sequence, events) = self.model.erase(subject.as_deref(), source.as_deref(), id.as_deref());

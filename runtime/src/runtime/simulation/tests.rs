@@ -63,7 +63,12 @@ fn du_03_du_19_whatever_fails_the_promises_hold() {
     let (counts, mut failed) = (*all.lock().expect("no panic"), failed.into_inner().expect("no panic"));
     failed.sort_unstable();
     println!("{count} seeds from {first} on: {counts:?}");
-    assert!(failed.is_empty(), "{} of {count} runs failed; the first again: EPHOR_SEED={} EPHOR_SEEDS=1", failed.len(), failed[0]);
+    assert!(
+        failed.is_empty(),
+        "{} of {count} runs failed: {failed:?}; the first again: EPHOR_SEED={} EPHOR_SEEDS=1",
+        failed.len(),
+        failed[0]
+    );
     assert!(count < 100 || counts.power_cuts > count && counts.disk_failures > count / 4, "too little went wrong: {counts:?}");
 }
 
