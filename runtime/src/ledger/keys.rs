@@ -5,9 +5,11 @@ use std::io;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use super::journal;
+use super::log::{HISTORY, LATEST};
 use super::note::{Algorithm, KeyError, SignerKey, VerifierKey};
 use super::storage::{self, Storage};
+use super::tree::TILES;
+use super::{journal, kept};
 use crate::digest::Digest;
 
 /// The file of the secret: 64 hexadecimal digits and `\n`.
@@ -149,10 +151,14 @@ pub(super) fn adopt(storage: &dyn Storage, secret: &[u8]) -> Result<(), KeysErro
     write(storage, SECRET, secret, true)
 }
 
-/// Whether the directory had a journal before. The keys are made first.
+/// What is only in a directory that had keys: they are made first.
+const MADE_LATER: [&str; 5] = [journal::FOLDER, HISTORY, LATEST, TILES, kept::FOLDER];
+
+/// Whether the directory has anything of a ledger. Under another key what is there would be
+/// nobody's, and what was kept of events would be cut off.
 fn is_used(storage: &dyn Storage) -> Result<bool, KeysError> {
     let names = storage.list("").map_err(|source| KeysError::Io { file: SECRET, doing: "listing its folder", source })?;
-    Ok(names.iter().any(|name| name == journal::FOLDER))
+    Ok(names.iter().any(|name| MADE_LATER.contains(&name.as_str())))
 }
 
 fn keyed(key: &[u8]) -> Keyed {
@@ -265,9 +271,16 @@ mod tests {
             changed[at] ^= 1;
             assert!(with(PUBLIC, Some(&changed)).is_err(), "byte {at}");
         }
-        let used = Faulty::new(0);
-        used.create_dir(journal::FOLDER).expect("made");
-        assert!(matches!(Keys::open(&used), Err(KeysError::Lost)), "a ledger that was used had a key");
+        for name in MADE_LATER {
+            let used = match name {
+                LATEST | HISTORY => Faulty::with(&[(name.to_string(), b"signed".to_vec())].into()),
+                _ => Faulty::new(0),
+            };
+            if used.files().is_empty() {
+                used.create_dir(name).expect("made");
+            }
+            assert!(matches!(Keys::open(&used), Err(KeysError::Lost)), "a ledger that was used had a key: {name}");
+        }
     }
 
     #[test]

@@ -18,10 +18,10 @@ use super::tree::{Hash, TileFiles, TileId, TileKind, Tree, TreeError, bundle};
 use super::witnesses::{CosignError, Witnessed, Witnesses};
 
 /// The file of the latest checkpoint.
-const LATEST: &str = "checkpoint";
+pub(super) const LATEST: &str = "checkpoint";
 
 /// The file of all checkpoints.
-const HISTORY: &str = "checkpoints";
+pub(super) const HISTORY: &str = "checkpoints";
 
 /// What was signed does not fit what is there.
 #[derive(Debug, thiserror::Error)]
