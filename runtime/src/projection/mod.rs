@@ -1,9 +1,11 @@
-//! Fields out of events: each event is walked once for all that the policies in
-//! force declare. A value is taken out in the form that was granted; what nobody was
+//! Fields out of events: each event is walked once for all that the policies declare
+//! that are asked about its type. A value is taken out in the form that was granted; what nobody was
 //! granted plain stays in the event.
 //!
 //! Knows nothing of how policies are run. The events have been checked
 //! (`crate::ingest`); what is read here is what any other JSON parser would read.
+
+use std::collections::BTreeSet;
 
 use crate::column::{Cell, Kind};
 use crate::event::Event;
@@ -17,6 +19,13 @@ use crate::scan::{string_end, value_end, white_end};
 pub(crate) struct Plan {
     /// What is taken out; a cell's place in a row is its field's place here.
     slots: Vec<Slot>,
+    /// Where all of them stand.
+    all: Places,
+}
+
+/// Where fields stand in an event: all of a plan, or some of them.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
     /// Slots that are context attributes: the attribute's name and the slot.
     attributes: Vec<(Box<str>, usize)>,
     /// The names below `/data` that lead to a slot.
@@ -79,22 +88,8 @@ impl Plan {
             return known;
         }
         let slot = self.slots.len();
-        let nowhere = wanted.show == Show::Absent;
+        self.all.add(slot, &wanted);
         self.slots.push(wanted);
-        if nowhere {
-            return slot;
-        }
-        let mut steps = field.pointer.split('/').skip(1);
-        let first = steps.next().unwrap_or_default();
-        if first == "data" {
-            let mut node = &mut self.data;
-            for step in steps {
-                node = node.child(&step.replace("~1", "/").replace("~0", "~"));
-            }
-            node.slots.push(slot);
-        } else {
-            self.attributes.push((first.into(), slot));
-        }
         slot
     }
 
@@ -103,9 +98,23 @@ impl Plan {
         self.slots.len()
     }
 
+    /// Where some of the fields stand, by the places of their cells in a row.
+    pub fn places(&self, slots: impl IntoIterator<Item = usize>) -> Places {
+        let mut places = Places::default();
+        for slot in slots.into_iter().collect::<BTreeSet<_>>() {
+            places.add(slot, &self.slots[slot]);
+        }
+        places
+    }
+
     /// Takes all fields out of an event; `cells` has one cell per slot, absent.
     pub fn project<'e>(&self, event: &'e Event, cells: &mut [Cell<'e>]) {
-        for (name, slot) in &self.attributes {
+        self.project_some(&self.all, event, cells);
+    }
+
+    /// Takes some of the fields out of an event; the cells of others stay as they are.
+    pub fn project_some<'e>(&self, places: &Places, event: &'e Event, cells: &mut [Cell<'e>]) {
+        for (name, slot) in &places.attributes {
             let text = match &**name {
                 "id" => Some(event.id()),
                 "source" => Some(event.source()),
@@ -125,15 +134,34 @@ impl Plan {
             }
         }
         if let Some(source) = event.data()
-            && !self.data.is_bare()
+            && !places.data.is_bare()
         {
             let mut walk = Walk { slots: &self.slots, cells, source };
             match &*event.members.0 {
                 [] => {
-                    walk.value(&self.data, 0);
+                    walk.value(&places.data, 0);
                 }
-                members => walk.members(&self.data, members),
+                members => walk.members(&places.data, members),
             }
+        }
+    }
+}
+
+impl Places {
+    fn add(&mut self, slot: usize, Slot { pointer, show, .. }: &Slot) {
+        if *show == Show::Absent {
+            return;
+        }
+        let mut steps = pointer.split('/').skip(1);
+        let first = steps.next().unwrap_or_default();
+        if first == "data" {
+            let mut node = &mut self.data;
+            for step in steps {
+                node = node.child(&step.replace("~1", "/").replace("~0", "~"));
+            }
+            node.slots.push(slot);
+        } else {
+            self.attributes.push((first.into(), slot));
         }
     }
 }
@@ -309,6 +337,19 @@ mod tests {
                 Cell::Absent,
             ]
         );
+    }
+
+    #[test]
+    fn some_of_the_fields_are_taken_and_the_others_left() {
+        let mut plan = Plan::default();
+        let fields = ["/data/a", "/subject", "/data/b", "/data/a"].map(|pointer| field(pointer, Kind::Text));
+        assert_eq!(plan.add(&fields, &Grant::development()), [0, 1, 2, 0]);
+        let event = event(r#"{"a":"1","b":"2"}"#);
+        for (some, expected) in [(vec![2, 0, 2], [Some("1"), None, Some("2")]), (vec![], [None; 3]), (vec![2], [None, None, Some("2")])] {
+            let mut cells = vec![Cell::Absent; plan.width()];
+            plan.project_some(&plan.places(some), &event, &mut cells);
+            assert_eq!(cells, expected.map(|text| text.map_or(Cell::Absent, |text| Cell::Text(text.into()))));
+        }
     }
 
     #[test]

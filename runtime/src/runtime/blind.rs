@@ -241,7 +241,7 @@ fn cause_of(kind: FaultKind) -> Cause {
 }
 
 /// Notes what was missed of the events, and gives how many that were. Where all is well it
-/// looks at policies, and at no event but for whether it has a fault.
+/// looks at no event but for whether it has a fault.
 fn missed_events(set: &Set, round: &Round<'_>, judged: &Judged, missed: &mut Missed) -> u64 {
     let rows = judged.verdicts.len();
     if set.lines.iter().all(|line| in_force(line).is_empty()) {
@@ -254,7 +254,7 @@ fn missed_events(set: &Set, round: &Round<'_>, judged: &Judged, missed: &mut Mis
     for fault in judged.verdicts.iter().flat_map(|verdict| &verdict.faults) {
         *missed.entry((Some(fault.release.policy().into()), cause_of(fault.kind))).or_default() += 1;
     }
-    for line in &set.lines {
+    for line in set.partly.iter().map(|line| &set.lines[*line]) {
         let members = in_force(line);
         let mut note = |cause: Cause, row: usize| {
             blind[row] = true;

@@ -133,9 +133,13 @@ impl Memory {
         let Some(shelf) = self.shelf.as_ref().filter(|_| !self.states.is_hot()) else { return Ok(()) };
         let began = Instant::now();
         let mut wanted = Vec::new();
-        for (member, policy) in set.members.iter().enumerate().filter(|(_, policy)| !policy.key_slots.is_empty()) {
-            for row in (0..round.events.len()).filter(|row| round.asks(set, *row, member)) {
-                let cells = round.row(row);
+        for member in round.members() {
+            let policy = &set.members[member];
+            if policy.key_slots.is_empty() {
+                continue;
+            }
+            for row in round.rows_of(set, member) {
+                let cells = round.row(row as usize);
                 if readable(policy, cells).is_ok() {
                     let key = state::key(policy.key_slots.iter().map(|slot| &cells[*slot]));
                     self.states.want(&policy.states, &key, &mut wanted);

@@ -1,14 +1,15 @@
 //! Asking the policies about a batch: which rows each gets, in which parts, side by
 //! side.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::line::Stale;
-use super::set::{Asked, Lined, Member, Set};
+use super::set::{Asking, Lined, Member, Set};
 use super::timed::{Course, Fired, Run};
 use crate::column::Cell;
 use crate::event::Event;
@@ -39,27 +40,40 @@ pub(super) struct Round<'e> {
     cells: Vec<Cell<'e>>,
     /// Cells of a row.
     width: usize,
-    /// For each row the place of its type in `asked`.
-    kinds: Vec<usize>,
-    asked: Asked<'e>,
+    /// The types of the events: what is asked about them, and their rows, ascending.
+    kinds: Vec<(Arc<Asking>, Vec<u32>)>,
+    /// For each row the place of its type.
+    kind_of: Vec<usize>,
 }
 
 impl<'e> Round<'e> {
-    /// Takes the fields out of the events.
+    /// Takes the fields out of the events that are asked for.
     pub fn project(set: &Set, pool: &ThreadPool, events: Vec<&'e Event>) -> Self {
+        let mut kinds: Vec<(Arc<Asking>, Vec<u32>)> = Vec::new();
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        let mut kind_of = Vec::with_capacity(events.len());
+        for (row, event) in (0..).zip(&events) {
+            let kind = *known.entry(event.kind()).or_insert_with_key(|kind| {
+                kinds.push((set.asking(kind), Vec::new()));
+                kinds.len() - 1
+            });
+            kinds[kind].1.push(row);
+            kind_of.push(kind);
+        }
         let width = set.plan.width();
         let mut cells = vec![Cell::Absent; width * events.len()];
         if width > 0 {
-            let row = |(cells, event): (&mut [Cell<'e>], &&'e Event)| set.plan.project(event, cells);
+            let row = |((cells, event), kind): ((&mut [Cell<'e>], &&'e Event), &usize)| {
+                set.plan.project_some(&kinds[*kind].0.places, event, cells);
+            };
             if events.len() < PROJECT_ROWS_MIN {
-                cells.chunks_mut(width).zip(&events).for_each(row);
+                cells.chunks_mut(width).zip(&events).zip(&kind_of).for_each(row);
             } else {
-                pool.install(|| cells.par_chunks_mut(width).zip(&events).with_min_len(PROJECT_ROWS_MIN / 4).for_each(row));
+                let rows = cells.par_chunks_mut(width).zip(&events).zip(&kind_of);
+                pool.install(|| rows.with_min_len(PROJECT_ROWS_MIN / 4).for_each(row));
             }
         }
-        let mut asked = Asked::default();
-        let kinds = events.iter().map(|event| asked.about(set, event.kind())).collect();
-        Round { events, cells, width, kinds, asked }
+        Round { events, cells, width, kinds, kind_of }
     }
 
     /// The cells of a row.
@@ -67,22 +81,52 @@ impl<'e> Round<'e> {
         &self.cells[row * self.width..][..self.width]
     }
 
+    /// What is asked about a row's type.
+    fn asking(&self, row: usize) -> &Asking {
+        &self.kinds[self.kind_of[row]].0
+    }
+
     /// Whether a release is asked about a row: by the type of the event, and by its
     /// time.
     pub fn asks(&self, set: &Set, row: usize, member: usize) -> bool {
+        self.asking(row).asks(member) && self.is_in_force(set, row, member)
+    }
+
+    fn is_in_force(&self, set: &Set, row: usize, member: usize) -> bool {
         let validity = set.members[member].validity;
-        self.asked.rows[self.kinds[row]][member] && (validity.is_always() || validity.contains(self.events[row].happened()))
+        validity.is_always() || validity.contains(self.events[row].happened())
+    }
+
+    /// The rows that a release is asked about, ascending.
+    pub fn rows_of(&self, set: &Set, member: usize) -> Vec<u32> {
+        let asked = self.kinds.iter().filter(|(asking, _)| asking.asks(member)).map(|(_, rows)| rows);
+        let mut rows: Vec<u32> = asked.flatten().copied().filter(|row| self.is_in_force(set, *row as usize, member)).collect();
+        // Those of each type are in their order; of several types they are in turns.
+        if self.kinds.len() > 1 {
+            rows.sort_unstable();
+        }
+        rows
+    }
+
+    /// The releases that are asked about events of these types, whatever their time, in
+    /// their order.
+    pub fn members(&self) -> BTreeSet<usize> {
+        self.kinds.iter().flat_map(|(asking, _)| &asking.members).copied().collect()
+    }
+
+    /// The lines of the policies that are asked about a row's type, whatever its time.
+    pub fn lines<'s>(&'s self, set: &'s Set, row: usize) -> impl Iterator<Item = &'s Lined> {
+        self.asking(row).lines.iter().map(|line| &set.lines[*line])
     }
 
     /// Events of types that no policy asks about.
     pub fn unasked(&self) -> u64 {
-        let is_unasked: Vec<bool> = self.asked.rows.iter().map(|members| !members.contains(&true)).collect();
-        self.kinds.iter().filter(|kind| is_unasked[**kind]).count() as u64
+        self.kinds.iter().filter(|(asking, _)| asking.members.is_empty()).map(|(_, rows)| rows.len() as u64).sum()
     }
 
     /// Whether a policy asks about events of a row's type, whatever their time.
     pub fn asks_ever(&self, row: usize, line: &Lined) -> bool {
-        self.asked.rows[self.kinds[row]][line.members.clone()].contains(&true)
+        line.members.clone().any(|member| self.asking(row).asks(member))
     }
 
     /// Whether a row counts for the release of a policy that is tried out, rather than
@@ -220,16 +264,19 @@ impl Bench<'_> {
         let mut due = self.due(course);
         // Rows of releases that share their states with others.
         let mut together: Vec<(u32, u32)> = Vec::new();
-        for (member, policy) in self.set.members.iter().enumerate() {
+        for member in self.members(round, &due) {
+            let policy = &self.set.members[member];
             let stopped = self.set.lines[policy.line].stale == Some(Stale::Stop);
-            let mut rows = Vec::new();
-            for row in (0..round.events.len()).filter(|row| round.asks(self.set, *row, member)) {
-                match readable(policy, round.row(row)) {
-                    _ if stopped => unasked.push(Unasked { member, row: row as u32, kind: FaultKind::Stale, detail: STALE.into() }),
-                    Ok(()) => rows.push(row as u32),
-                    Err(detail) => unasked.push(Unasked { member, row: row as u32, kind: FaultKind::Unreadable, detail }),
-                }
-            }
+            let mut rows = round.rows_of(self.set, member);
+            rows.retain(|row| {
+                let (kind, detail) = match readable(policy, round.row(*row as usize)) {
+                    _ if stopped => (FaultKind::Stale, STALE.into()),
+                    Ok(()) => return true,
+                    Err(detail) => (FaultKind::Unreadable, detail),
+                };
+                unasked.push(Unasked { member, row: *row, kind, detail });
+                false
+            });
             let mut refused = Vec::new();
             let with_member = |rows: Vec<u32>| rows.into_iter().map(move |row| (row, member as u32));
             if let Some(shared) = &policy.shared {
@@ -287,6 +334,21 @@ impl Bench<'_> {
         let said = said.into_iter().map(|(row, said)| (rows[row as usize], member, said)).collect();
         let states = states.into_iter().map(|(key, state)| (key_of[key as usize].clone(), state)).collect();
         Part { said, states, fuel, calls, took, ..Part::of(member) }
+    }
+
+    /// The releases that have something to do in a round, in their order: those that are
+    /// asked, those with timers that may fire, and of those that share their states the
+    /// last, which does it for all.
+    fn members(&self, round: &Round<'_>, due: &HashMap<&str, Vec<&Key>>) -> BTreeSet<usize> {
+        let mut members = round.members();
+        if !due.is_empty() {
+            let is_due = |member: &usize| due.contains_key(&*self.set.members[*member].states);
+            members.extend((0..self.set.members.len()).filter(is_due));
+        }
+        let last = |member: &usize| self.set.members[*member].shared.as_ref().map(|shared| shared.end - 1);
+        let last: Vec<usize> = members.iter().filter_map(last).collect();
+        members.extend(last);
+        members
     }
 
     /// Keys of the policies in force whose timers may fire in a round.

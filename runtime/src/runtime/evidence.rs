@@ -155,7 +155,7 @@ impl Evidence {
         let salt = self.secrets.salt(event.source(), event.id());
         let mut asked = Vec::new();
         let mut without = Vec::new();
-        for line in set.lines.iter().filter(|line| round.asks_ever(row, line)) {
+        for line in round.lines(set, row) {
             let canary = round.in_canary(set, row, line);
             let before = asked.len();
             for member in line.members.clone().filter(|member| round.asks(set, row, *member)) {

@@ -2,16 +2,22 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::line::{Lines, Stale};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::policy::{Grant, Mode, Validity};
-use crate::projection::Plan;
+use crate::projection::{Places, Plan};
 use crate::reserved::VERDICT_TYPE;
 use crate::sandbox::Image;
 use crate::state::Key;
+
+/// Types of events of which it is remembered who asks about them.
+const KINDS_MAX: usize = 1_024;
+
+/// Bytes of a type of which it is remembered.
+const KIND_BYTES_MAX: usize = 256;
 
 /// A release with what the projection needs to know of it.
 pub(super) struct Member {
@@ -53,6 +59,14 @@ pub(super) struct Set {
     pub plan: Plan,
     /// Whether one of them asks about verdicts.
     pub hears_verdicts: bool,
+    /// The lines that have a release that is tried out.
+    pub tried: Vec<usize>,
+    /// The lines that are not asked about everything, or not with what is up to date: those
+    /// that are stale, and those of which no release is in force at every time.
+    pub partly: Vec<usize>,
+    /// What is asked about the types of events that came, so that what an event costs does
+    /// not depend on how many policies are loaded.
+    asked: Mutex<HashMap<Box<str>, Arc<Asking>>>,
 }
 
 impl Set {
@@ -96,9 +110,34 @@ impl Set {
                 let share = if candidate.mode == Mode::Canary { candidate.share } else { 0 };
                 (members.end - 1, share)
             });
+            let (in_force, place) = (members.start..candidate.map_or(members.end, |(candidate, _)| candidate), set.lines.len());
+            let is_always = set.members[in_force].iter().any(|member| member.validity.is_always());
+            if line.stale.is_some() || !is_always {
+                set.partly.push(place);
+            }
+            if candidate.is_some() {
+                set.tried.push(place);
+            }
             set.lines.push(Lined { policy: policy.clone(), members, candidate, stale: line.stale });
         }
         set
+    }
+
+    /// What is asked about the events of a type.
+    pub fn asking(&self, kind: &str) -> Arc<Asking> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = asked.get(kind) {
+            return known.clone();
+        }
+        let asking = Arc::new(Asking::about(kind, self));
+        // Types come from outside.
+        if asked.len() == KINDS_MAX {
+            asked.clear();
+        }
+        if kind.len() <= KIND_BYTES_MAX {
+            asked.insert(kind.into(), asking.clone());
+        }
+        asking
     }
 
     /// Whether what is said under this key counts for the release that is tried out,
@@ -141,20 +180,48 @@ impl Set {
     }
 }
 
-/// Which members are asked about which event types, remembered for a batch.
-#[derive(Default)]
-pub(super) struct Asked<'e> {
-    by_kind: HashMap<&'e str, usize>,
-    /// For each type seen, whether each member is asked.
-    pub rows: Vec<Vec<bool>>,
+/// What is asked about the events of one type.
+pub(super) struct Asking {
+    /// For each member, whether it is asked.
+    is_asked: Vec<bool>,
+    /// The members that are, in their order.
+    pub members: Vec<usize>,
+    /// The lines that they are of, each once, in their order.
+    pub lines: Vec<usize>,
+    /// Where the fields stand that they get.
+    pub places: Places,
 }
 
-impl<'e> Asked<'e> {
-    /// The place in `rows` for an event type.
-    pub fn about(&mut self, set: &Set, kind: &'e str) -> usize {
-        *self.by_kind.entry(kind).or_insert_with(|| {
-            self.rows.push(set.members.iter().map(|member| member.image.release().manifest.asks_about(kind)).collect());
-            self.rows.len() - 1
-        })
+impl Asking {
+    fn about(kind: &str, set: &Set) -> Self {
+        let is_asked: Vec<bool> = set.members.iter().map(|member| member.image.release().manifest.asks_about(kind)).collect();
+        let members: Vec<usize> = (0..is_asked.len()).filter(|member| is_asked[*member]).collect();
+        let mut lines: Vec<usize> = members.iter().map(|member| set.members[*member].line).collect();
+        lines.dedup();
+        let places = set.plan.places(members.iter().flat_map(|member| &set.members[*member].slots).copied());
+        Asking { is_asked, members, lines, places }
+    }
+
+    /// Whether a member is asked.
+    #[inline]
+    pub fn asks(&self, member: usize) -> bool {
+        self.is_asked[member]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever sends events chooses their types.
+    #[test]
+    fn types_without_end_are_not_remembered_without_end() {
+        let set = Set::default();
+        for number in 0..3 * KINDS_MAX + 5 {
+            assert!(set.asking(&format!("type.{number}")).members.is_empty());
+            assert!(set.asked.lock().expect("no panic").len() <= KINDS_MAX);
+        }
+        let is_kept = |kind: &str| Arc::ptr_eq(&set.asking(kind), &set.asking(kind));
+        assert!(is_kept("type.a") && !is_kept(&"long".repeat(100)));
     }
 }

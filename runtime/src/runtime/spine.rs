@@ -508,12 +508,12 @@ impl Spine {
     /// Notes what releases show that are tried out: how they differ from those in force.
     fn compare(&self, round: &Round<'_>, judged: &Judged, first: u64) {
         let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
-        for line in &self.set.lines {
+        for line in self.set.tried.iter().map(|line| &self.set.lines[*line]) {
             let Some((candidate, _)) = line.candidate else { continue };
             let Some(gate) = installed(&standing, &self.set, candidate).map(|installed| &installed.gate) else { continue };
             let others = line.members.start..candidate;
             let (mut events, mut faults, mut found) = (0, 0, 0);
-            for row in (0..round.events.len()).filter(|row| round.asks(&self.set, *row, candidate)) {
+            for row in round.rows_of(&self.set, candidate).into_iter().map(|row| row as usize) {
                 events += 1;
                 let (says, failed) = judged.said_by(&self.set, row, candidate);
                 faults += u64::from(failed);
