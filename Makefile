@@ -40,7 +40,7 @@ demo: policies ## Serves the policies, streams real events, swaps one in mid-str
 # One profile for all: the tests run the released binary, and wasmtime, which
 # takes the most time, is built once for binary, tests and benchmarks.
 test: setup ## Builds everything and runs all tests
-	cargo build --release --workspace --all-targets --locked
+	cargo build --release --workspace --lib --bins --tests --examples --locked
 	@$(MAKE) --no-print-directory components guests-components languages-components schemathesis browser-tools
 	cargo test --release --workspace --locked
 

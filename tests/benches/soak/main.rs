@@ -5,7 +5,8 @@
 //! 1 if something did not hold; then the data directory stays in `target/soak/data`.
 //!
 //! `EPHOR_SOAK_SECONDS` is the time of the load, `EPHOR_SOAK_RATE` events a second at most
-//! (an entry is some 700 bytes on the disk), `EPHOR_SOAK_SEED` the seed.
+//! (an entry is some 700 bytes on the disk), `EPHOR_SOAK_SEED` the seed. `EPHOR_UPDATE=1`
+//! keeps the picture of a run that passed in `tests/benches/plots`.
 #![expect(clippy::print_stdout, reason = "the report is what it is for")]
 
 mod plot;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use ephor_tests::random::{Random, number};
 use ephor_tests::soak::{Sample, Soak};
-use ephor_tests::target_dir;
+use ephor_tests::{target_dir, workspace};
 
 /// Seconds of load, if nobody says otherwise.
 const SECONDS: u64 = 60;
@@ -64,6 +65,9 @@ fn main() -> ExitCode {
     print!("{report}");
     if outcome.passed() {
         let _ = fs::remove_dir_all(folder.join("data"));
+        if std::env::var("EPHOR_UPDATE").is_ok_and(|update| update == "1") {
+            fs::copy(folder.join("soak.svg"), workspace().join("tests/benches/plots/soak.svg")).expect("the picture can be kept");
+        }
     }
     if outcome.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
