@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::evaluate::Round;
 use super::line::Stale;
-use super::set::{Lined, Set};
+use super::set::Set;
 use super::spine::Judged;
 use crate::stats::{BlindLabel, Stats};
 use crate::verdict::FaultKind;
@@ -173,7 +173,7 @@ impl Eyes {
     /// Policies are in force from now on. A series that begins with the first failure hides
     /// it, so there is a zero before.
     pub fn open(&self, set: &Set) {
-        for line in set.lines.iter().filter(|line| !in_force(line).is_empty()) {
+        for line in set.lines.iter().filter(|line| !line.in_force().is_empty()) {
             for cause in Cause::OF_POLICIES {
                 let label = BlindLabel { policy: line.policy.to_string(), cause: cause.name() };
                 drop(self.stats.policy_blind_seconds.get_or_create(&label));
@@ -231,11 +231,6 @@ impl Eyes {
     }
 }
 
-/// The releases of a policy that are in force.
-fn in_force(line: &Lined) -> std::ops::Range<usize> {
-    line.members.start..line.candidate.map_or(line.members.end, |(candidate, _)| candidate)
-}
-
 fn cause_of(kind: FaultKind) -> Cause {
     if kind == FaultKind::Stale { Cause::Stale } else { Cause::Failed }
 }
@@ -244,7 +239,7 @@ fn cause_of(kind: FaultKind) -> Cause {
 /// looks at no event but for whether it has a fault.
 fn missed_events(set: &Set, round: &Round<'_>, judged: &Judged, missed: &mut Missed) -> u64 {
     let rows = judged.verdicts.len();
-    if set.lines.iter().all(|line| in_force(line).is_empty()) {
+    if set.lines.iter().all(|line| line.in_force().is_empty()) {
         if rows > 0 {
             missed.insert((None, Cause::Nobody), rows as u64);
         }
@@ -255,7 +250,7 @@ fn missed_events(set: &Set, round: &Round<'_>, judged: &Judged, missed: &mut Mis
         *missed.entry((Some(fault.release.policy().into()), cause_of(fault.kind))).or_default() += 1;
     }
     for line in set.partly.iter().map(|line| &set.lines[*line]) {
-        let members = in_force(line);
+        let members = line.in_force();
         let mut note = |cause: Cause, row: usize| {
             blind[row] = true;
             *missed.entry((Some(line.policy.clone()), cause)).or_default() += 1;

@@ -217,7 +217,7 @@ impl Runtime {
         let mut withdrawn: BTreeMap<String, String> = BTreeMap::new();
         let known = Known::read(&data, recorded.values());
         let _ahead = self.load_ahead(recorded.values().flat_map(LineRecord::releases).filter_map(|record| known.made_of(record)));
-        for (policy, LineRecord { enforced, candidate, stale }) in recorded {
+        for (policy, record) in &recorded {
             let publisher = policy.split_once('/').map(|(publisher, _)| publisher);
             let granted = grant(publisher);
             match (publisher, &granted) {
@@ -231,30 +231,21 @@ impl Runtime {
                 _ => {}
             }
             let mut grant = granted.unwrap_or_else(Grant::development);
-            // A grant may have become too narrow since.
-            let mut first = None;
-            if let Some(record) = enforced.iter().chain(&candidate).next() {
-                match self.take_up(&known, publisher, &grant, record.clone()).await {
-                    Err(error @ LoadError::Grant { .. }) => {
+            let mut taken: Vec<Installed> = Vec::new();
+            for release in record.releases() {
+                taken.push(match self.take_up(&known, publisher, &grant, release).await {
+                    // A grant may have become too narrow since.
+                    Err(error @ LoadError::Grant { .. }) if taken.is_empty() => {
                         withdrawn.insert(policy.clone(), error.to_string());
                         grant = Grant::development();
+                        self.take_up(&known, publisher, &grant, release).await?
                     }
-                    taken => first = Some(taken?),
-                }
-            }
-            let mut line = Line { stale: stale.map(|keep| if keep { Stale::Keep } else { Stale::Stop }), ..Line::default() };
-            for record in enforced {
-                line.enforced.push(match first.take() {
-                    Some(first) => first,
-                    None => self.take_up(&known, publisher, &grant, record).await?,
+                    taken => taken?,
                 });
             }
-            if let Some(record) = candidate {
-                line.candidate = Some(match first.take() {
-                    Some(first) => first,
-                    None => self.take_up(&known, publisher, &grant, record).await?,
-                });
-            }
+            let candidate = if record.candidate.is_some() { taken.pop() } else { None };
+            let stale = record.stale.map(|keep| if keep { Stale::Keep } else { Stale::Stop });
+            let line = Line { enforced: taken, candidate, stale };
             lines.insert(policy.as_str().into(), line);
         }
         let names = lines.keys().map(ToString::to_string).filter(|name| !withdrawn.contains_key(name)).collect();
@@ -274,7 +265,7 @@ impl Runtime {
         known: &Known<'_>,
         publisher: Option<&str>,
         grant: &Grant,
-        record: InstalledRecord,
+        record: &InstalledRecord,
     ) -> Result<Installed, LoadError> {
         let fail = |problem: String| LoadError::Worker { problem };
         let read = |digest: &str| known.get(digest).map_err(fail);

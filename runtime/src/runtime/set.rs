@@ -50,6 +50,13 @@ pub(super) struct Lined {
     pub stale: Option<Stale>,
 }
 
+impl Lined {
+    /// The releases that are in force.
+    pub fn in_force(&self) -> Range<usize> {
+        self.members.start..self.candidate.map_or(self.members.end, |(candidate, _)| candidate)
+    }
+}
+
 /// The releases that are judged with, in the order of their policies' names and then
 /// as in their lines, with one plan for the fields of all.
 #[derive(Default)]
@@ -110,15 +117,15 @@ impl Set {
                 let share = if candidate.mode == Mode::Canary { candidate.share } else { 0 };
                 (members.end - 1, share)
             });
-            let (in_force, place) = (members.start..candidate.map_or(members.end, |(candidate, _)| candidate), set.lines.len());
-            let is_always = set.members[in_force].iter().any(|member| member.validity.is_always());
-            if line.stale.is_some() || !is_always {
-                set.partly.push(place);
+            let lined = Lined { policy: policy.clone(), members, candidate, stale: line.stale };
+            let is_always = set.members[lined.in_force()].iter().any(|member| member.validity.is_always());
+            if lined.stale.is_some() || !is_always {
+                set.partly.push(set.lines.len());
             }
-            if candidate.is_some() {
-                set.tried.push(place);
+            if lined.candidate.is_some() {
+                set.tried.push(set.lines.len());
             }
-            set.lines.push(Lined { policy: policy.clone(), members, candidate, stale: line.stale });
+            set.lines.push(lined);
         }
         set
     }

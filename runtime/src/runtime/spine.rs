@@ -511,7 +511,7 @@ impl Spine {
         for line in self.set.tried.iter().map(|line| &self.set.lines[*line]) {
             let Some((candidate, _)) = line.candidate else { continue };
             let Some(gate) = installed(&standing, &self.set, candidate).map(|installed| &installed.gate) else { continue };
-            let others = line.members.start..candidate;
+            let others = line.in_force();
             let (mut events, mut faults, mut found) = (0, 0, 0);
             for row in round.rows_of(&self.set, candidate).into_iter().map(|row| row as usize) {
                 events += 1;

@@ -13,6 +13,7 @@ use ephor::bench::Policy;
 use ephor::ingest;
 use ephor::ledger::tree::{TileFiles, Tree, leaf_hash, verify_inclusion};
 use ephor::runtime::Limits;
+use ephor_tests::documents::is_updating;
 use ephor_tests::{binary, guest, target_dir, workspace};
 use plotters::coord::combinators::IntoLogRange as _;
 use plotters::prelude::{ChartBuilder, Circle, IntoDrawingArea as _, LineSeries, PathElement, RGBColor, SVGBackend, WHITE};
@@ -106,7 +107,7 @@ pub(crate) fn report(threads: &Runtime) {
     let text = serde_json::to_string_pretty(&drawn).expect("JSON");
     std::fs::write(folder.join("plots.json"), text + "\n").expect("target/plots can be written");
     println!("\nwritten to {}", folder.display());
-    if std::env::var("EPHOR_UPDATE").is_ok_and(|update| update == "1") {
+    if is_updating() {
         keep(&folder, &workspace().join("tests/benches/plots"));
     }
 }

@@ -15,6 +15,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use ephor_tests::documents::is_updating;
 use ephor_tests::random::{Random, number};
 use ephor_tests::soak::{Sample, Soak};
 use ephor_tests::{target_dir, workspace};
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
     print!("{report}");
     if outcome.passed() {
         let _ = fs::remove_dir_all(folder.join("data"));
-        if std::env::var("EPHOR_UPDATE").is_ok_and(|update| update == "1") {
+        if is_updating() {
             fs::copy(folder.join("soak.svg"), workspace().join("tests/benches/plots/soak.svg")).expect("the picture can be kept");
         }
     }
