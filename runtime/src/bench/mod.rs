@@ -8,14 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::column::{Cell, Kind};
+use crate::column::{Cell, Kind, Row};
 use crate::event::Event;
 use crate::policy::form::Show;
 use crate::policy::manifest::{AskedForm, Field};
 use crate::policy::pseudonym::Secret;
 use crate::policy::publisher::FieldForm;
 use crate::policy::{Grant, Granted, Publisher, Release};
-use crate::projection::Plan;
+use crate::projection::{Plan, readable};
 use crate::reference::List;
 use crate::sandbox::{Image, Keys, Limits, LoadError, Loader, Said, Sandbox};
 use crate::state::{self, Key};
@@ -57,7 +57,8 @@ impl Policy {
 
     /// The columns that the policy gets to see.
     pub fn view(&self, rows: &Rows<'_>) -> Granted {
-        Grant::development().view(&self.image.release().manifest, &self.slots, rows.cells.chunks(rows.width.max(1)))
+        let rows: Vec<Row<'_>> = rows.cells.chunks(rows.width.max(1)).map(|cells| Row::new(&self.slots, cells)).collect();
+        Grant::development().view(&self.image.release().manifest, &rows)
     }
 
     /// Evaluates all rows; returns the number of findings.
@@ -107,30 +108,23 @@ impl Policy {
             let begin = cells.len();
             cells.resize(begin + width, Cell::Absent);
             self.plan.project(event, &mut cells[begin..]);
-            let row = &cells[begin..];
-            let is_readable = |(field, slot): (&Field, &usize)| match row[*slot] {
-                Cell::Absent => !field.required,
-                Cell::Mistyped(_) => false,
-                _ => true,
-            };
-            if !manifest.fields.iter().zip(&self.slots).all(is_readable) {
+            let row = Row::new(&self.slots, &cells[begin..]);
+            if readable(&manifest.fields, row).is_err() {
                 cells.truncate(begin);
                 continue;
             }
             rows += 1;
             if let Some(keyed) = &manifest.keyed {
-                let key = state::key(keyed.key.iter().map(|field| &row[self.slots[usize::from(*field)]]));
+                let key = state::key(keyed.key.iter().map(|field| row.field(usize::from(*field))));
                 let next = keys.len() as u32;
                 of_row.push(*keys.entry(key).or_insert(next));
             }
         }
         // A policy without fields has rows all the same.
-        let view = match width {
-            0 => Grant::development().view(manifest, &self.slots, vec![&[][..]; rows as usize].into_iter()),
-            width => Grant::development().view(manifest, &self.slots, cells.chunks(width)),
-        };
+        let given: Vec<Row<'_>> = (0..rows).map(|row| Row::new(&self.slots, &cells[row * width..][..width])).collect();
+        let view = Grant::development().view(manifest, &given);
         let keys = manifest.keyed.is_some().then_some((of_row, keys.len()));
-        Prepared { view, keys, rows }
+        Prepared { view, keys, rows: rows as u64 }
     }
 
     /// Judges a batch; what becomes of the states is thrown away.

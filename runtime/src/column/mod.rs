@@ -2,6 +2,7 @@
 //! in `wit/columns.wit`).
 
 mod cell;
+mod row;
 
 use std::fmt;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use cell::Cell;
 pub use cell::time_micros;
+pub(crate) use row::Row;
 
 /// The type of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

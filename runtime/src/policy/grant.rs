@@ -12,7 +12,7 @@ use super::manifest::{Action, AskedForm, Field, names};
 use super::pseudonym::{Pseudonyms, Secret};
 use super::publisher::{Budget, Gate, Publisher, WhenStale};
 use super::{Handling, Language, Manifest, Mode};
-use crate::column::{Cell, Column, time_micros};
+use crate::column::{Column, Row, time_micros};
 use crate::reserved;
 
 /// What a policy's publisher may see of events, in which form, and what its findings
@@ -324,34 +324,20 @@ impl Grant {
 
     /// Makes the columns that the policy gets to see.
     ///
-    /// `rows` gives for each row the cells of all policies; `slots` says which of
-    /// them are this policy's fields, in the order of its manifest. They are in the
-    /// granted forms already ([`Grant::show`]).
-    pub(crate) fn view<'c, 'e: 'c>(
-        &self,
-        manifest: &Manifest,
-        slots: &[usize],
-        rows: impl ExactSizeIterator<Item = &'c [Cell<'e>]> + Clone,
-    ) -> Granted {
-        let columns = manifest
-            .fields
-            .iter()
-            .zip(slots)
-            .map(|(field, slot)| {
-                let mut column = Column::new(field.kind, rows.len());
-                for cells in rows.clone() {
-                    column.push(&cells[*slot]);
-                }
-                column
-            })
-            .collect();
-        Granted { rows: rows.len(), columns }
+    /// The rows are in the granted forms already ([`Grant::show`]).
+    pub(crate) fn view(&self, manifest: &Manifest, rows: &[Row<'_>]) -> Granted {
+        let column = |(at, field): (usize, &Field)| {
+            let mut column = Column::new(field.kind, rows.len());
+            rows.iter().for_each(|row| column.push(row.field(at)));
+            column
+        };
+        Granted { rows: rows.len(), columns: manifest.fields.iter().enumerate().map(column).collect() }
     }
 
     /// Appends what the policy gets to see of one row, as bytes that are equal if and
     /// only if it is.
-    pub(crate) fn encode(&self, slots: &[usize], cells: &[Cell<'_>], out: &mut Vec<u8>) {
-        slots.iter().for_each(|slot| cells[*slot].encode(out));
+    pub(crate) fn encode(&self, row: Row<'_>, out: &mut Vec<u8>) {
+        row.fields().for_each(|cell| cell.encode(out));
     }
 }
 
@@ -395,7 +381,7 @@ impl Granted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::column::Kind;
+    use crate::column::{Cell, Kind};
     use crate::policy::coarse::Unit;
     use crate::policy::manifest::{Keyed, Message, Rule, Severity};
     use crate::policy::publisher::FieldForm;

@@ -1,31 +1,22 @@
 //! Fields out of events: each event is walked once for all that the policies declare
-//! that are asked about its type. A value is taken out in the form that was granted; what nobody was
-//! granted plain stays in the event.
+//! that are asked about it. A value is taken out in the form that was granted; what nobody
+//! was granted plain stays in the event.
 //!
 //! Knows nothing of how policies are run. The events have been checked
 //! (`crate::ingest`); what is read here is what any other JSON parser would read.
 
-use std::collections::BTreeSet;
-
-use crate::column::{Cell, Kind};
+use crate::column::{Cell, Kind, Row};
 use crate::event::Event;
 use crate::policy::Grant;
 use crate::policy::form::Show;
 use crate::policy::manifest::Field;
 use crate::scan::{string_end, value_end, white_end};
 
-/// The fields of all policies in force, each once.
+/// The fields of some policies, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// What is taken out; a cell's place in a row is its field's place here.
+    /// What is taken out; a cell's place among those of an event is its field's place here.
     slots: Vec<Slot>,
-    /// Where all of them stand.
-    all: Places,
-}
-
-/// Where fields stand in an event: all of a plan, or some of them.
-#[derive(Debug, Default)]
-pub(crate) struct Places {
     /// Slots that are context attributes: the attribute's name and the slot.
     attributes: Vec<(Box<str>, usize)>,
     /// The names below `/data` that lead to a slot.
@@ -77,7 +68,7 @@ struct Node {
 
 impl Plan {
     /// Adds a policy's fields, as they were granted; returns for each the place of its
-    /// cell in a row.
+    /// cell.
     pub fn add(&mut self, fields: &[Field], grant: &Grant) -> Vec<usize> {
         fields.iter().map(|field| self.add_field(field, grant.show(field))).collect()
     }
@@ -88,33 +79,36 @@ impl Plan {
             return known;
         }
         let slot = self.slots.len();
-        self.all.add(slot, &wanted);
+        if wanted.show != Show::Absent {
+            self.find(&wanted.pointer, slot);
+        }
         self.slots.push(wanted);
         slot
     }
 
-    /// Cells per row.
+    /// Remembers where a slot stands in events.
+    fn find(&mut self, pointer: &str, slot: usize) {
+        let mut steps = pointer.split('/').skip(1);
+        let first = steps.next().unwrap_or_default();
+        if first == "data" {
+            let mut node = &mut self.data;
+            for step in steps {
+                node = node.child(&step.replace("~1", "/").replace("~0", "~"));
+            }
+            node.slots.push(slot);
+        } else {
+            self.attributes.push((first.into(), slot));
+        }
+    }
+
+    /// Cells of an event.
     pub fn width(&self) -> usize {
         self.slots.len()
     }
 
-    /// Where some of the fields stand, by the places of their cells in a row.
-    pub fn places(&self, slots: impl IntoIterator<Item = usize>) -> Places {
-        let mut places = Places::default();
-        for slot in slots.into_iter().collect::<BTreeSet<_>>() {
-            places.add(slot, &self.slots[slot]);
-        }
-        places
-    }
-
     /// Takes all fields out of an event; `cells` has one cell per slot, absent.
     pub fn project<'e>(&self, event: &'e Event, cells: &mut [Cell<'e>]) {
-        self.project_some(&self.all, event, cells);
-    }
-
-    /// Takes some of the fields out of an event; the cells of others stay as they are.
-    pub fn project_some<'e>(&self, places: &Places, event: &'e Event, cells: &mut [Cell<'e>]) {
-        for (name, slot) in &places.attributes {
+        for (name, slot) in &self.attributes {
             let text = match &**name {
                 "id" => Some(event.id()),
                 "source" => Some(event.source()),
@@ -134,36 +128,30 @@ impl Plan {
             }
         }
         if let Some(source) = event.data()
-            && !places.data.is_bare()
+            && !self.data.is_bare()
         {
             let mut walk = Walk { slots: &self.slots, cells, source };
             match &*event.members.0 {
                 [] => {
-                    walk.value(&places.data, 0);
+                    walk.value(&self.data, 0);
                 }
-                members => walk.members(&places.data, members),
+                members => walk.members(&self.data, members),
             }
         }
     }
 }
 
-impl Places {
-    fn add(&mut self, slot: usize, Slot { pointer, show, .. }: &Slot) {
-        if *show == Show::Absent {
-            return;
-        }
-        let mut steps = pointer.split('/').skip(1);
-        let first = steps.next().unwrap_or_default();
-        if first == "data" {
-            let mut node = &mut self.data;
-            for step in steps {
-                node = node.child(&step.replace("~1", "/").replace("~0", "~"));
-            }
-            node.slots.push(slot);
-        } else {
-            self.attributes.push((first.into(), slot));
+/// Whether an event has what a policy declares (`wit/manifest.wit`, `required`), or what is
+/// wrong with it.
+pub(crate) fn readable(fields: &[Field], row: Row<'_>) -> Result<(), String> {
+    for (field, cell) in fields.iter().zip(row.fields()) {
+        match cell {
+            Cell::Absent if field.required => return Err(format!("{} is missing; it must be {}", field.pointer, field.kind.noun())),
+            Cell::Mistyped(found) => return Err(format!("{} is {found}; it must be {}", field.pointer, field.kind.noun())),
+            _ => {}
         }
     }
+    Ok(())
 }
 
 impl Node {
@@ -337,19 +325,6 @@ mod tests {
                 Cell::Absent,
             ]
         );
-    }
-
-    #[test]
-    fn some_of_the_fields_are_taken_and_the_others_left() {
-        let mut plan = Plan::default();
-        let fields = ["/data/a", "/subject", "/data/b", "/data/a"].map(|pointer| field(pointer, Kind::Text));
-        assert_eq!(plan.add(&fields, &Grant::development()), [0, 1, 2, 0]);
-        let event = event(r#"{"a":"1","b":"2"}"#);
-        for (some, expected) in [(vec![2, 0, 2], [Some("1"), None, Some("2")]), (vec![], [None; 3]), (vec![2], [None, None, Some("2")])] {
-            let mut cells = vec![Cell::Absent; plan.width()];
-            plan.project_some(&plan.places(some), &event, &mut cells);
-            assert_eq!(cells, expected.map(|text| text.map_or(Cell::Absent, |text| Cell::Text(text.into()))));
-        }
     }
 
     #[test]

@@ -8,12 +8,13 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::commit::Ended;
-use super::evaluate::{Round, readable};
+use super::evaluate::Round;
 use super::set::Set;
 use super::spine::Memory;
 use super::timed::Course;
 use crate::ledger::{self, Reader, StateAt};
-use crate::state::{self, Archive, Key, Timer, Versioned, Wanted};
+use crate::projection::readable;
+use crate::state::{Archive, Key, Timer, Versioned, Wanted};
 use crate::stats::Stats;
 use crate::trace::Way;
 
@@ -135,14 +136,13 @@ impl Memory {
         let mut wanted = Vec::new();
         for member in round.members() {
             let policy = &set.members[member];
-            if policy.key_slots.is_empty() {
+            if !policy.is_keyed() {
                 continue;
             }
             for row in round.rows_of(set, member) {
-                let cells = round.row(row as usize);
-                if readable(policy, cells).is_ok() {
-                    let key = state::key(policy.key_slots.iter().map(|slot| &cells[*slot]));
-                    self.states.want(&policy.states, &key, &mut wanted);
+                let row = round.row(row as usize, member);
+                if readable(policy.fields(), row).is_ok() {
+                    self.states.want(&policy.states, &policy.key(row), &mut wanted);
                 }
             }
         }

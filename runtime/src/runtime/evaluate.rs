@@ -9,12 +9,13 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::line::Stale;
-use super::set::{Asking, Lined, Member, Set};
+use super::set::{Asking, Lined, Set};
 use super::timed::{Course, Fired, Run};
-use crate::column::Cell;
+use crate::column::{Cell, Row};
 use crate::event::Event;
+use crate::projection::readable;
 use crate::sandbox::{self, Keys, Outcome};
-use crate::state::{self, Key, States, Timer, Timers};
+use crate::state::{Key, States, Timer, Timers};
 use crate::stats::{PolicyLabel, Stats, observe};
 use crate::trace::{Context, PolicyTime};
 use crate::verdict::FaultKind;
@@ -32,58 +33,60 @@ const STALE: &str = "what its publisher says is out of date, and the platform ha
 /// What is said of a row whose key has no state yet when there is no room for one.
 const NO_ROOM: &str = "the policy's states take all the bytes that they may have";
 
-/// New events that are judged together, with the values of all fields that the
-/// policies in force declare.
+/// New events that are judged together, with the values of the fields that the policies
+/// declare that are asked about them.
 pub(super) struct Round<'e> {
     pub events: Vec<&'e Event>,
-    /// The cells of all rows, one row after the other.
+    kinds: Vec<Kind<'e>>,
+    /// For each row its type, and its place among the rows of that type.
+    places: Vec<(usize, usize)>,
+}
+
+/// The events of one type. What one of them takes up is by what is asked about its type,
+/// not by what is asked about others.
+struct Kind<'e> {
+    asking: Arc<Asking>,
+    /// Their rows, ascending.
+    rows: Vec<u32>,
+    /// Their cells, those of one event after those of the other.
     cells: Vec<Cell<'e>>,
-    /// Cells of a row.
-    width: usize,
-    /// The types of the events: what is asked about them, and their rows, ascending.
-    kinds: Vec<(Arc<Asking>, Vec<u32>)>,
-    /// For each row the place of its type.
-    kind_of: Vec<usize>,
 }
 
 impl<'e> Round<'e> {
     /// Takes the fields out of the events that are asked for.
     pub fn project(set: &Set, pool: &ThreadPool, events: Vec<&'e Event>) -> Self {
-        let mut kinds: Vec<(Arc<Asking>, Vec<u32>)> = Vec::new();
+        let mut kinds: Vec<Kind<'e>> = Vec::new();
         let mut known: HashMap<&str, usize> = HashMap::new();
-        let mut kind_of = Vec::with_capacity(events.len());
+        let mut places = Vec::with_capacity(events.len());
         for (row, event) in (0..).zip(&events) {
             let kind = *known.entry(event.kind()).or_insert_with_key(|kind| {
-                kinds.push((set.asking(kind), Vec::new()));
+                kinds.push(Kind { asking: set.asking(kind), rows: Vec::new(), cells: Vec::new() });
                 kinds.len() - 1
             });
-            kinds[kind].1.push(row);
-            kind_of.push(kind);
+            places.push((kind, kinds[kind].rows.len()));
+            kinds[kind].rows.push(row);
         }
-        let width = set.plan.width();
-        let mut cells = vec![Cell::Absent; width * events.len()];
-        if width > 0 {
-            let row = |((cells, event), kind): ((&mut [Cell<'e>], &&'e Event), &usize)| {
-                set.plan.project_some(&kinds[*kind].0.places, event, cells);
-            };
-            if events.len() < PROJECT_ROWS_MIN {
-                cells.chunks_mut(width).zip(&events).zip(&kind_of).for_each(row);
-            } else {
-                let rows = cells.par_chunks_mut(width).zip(&events).zip(&kind_of);
-                pool.install(|| rows.with_min_len(PROJECT_ROWS_MIN / 4).for_each(row));
-            }
+        for kind in &mut kinds {
+            kind.cells = vec![Cell::Absent; kind.width() * kind.rows.len()];
         }
-        Round { events, cells, width, kinds, kind_of }
+        if events.len() < PROJECT_ROWS_MIN {
+            kinds.iter_mut().for_each(|kind| kind.project(&events));
+        } else {
+            pool.install(|| kinds.par_iter_mut().for_each(|kind| kind.project_spread(&events)));
+        }
+        Round { events, kinds, places }
     }
 
-    /// The cells of a row.
-    pub fn row(&self, row: usize) -> &[Cell<'e>] {
-        &self.cells[row * self.width..][..self.width]
+    /// What a release is given of a row that it is asked about.
+    pub fn row(&self, row: usize, member: usize) -> Row<'_> {
+        let (kind, place) = self.places[row];
+        let kind = &self.kinds[kind];
+        Row::new(kind.asking.slots(member), &kind.cells[place * kind.width()..][..kind.width()])
     }
 
     /// What is asked about a row's type.
     fn asking(&self, row: usize) -> &Asking {
-        &self.kinds[self.kind_of[row]].0
+        &self.kinds[self.places[row].0].asking
     }
 
     /// Whether a release is asked about a row: by the type of the event, and by its
@@ -99,8 +102,9 @@ impl<'e> Round<'e> {
 
     /// The rows that a release is asked about, ascending.
     pub fn rows_of(&self, set: &Set, member: usize) -> Vec<u32> {
-        let asked = self.kinds.iter().filter(|(asking, _)| asking.asks(member)).map(|(_, rows)| rows);
-        let mut rows: Vec<u32> = asked.flatten().copied().filter(|row| self.is_in_force(set, *row as usize, member)).collect();
+        let asked = self.kinds.iter().filter(|kind| kind.asking.asks(member));
+        let mut rows: Vec<u32> =
+            asked.flat_map(|kind| &kind.rows).copied().filter(|row| self.is_in_force(set, *row as usize, member)).collect();
         // Those of each type are in their order; of several types they are in turns.
         if self.kinds.len() > 1 {
             rows.sort_unstable();
@@ -111,7 +115,7 @@ impl<'e> Round<'e> {
     /// The releases that are asked about events of these types, whatever their time, in
     /// their order.
     pub fn members(&self) -> BTreeSet<usize> {
-        self.kinds.iter().flat_map(|(asking, _)| &asking.members).copied().collect()
+        self.kinds.iter().flat_map(|kind| &kind.asking.members).copied().collect()
     }
 
     /// The lines of the policies that are asked about a row's type, whatever its time.
@@ -121,7 +125,7 @@ impl<'e> Round<'e> {
 
     /// Events of types that no policy asks about.
     pub fn unasked(&self) -> u64 {
-        self.kinds.iter().filter(|(asking, _)| asking.members.is_empty()).map(|(_, rows)| rows.len() as u64).sum()
+        self.kinds.iter().filter(|kind| kind.asking.members.is_empty()).map(|kind| kind.rows.len() as u64).sum()
     }
 
     /// Whether a policy asks about events of a row's type, whatever their time.
@@ -137,11 +141,28 @@ impl<'e> Round<'e> {
             return false;
         }
         let member = &set.members[candidate];
-        let key = match member.key_slots.is_empty() {
-            true => Set::keyless(self.events[row]),
-            false => state::key(member.key_slots.iter().map(|slot| &self.row(row)[*slot])),
-        };
+        let key = if member.is_keyed() { member.key(self.row(row, candidate)) } else { Set::keyless(self.events[row]) };
         set.in_canary(line, &key)
+    }
+}
+
+impl<'e> Kind<'e> {
+    /// Cells of an event.
+    fn width(&self) -> usize {
+        self.asking.plan.width()
+    }
+
+    fn project(&mut self, events: &[&'e Event]) {
+        let width = self.width().max(1);
+        let rows = self.cells.chunks_mut(width).zip(&self.rows);
+        rows.for_each(|(cells, row)| self.asking.plan.project(events[*row as usize], cells));
+    }
+
+    /// The same, over the threads of the pool that it is called in.
+    fn project_spread(&mut self, events: &[&'e Event]) {
+        let width = self.width().max(1);
+        let rows = self.cells.par_chunks_mut(width).zip(&self.rows).with_min_len(PROJECT_ROWS_MIN / 4);
+        rows.for_each(|(cells, row)| self.asking.plan.project(events[*row as usize], cells));
     }
 }
 
@@ -269,7 +290,7 @@ impl Bench<'_> {
             let stopped = self.set.lines[policy.line].stale == Some(Stale::Stop);
             let mut rows = round.rows_of(self.set, member);
             rows.retain(|row| {
-                let (kind, detail) = match readable(policy, round.row(*row as usize)) {
+                let (kind, detail) = match readable(policy.fields(), round.row(*row as usize, member)) {
                     _ if stopped => (FaultKind::Stale, STALE.into()),
                     Ok(()) => return true,
                     Err(detail) => (FaultKind::Unreadable, detail),
@@ -286,7 +307,7 @@ impl Bench<'_> {
                     let due = due.remove(&*policy.states).unwrap_or_default();
                     self.split_timed(round, shared.start, std::mem::take(&mut together), due, &mut tasks, &mut refused);
                 }
-            } else if policy.key_slots.is_empty() {
+            } else if !policy.is_keyed() {
                 let part = rows.len().div_ceil(self.pool.current_num_threads()).max(PART_ROWS_MIN);
                 tasks.extend(rows.chunks(part).map(|rows| Task::Plain { member, rows: rows.to_vec(), keys: None, key_of: Vec::new() }));
             } else if policy.timers {
@@ -326,8 +347,8 @@ impl Bench<'_> {
     /// Asks a policy about some rows.
     fn run(&self, round: &Round<'_>, member: usize, rows: &[u32], keys: Option<Keys>, key_of: &[Key]) -> Part {
         let policy = &self.set.members[member];
-        let cells = rows.iter().map(|row| round.row(*row as usize));
-        let view = policy.grant.view(&policy.image.release().manifest, &policy.slots, cells);
+        let given: Vec<Row<'_>> = rows.iter().map(|row| round.row(*row as usize, member)).collect();
+        let view = policy.grant.view(&policy.image.release().manifest, &given);
         let began = Instant::now();
         let Outcome { said, states, fuel, calls, .. } = policy.image.evaluate(&view, keys);
         let took = vec![Took { member, rows: rows.len() as u64, began, ended: Instant::now() }];
@@ -381,7 +402,7 @@ impl Bench<'_> {
         let mut cut: Vec<(Vec<u32>, Keys, Vec<Key>)> = (0..parts).map(|_| Default::default()).collect();
         let mut places: HashMap<Key, (usize, u32)> = HashMap::new();
         for row in rows {
-            let key = state::key(policy.key_slots.iter().map(|slot| &round.row(row as usize)[*slot]));
+            let key = policy.key(round.row(row as usize, member));
             if !self.room(name, &key) {
                 refused.push((row, member));
                 continue;
@@ -424,8 +445,7 @@ impl Bench<'_> {
             })
         };
         for (row, judge) in rows {
-            let slots = &self.set.members[judge as usize].key_slots;
-            let key = state::key(slots.iter().map(|slot| &round.row(row as usize)[*slot]));
+            let key = self.set.members[judge as usize].key(round.row(row as usize, judge as usize));
             if self.room(name, &key) {
                 let at = place_of(&key, &mut runs);
                 runs[at].push(row, judge);
@@ -446,17 +466,4 @@ impl Bench<'_> {
             tasks.push(Task::Timed { member, runs: some });
         }
     }
-}
-
-/// Whether a row has what a policy declares (`wit/manifest.wit`, `required`).
-pub(super) fn readable(policy: &Member, cells: &[Cell<'_>]) -> Result<(), String> {
-    let fields = &policy.image.release().manifest.fields;
-    for (field, slot) in fields.iter().zip(&policy.slots) {
-        match &cells[*slot] {
-            Cell::Absent if field.required => return Err(format!("{} is missing; it must be {}", field.pointer, field.kind.noun())),
-            Cell::Mistyped(found) => return Err(format!("{} is {found}; it must be {}", field.pointer, field.kind.noun())),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -164,7 +164,7 @@ impl Evidence {
                 let columns = given(member).then(|| {
                     seen.clear();
                     seen.extend_from_slice(&salt);
-                    policy.grant.encode(&policy.slots, round.row(row), seen);
+                    policy.grant.encode(round.row(row, member), seen);
                     Digest::of(seen)
                 });
                 let (findings, failed) = judged.of(set, row, member);

@@ -5,13 +5,15 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::line::{Lines, Stale};
+use crate::column::Row;
 use crate::digest::Digest;
 use crate::event::Event;
+use crate::policy::manifest::Field;
 use crate::policy::{Grant, Mode, Validity};
-use crate::projection::{Places, Plan};
+use crate::projection::Plan;
 use crate::reserved::VERDICT_TYPE;
 use crate::sandbox::Image;
-use crate::state::Key;
+use crate::state::{self, Key};
 
 /// Types of events of which it is remembered who asks about them.
 const KINDS_MAX: usize = 1_024;
@@ -19,14 +21,13 @@ const KINDS_MAX: usize = 1_024;
 /// Bytes of a type of which it is remembered.
 const KIND_BYTES_MAX: usize = 256;
 
-/// A release with what the projection needs to know of it.
+/// A release with what judging needs to know of it.
 pub(super) struct Member {
     pub image: Arc<Image>,
     pub grant: Grant,
-    /// For each field of the manifest the place of its cell in a row.
-    pub slots: Vec<usize>,
-    /// The cells that make the key; none for a policy without state.
-    pub key_slots: Vec<usize>,
+    /// Places of the fields that make the key, in the manifest; none for a policy without
+    /// state.
+    key: Vec<usize>,
     /// Whether it sets timers.
     pub timers: bool,
     /// What its states are kept under.
@@ -38,6 +39,27 @@ pub(super) struct Member {
     /// The members that have these states, where there are several: then what one of
     /// them changes is there for the others.
     pub shared: Option<Range<usize>>,
+}
+
+impl Member {
+    /// The fields that it declares.
+    pub fn fields(&self) -> &[Field] {
+        &self.image.release().manifest.fields
+    }
+
+    fn asks_about(&self, kind: &str) -> bool {
+        self.image.release().manifest.asks_about(kind)
+    }
+
+    /// Whether it has a state for each key.
+    pub fn is_keyed(&self) -> bool {
+        !self.key.is_empty()
+    }
+
+    /// The key of what it is given of an event.
+    pub fn key(&self, row: Row<'_>) -> Key {
+        state::key(self.key.iter().map(|field| row.field(*field)))
+    }
 }
 
 /// A policy, with the places of its releases among the members.
@@ -58,12 +80,11 @@ impl Lined {
 }
 
 /// The releases that are judged with, in the order of their policies' names and then
-/// as in their lines, with one plan for the fields of all.
+/// as in their lines.
 #[derive(Default)]
 pub(super) struct Set {
     pub members: Vec<Member>,
     pub lines: Vec<Lined>,
-    pub plan: Plan,
     /// Whether one of them asks about verdicts.
     pub hears_verdicts: bool,
     /// The lines that have a release that is tried out.
@@ -85,16 +106,11 @@ impl Set {
             for (installed, validity) in line.releases().zip(validities) {
                 let manifest = &installed.image.release().manifest;
                 set.hears_verdicts |= manifest.asks_about(VERDICT_TYPE);
-                let slots = set.plan.add(&manifest.fields, &installed.grant);
-                let key_slots = match &manifest.keyed {
-                    Some(keyed) => keyed.key.iter().map(|field| slots[usize::from(*field)]).collect(),
-                    None => Vec::new(),
-                };
+                let key = manifest.keyed.iter().flat_map(|keyed| &keyed.key);
                 set.members.push(Member {
                     image: installed.image.clone(),
                     grant: installed.grant.clone(),
-                    slots,
-                    key_slots,
+                    key: key.map(|field| usize::from(*field)).collect(),
                     timers: manifest.keyed.as_ref().is_some_and(|keyed| keyed.timers),
                     states: installed.states.clone(),
                     line: set.lines.len(),
@@ -108,7 +124,7 @@ impl Set {
                 let same = |other: &usize| set.members[*other].states == set.members[at].states;
                 let group: Vec<usize> = members.clone().filter(same).collect();
                 if let [first, .., last] = group[..]
-                    && !set.members[at].key_slots.is_empty()
+                    && set.members[at].is_keyed()
                 {
                     set.members[at].shared = Some(first..last + 1);
                 }
@@ -136,7 +152,10 @@ impl Set {
         if let Some(known) = asked.get(kind) {
             return known.clone();
         }
-        let asking = Arc::new(Asking::about(kind, self));
+        let members: Vec<usize> = (0..self.members.len()).filter(|member| self.members[*member].asks_about(kind)).collect();
+        // A pattern may name types without end, about which the same are asked.
+        let asking = asked.values().find(|known| known.members == members).cloned();
+        let asking = asking.unwrap_or_else(|| Arc::new(Asking::of(members, self)));
         // Types come from outside.
         if asked.len() == KINDS_MAX {
             asked.clear();
@@ -187,32 +206,41 @@ impl Set {
     }
 }
 
-/// What is asked about the events of one type.
+/// What is asked about the events of a type.
 pub(super) struct Asking {
-    /// For each member, whether it is asked.
-    is_asked: Vec<bool>,
-    /// The members that are, in their order.
+    /// The members that are asked, in their order.
     pub members: Vec<usize>,
     /// The lines that they are of, each once, in their order.
     pub lines: Vec<usize>,
-    /// Where the fields stand that they get.
-    pub places: Places,
+    /// What they get to see.
+    pub plan: Plan,
+    /// For each member of the set the places of its fields' cells; none if it is not asked.
+    slots: Vec<Option<Box<[usize]>>>,
 }
 
 impl Asking {
-    fn about(kind: &str, set: &Set) -> Self {
-        let is_asked: Vec<bool> = set.members.iter().map(|member| member.image.release().manifest.asks_about(kind)).collect();
-        let members: Vec<usize> = (0..is_asked.len()).filter(|member| is_asked[*member]).collect();
+    fn of(members: Vec<usize>, set: &Set) -> Self {
         let mut lines: Vec<usize> = members.iter().map(|member| set.members[*member].line).collect();
         lines.dedup();
-        let places = set.plan.places(members.iter().flat_map(|member| &set.members[*member].slots).copied());
-        Asking { is_asked, members, lines, places }
+        let mut plan = Plan::default();
+        let mut slots = vec![None; set.members.len()];
+        for at in &members {
+            let member = &set.members[*at];
+            slots[*at] = Some(plan.add(member.fields(), &member.grant).into());
+        }
+        Asking { members, lines, plan, slots }
     }
 
     /// Whether a member is asked.
     #[inline]
     pub fn asks(&self, member: usize) -> bool {
-        self.is_asked[member]
+        self.slots[member].is_some()
+    }
+
+    /// The places of the cells of a member's fields.
+    #[inline]
+    pub fn slots(&self, member: usize) -> &[usize] {
+        self.slots[member].as_deref().unwrap_or_default()
     }
 }
 

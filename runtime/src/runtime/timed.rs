@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::evaluate::{Bench, Part, Round, Took};
+use crate::column::Row;
 use crate::sandbox::{Keys, Outcome, Said};
 use crate::state::{Key, Timer};
 
@@ -194,8 +195,8 @@ impl Bench<'_> {
             of_row: rows.iter().map(|(_, key)| *key).collect(),
             states: some.iter().map(|(at, _)| runs[*at].state.clone()).collect(),
         };
-        let cells = rows.iter().map(|(row, _)| round.row(*row as usize));
-        let view = policy.grant.view(&policy.image.release().manifest, &policy.slots, cells);
+        let given: Vec<Row<'_>> = rows.iter().map(|(row, _)| round.row(*row as usize, member)).collect();
+        let view = policy.grant.view(&policy.image.release().manifest, &given);
         let began = Instant::now();
         let outcome = policy.image.evaluate(&view, Some(keys));
         timed.took.push(Took { member, rows: rows.len() as u64, began, ended: Instant::now() });

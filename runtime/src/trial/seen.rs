@@ -4,12 +4,12 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::column::{Cell, Kind};
+use crate::column::{Cell, Kind, Row};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::policy::manifest::Field;
 use crate::policy::{Grant, Manifest};
-use crate::projection::Plan;
+use crate::projection::{Plan, readable};
 use crate::state::{self, Key};
 
 /// How a release sees events: its fields, in the forms that its publisher was granted.
@@ -89,7 +89,7 @@ impl View {
     /// event's salt.
     pub fn commitment(&self, event: &Event, salt: &[u8; 32]) -> Digest {
         let mut seen = salt.to_vec();
-        self.grant.encode(&self.slots, &self.cells(event), &mut seen);
+        self.grant.encode(Row::new(&self.slots, &self.cells(event)), &mut seen);
         Digest::of(&seen)
     }
 
@@ -100,12 +100,7 @@ impl View {
             return None;
         }
         let cells = self.cells(event);
-        let is_readable = |(field, slot): (&Field, &usize)| match cells[*slot] {
-            Cell::Absent => !field.required,
-            Cell::Mistyped(_) => false,
-            _ => true,
-        };
-        let readable = self.fields.iter().zip(&self.slots).all(is_readable);
+        let readable = readable(&self.fields, Row::new(&self.slots, &cells)).is_ok();
         let key = || self.key.iter().map(|slot| &cells[*slot]);
         readable.then(|| (state::key(key()), key().map(Cell::to_value).collect()))
     }

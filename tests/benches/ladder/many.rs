@@ -33,15 +33,17 @@ pub(crate) fn asked(orders: &Orders, times: usize) -> Loaded {
     Loaded { component: guest("order_limit"), settings: orders.settings.clone(), times }
 }
 
-/// The same, and the rule loaded so many times for events that do not come.
+/// The same, and the rule loaded so many times for events that do not come, each time with
+/// fields of its own.
 pub(crate) fn with_unasked(orders: &Orders, unasked: usize) -> Vec<Loaded> {
-    let of_type = |at: usize| {
-        let kind = format!("order.v{:05}", at / ABOUT_ONE_TYPE_MAX);
-        let times = ABOUT_ONE_TYPE_MAX.min(unasked - at);
-        Loaded { component: renamed(&guest("order_limit"), "order.placed", &kind), settings: orders.settings.clone(), times }
+    let rule = guest("order_limit");
+    let other = |at: usize| {
+        let component = renamed(&rule, "order.placed", &format!("order.v{:05}", at / ABOUT_ONE_TYPE_MAX));
+        let component = renamed(&component, "/data/category", &format!("/data/{at:08}"));
+        let component = renamed(&component, "/data/amount_cents", &format!("/data/{at:012}"));
+        Loaded { component, settings: orders.settings.clone(), times: 1 }
     };
-    let others = (0..unasked).step_by(ABOUT_ONE_TYPE_MAX).map(of_type);
-    std::iter::once(asked(orders, 1)).chain(others).collect()
+    std::iter::once(asked(orders, 1)).chain((0..unasked).map(other)).collect()
 }
 
 /// Nanoseconds per event of each, round by round.
