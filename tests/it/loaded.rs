@@ -66,7 +66,7 @@ async fn a_policy_about_two_types_sees_its_own_fields_in_both() {
     // So few that they are projected by one thread, and so many that it takes several.
     for count in [9usize, 1_200] {
         let event = |number: usize| {
-            let words = |at: usize, word: &'static str| if number / 3 % (2 + at) == 0 { word } else { "nothing" };
+            let words = |at: usize, word: &'static str| if (number / 3).is_multiple_of(2 + at) { word } else { "nothing" };
             let event = json!({"specversion": "1.0", "id": format!("{count}-{number}"), "source": "/shop", "type": kinds[number % 3],
                 "time": "2026-01-02T03:04:05Z",
                 "data": {"description": words(0, "described"), "inscription": words(1, "inscribed")}});

@@ -6,9 +6,10 @@
 //! write to the folder but not read the key cannot make us run their code, nor
 //! swap two entries.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
@@ -19,9 +20,10 @@ const KEY_FILE: &str = "key";
 const MAC_BYTES: usize = 32;
 const ENDING: &str = "code";
 
-/// Entries that are kept; each is one release, of a megabyte or so. Whoever works
+/// Bytes that are kept. An entry is one release, of a megabyte or so: what a server has in
+/// force has to fit, for if it does not, every start compiles all of it again. Whoever works
 /// on a policy makes a new one with every build.
-const ENTRIES_MAX: usize = 128;
+const BYTES_MAX: u64 = 2 << 30;
 
 /// What became of a look-up.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub(super) enum Found {
 pub(super) struct Cache {
     folder: PathBuf,
     key: [u8; 32],
+    bytes_max: u64,
 }
 
 impl Cache {
@@ -46,7 +49,7 @@ impl Cache {
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let key = read_or_make_key(&folder.join(KEY_FILE))?;
-        Ok(Cache { folder: folder.to_path_buf(), key })
+        Ok(Cache { folder: folder.to_path_buf(), key, bytes_max: BYTES_MAX })
     }
 
     /// The folder.
@@ -69,6 +72,8 @@ impl Cache {
     pub fn get(&self, name: Digest) -> Found {
         let path = self.path(name);
         let Ok(mut bytes) = fs::read(&path) else { return Found::Miss };
+        // A folder that we may only read has what it has.
+        let _ = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         let authentic = bytes.split_first_chunk::<MAC_BYTES>().is_some_and(|(tag, rest)| {
             let mut mac = self.mac(name);
             mac.update(rest);
@@ -89,23 +94,40 @@ impl Cache {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(&mac.finalize().into_bytes())?;
         file.write_all(bytes)?;
+        // The kernel's own stamps are some milliseconds apart.
+        file.as_file().set_modified(SystemTime::now())?;
         file.persist(self.path(name))?;
         self.prune()
     }
 
-    /// Deletes the entries that were written longest ago, beyond those that are
-    /// kept. One that is still in use is only compiled again at a later start.
+    /// Deletes the entries that were used longest ago, beyond those that are kept. One that
+    /// is still in use is only compiled again at a later start.
     fn prune(&self) -> io::Result<()> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            if entry.path().extension().is_some_and(|ending| ending == ENDING) {
-                entries.push((entry.metadata()?.modified()?, entry.path()));
+            let path = entry?.path();
+            if path.extension().is_none_or(|ending| ending != ENDING) {
+                continue;
+            }
+            match fs::metadata(&path) {
+                Ok(metadata) => entries.push((metadata.modified()?, metadata.len(), path)),
+                // Another process was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         entries.sort();
-        let surplus = entries.len().saturating_sub(ENTRIES_MAX);
-        entries.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+        let mut kept = 0u64;
+        for (_, bytes, path) in entries.iter().rev() {
+            kept += bytes;
+            if kept > self.bytes_max {
+                match fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -138,16 +160,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_so_many_entries_are_kept() {
+    fn what_was_used_longest_ago_goes_once_there_is_too_much() {
+        const BYTES: usize = 100;
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = Cache::open(folder.path()).expect("a cache");
+        let cache = Cache { bytes_max: 4 * (MAC_BYTES + BYTES) as u64, ..Cache::open(folder.path()).expect("a cache") };
         let name = |number: usize| Digest::of(&number.to_le_bytes());
-        for number in 0..ENTRIES_MAX + 3 {
-            cache.put(name(number), b"code").expect("written");
+        let is_there = |number: usize| cache.path(name(number)).exists();
+        for number in 0..4 {
+            cache.put(name(number), &[7; BYTES]).expect("written");
         }
-        let kept = (0..ENTRIES_MAX + 3).filter(|number| matches!(cache.get(name(*number)), Found::Hit(_))).count();
-        assert_eq!(kept, ENTRIES_MAX);
-        assert!(matches!(cache.get(name(ENTRIES_MAX + 2)), Found::Hit(_)), "the last one stays");
+        assert!((0..4).all(is_there), "so much is kept");
+        assert!(matches!(cache.get(name(0)), Found::Hit(_)));
+        cache.put(name(4), &[7; BYTES]).expect("written");
+        let kept: Vec<usize> = (0..5).filter(|number| is_there(*number)).collect();
+        assert_eq!(kept, [0, 2, 3, 4], "the second was used longest ago");
+        cache.put(name(5), &[7; 4 * BYTES]).expect("written");
+        let kept: Vec<usize> = (0..6).filter(|number| is_there(*number)).collect();
+        assert_eq!(kept, [5], "with it there is no room for another");
+        assert!(folder.path().join(KEY_FILE).exists());
     }
 
     #[test]
