@@ -16,7 +16,10 @@ use ephor::runtime::Limits;
 use ephor_tests::documents::is_updating;
 use ephor_tests::{binary, guest, target_dir, workspace};
 use plotters::coord::combinators::IntoLogRange as _;
-use plotters::prelude::{ChartBuilder, Circle, IntoDrawingArea as _, LineSeries, PathElement, RGBColor, SVGBackend, WHITE};
+use plotters::prelude::{
+    ChartBuilder, Circle, EmptyElement, IntoDrawingArea as _, LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition, Text,
+    WHITE,
+};
 use plotters::style::Color as _;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -68,6 +71,7 @@ impl Plot {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .margin(16)
+            .margin_right(48)
             .caption(self.title, ("sans-serif", 20))
             .x_label_area_size(44)
             .y_label_area_size(70)
@@ -75,15 +79,17 @@ impl Plot {
             .build_cartesian_2d((least_x..most_x * 1.1).log_scale(), (least_y / 4.0..most_y * 4.0).log_scale())?;
         let number = |value: &f64| short(*value);
         let whole = |value: &f64| format!("{value:.0}");
-        chart.configure_mesh().x_desc(self.x).y_desc(self.y).x_label_formatter(&whole).y_label_formatter(&number).draw()?;
+        chart.configure_mesh().x_desc(self.x).y_desc(self.y).x_label_formatter(&whole).y_label_formatter(&number).y_labels(3).draw()?;
         for ((name, points), colour) in self.lines.iter().zip(COLOURS) {
             chart
                 .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?
                 .label(*name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
             chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
+            let ends = points.first().into_iter().chain(points.last());
+            chart.draw_series(ends.map(|point| EmptyElement::at(*point) + Text::new(number(&point.1), (4, -16), ("sans-serif", 12))))?;
         }
-        chart.configure_series_labels().background_style(WHITE.mix(0.8)).draw()?;
+        chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8)).draw()?;
         area.present()?;
         Ok(())
     }
