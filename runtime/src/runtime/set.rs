@@ -256,7 +256,11 @@ mod tests {
             assert!(set.asking(&format!("type.{number}")).members.is_empty());
             assert!(set.asked.lock().expect("no panic").len() <= KINDS_MAX);
         }
-        let is_kept = |kind: &str| Arc::ptr_eq(&set.asking(kind), &set.asking(kind));
+        let is_kept = |kind: &str| {
+            set.asking(kind);
+            set.asked.lock().expect("no panic").contains_key(kind)
+        };
         assert!(is_kept("type.a") && !is_kept(&"long".repeat(100)));
+        assert!(Arc::ptr_eq(&set.asking("type.a"), &set.asking("type.b")), "what is the same is there once");
     }
 }
